@@ -1,0 +1,1 @@
+//! Wires the layers into one service for one or more tenants.

@@ -1,0 +1,1 @@
+//! The Management API as a client sees it: token, calls, outcomes, paging.

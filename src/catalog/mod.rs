@@ -1,0 +1,19 @@
+//! The catalogue: the only place that knows Auth0's shapes. Data files under `catalog/` are read
+//! into a typed model; everything else (DDL, triggers, calls, the emulator's routes) derives from it.
+//! It never does I/O beyond its own files and knows nothing of Postgres connections or HTTP.
+
+mod check;
+mod key;
+mod load;
+mod model;
+mod route;
+mod template;
+
+pub use key::RowKey;
+pub use load::Catalog;
+pub use model::{
+    Call, Class, Column, ColumnType, Create, Format, List, LogHint, Merge, NewKey, Paging, Recognise,
+    Resource, ResourceKind, WriteCall,
+};
+pub use route::{PathMatch, path_matches};
+pub use template::{fill_body, fill_path, placeholders};

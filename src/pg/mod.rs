@@ -1,0 +1,1 @@
+//! The service's Postgres: pool, the schema made from the catalogue, capture, bookkeeping.

@@ -1,0 +1,1 @@
+//! What the service can say about itself: the status page, health and metrics.

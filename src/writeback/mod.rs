@@ -1,0 +1,1 @@
+//! From a committed mutation to Auth0 and back: lanes, outcomes, settling.
