@@ -1,8 +1,77 @@
 //! The command line: parses arguments and configuration, then hands over to the layer below.
+//! One file a command; each has `Args` and `run`.
+
+pub mod backfill;
+pub mod catalog;
+pub mod dev;
+pub mod doctor;
+pub mod emulator;
+pub mod run;
+pub mod setup;
+pub mod status;
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+use crate::{Result, telemetry};
+
+#[derive(Parser)]
+#[command(name = "auth0-sync", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything on this machine: Postgres, emulator, service
+    Dev(dev::Args),
+    /// Check credentials and rights; create schema, roles, publication, slot
+    Setup(setup::Args),
+    /// Run the service
+    Run(run::Args),
+    /// Fill one or more tables again
+    Backfill(backfill::Args),
+    /// Tables, lag, unsettled mutations, budget
+    Status(status::Args),
+    /// Everything that could be wrong, each with its mend
+    Doctor(doctor::Args),
+    /// Tables, columns, operations, scopes
+    Catalog(catalog::Args),
+    /// An Auth0 Management API for development and tests
+    Emulator(emulator::Args),
+}
+
 /// Runs the command that the arguments name; the exit code is 0 only if it did what it says.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    telemetry::init_logs();
+    let outcome = match cli.command {
+        Command::Dev(args) => dev::run(args),
+        Command::Setup(args) => setup::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Backfill(args) => backfill::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Catalog(args) => catalog::run(args),
+        Command::Emulator(args) => emulator::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("auth0-sync: {error}");
+            eprintln!("  {}", error.kind().policy().hint);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The runtime of a command that does I/O.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| crate::Error::with(crate::Kind::Io, "cannot start the runtime", error))?;
+    runtime.block_on(work)
 }

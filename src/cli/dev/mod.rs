@@ -1,0 +1,12 @@
+//! `auth0-sync dev`.
+
+use crate::Result;
+
+/// Arguments of `auth0-sync dev`.
+#[derive(clap::Args, Debug)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_args: Args) -> Result<()> {
+    Ok(())
+}
