@@ -1,4 +1,8 @@
-//! `auth0-sync dev`.
+//! `auth0-sync dev`: everything on this machine, for development.
+
+pub mod account;
+pub mod binaries;
+pub mod cluster;
 
 use crate::Result;
 
