@@ -31,7 +31,7 @@ impl Account {
             }
         }
         Err(Error::new(
-            Kind::Config,
+            Kind::Io,
             "Postgres refuses to run as root, and there is no user postgres or nobody to run it; \
              add one with `useradd --system postgres`",
         ))

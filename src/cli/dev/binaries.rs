@@ -43,7 +43,7 @@ impl Binaries {
             return match Self::at(&bin, account) {
                 Some(binaries) => Ok(vec![binaries]),
                 None => Err(Error::new(
-                    Kind::Config,
+                    Kind::Io,
                     format!(
                         "{BIN_VARIABLE} is {}, where {} can run no initdb and postgres",
                         bin.display(),
@@ -88,7 +88,7 @@ impl Binaries {
 
 fn missing(what: &str) -> Error {
     Error::new(
-        Kind::Config,
+        Kind::Io,
         format!("{what} is not on this machine; `scripts/postgres` installs it into the project"),
     )
 }

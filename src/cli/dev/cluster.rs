@@ -57,7 +57,7 @@ impl Cluster {
         let parent = self.data.parent().unwrap_or(Path::new("/"));
         if !self.account.can_enter(parent) {
             return Err(Error::new(
-                Kind::Config,
+                Kind::Io,
                 format!(
                     "{} runs Postgres, which refuses root, and cannot enter {}; choose another folder",
                     self.account.name(),
@@ -236,7 +236,7 @@ impl Cluster {
             return Ok(());
         }
         Err(Error::new(
-            Kind::Config,
+            Kind::Io,
             format!(
                 "{} was made by Postgres {}, and the programs in {} are Postgres {}; \
                  remove the folder or set {} to that version's programs",
