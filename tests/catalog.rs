@@ -26,6 +26,8 @@ comment = "Key of the thing."
 
 /// Fields whose description differs from Auth0's document on purpose: table, field, reason.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    ("client", "custom_login_page", "may be empty, as recorded"),
+    ("client", "form_template", "may be empty, as recorded"),
     ("client", "client_secret", "a secret: written, never stored"),
     (
         "client",

@@ -23,8 +23,8 @@ const MAY_NAME_A_RESOURCE: &[(&str, &str)] = &[
     ("src/emulator/logs.rs", "`user` is a key of a tenant log's entry"),
 ];
 
-/// Where SQL has several statements: a migration is a script, a capture template makes several objects.
-const SCRIPTS: &[&str] = &["migrations/", "src/pg/capture/"];
+/// Where SQL has several statements: a migration is a script, a template of DDL makes several objects.
+const SCRIPTS: &[&str] = &["migrations/", "src/pg/ddl/"];
 
 /// Where tests wait with a deadline for what cannot wake them.
 const WAITS: &str = "tests/support/";
