@@ -157,6 +157,16 @@ impl Lanes {
         }
     }
 
+    /// How far the work got is not known; it is taken up again at `until` as the table has it.
+    pub fn put_back_in_doubt(&mut self, work: &Work, until: Instant) {
+        self.put_back(work, until, false);
+        for id in &work.ids {
+            if let Some(queued) = self.queued.get_mut(id) {
+                queued.uncertain = true;
+            }
+        }
+    }
+
     /// Ids after `id` that hang on the row: they reference it.
     pub fn dependents(&self, node: &Node, id: i64) -> Vec<i64> {
         let lane = self.lanes.get(node);
