@@ -1,0 +1,17 @@
+//! What integration tests stand on: a Postgres of their own, the emulator and the service as real
+//! processes, and waiting without blind sleeps. Everything ends when it is dropped; on a failed
+//! test its logs are printed.
+
+#![allow(dead_code, unused_imports, reason = "every test file takes what it needs")]
+
+pub mod api;
+pub mod postgres;
+pub mod process;
+pub mod stand;
+pub mod wait;
+
+pub use api::Api;
+pub use postgres::Postgres;
+pub use process::Program;
+pub use stand::{Emulator, Stand};
+pub use wait::{wait_for, wait_until};
