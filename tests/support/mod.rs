@@ -2,7 +2,9 @@
 //! processes, and waiting without blind sleeps. Everything ends when it is dropped; on a failed
 //! test its logs are printed.
 
+#![expect(clippy::allow_attributes, reason = "what is unused differs between the test files")]
 #![allow(dead_code, unused_imports, reason = "every test file takes what it needs")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests alone stand on this")]
 
 pub mod api;
 pub mod postgres;
