@@ -2,8 +2,7 @@
 //! processes, and waiting without blind sleeps. Everything ends when it is dropped; on a failed
 //! test its logs are printed.
 
-#![expect(clippy::allow_attributes, reason = "what is unused differs between the test files")]
-#![allow(dead_code, unused_imports, reason = "every test file takes what it needs")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "every test file takes what it needs")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests alone stand on this")]
 
 pub mod api;
