@@ -1,9 +1,11 @@
 //! The one apply function: puts a reading of Auth0 into a mirror row, if it still may.
 
+use std::cmp::Ordering;
+
 use super::Context;
 use crate::catalog::{Resource, RowKey};
 use crate::error::Result;
-use crate::pg::mirror::{Locked, News, Operation, Row, Tick};
+use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
 
 /// What became of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +37,11 @@ pub async fn apply(
     let news = match row {
         // Whether the insert made it or met somebody else's row is for its own answer to say.
         Some(_) if inserting => return Ok(Applied::ReadAgain),
-        Some(row) => match order(resource, &row, base.as_ref()) {
-            Some(std::cmp::Ordering::Less) => return Ok(Applied::Stale),
-            Some(std::cmp::Ordering::Greater) => News::Present(row),
-            Some(std::cmp::Ordering::Equal) | None if fresh => News::Present(row),
-            Some(std::cmp::Ordering::Equal) | None => return Ok(Applied::ReadAgain),
+        Some(row) => match version_order(resource, Some(&row), base.as_ref()) {
+            Some(Ordering::Less) => return Ok(Applied::Stale),
+            Some(Ordering::Greater) => News::Present(row),
+            Some(Ordering::Equal) | None if fresh => News::Present(row),
+            Some(Ordering::Equal) | None => return Ok(Applied::ReadAgain),
         },
         None if !fresh || !locked.unsettled.is_empty() => return Ok(Applied::ReadAgain),
         None => News::Absent,
@@ -52,31 +54,4 @@ pub async fn apply(
     locked.commit().await?;
     context.freshness.applied(&resource.table, key, began);
     Ok(Applied::Done)
-}
-
-/// By Auth0's own time of change, where the resource has one and both sides carry it.
-fn order(resource: &Resource, row: &Row, base: Option<&Row>) -> Option<std::cmp::Ordering> {
-    let version = resource.version.as_ref()?;
-    let read = row.get(version)?.as_str()?;
-    let there = base?.get(version)?.as_str()?;
-    compare_times(read, there)
-}
-
-/// Compares RFC 3339 texts of one zone whose fractions may have different lengths.
-fn compare_times(a: &str, b: &str) -> Option<std::cmp::Ordering> {
-    let parse = |text| chrono::DateTime::parse_from_rfc3339(text).ok();
-    Some(parse(a)?.cmp(&parse(b)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::cmp::Ordering;
-
-    #[test]
-    fn fractions_of_different_length_compare_as_times() {
-        let compare = |a, b| compare_times(a, b).unwrap();
-        assert_eq!(compare("2024-01-01T00:00:00.9+00:00", "2024-01-01T00:00:00.12+00:00"), Ordering::Greater);
-        assert_eq!(compare("2024-01-01T00:00:00+00:00", "2024-01-01T00:00:00.1+00:00"), Ordering::Less);
-    }
 }
