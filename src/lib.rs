@@ -4,7 +4,7 @@
 //! Each layer uses only what stands to its right, and `tests/structure.rs` holds it:
 //!
 //! ```text
-//! main → cli → { app, emulator };  app → { status, ingest, writeback } → { auth0, wal, pg } → catalog → { error, telemetry }
+//! main → cli → { app, emulator };  app → { status, ingest, writeback } → { auth0, wal, pg } → catalog → { error, retry, telemetry }
 //! ```
 
 pub mod app;
@@ -15,6 +15,7 @@ pub mod emulator;
 pub mod error;
 pub mod ingest;
 pub mod pg;
+pub mod retry;
 pub mod status;
 pub mod telemetry;
 pub mod wal;
