@@ -286,26 +286,25 @@ async fn a_slot_that_postgres_invalidated_is_told_and_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publication_made_anew_needs_a_new_slot_and_says_so() {
+async fn a_missing_publication_is_told_and_one_made_anew_rings_again() {
     for mut bell in Bell::both().await {
-        let stream = bell.stream().await;
-        stream.stop().await;
+        bell.stream().await.stop().await;
         bell.run("drop publication auth0_sync").await;
         bell.insert(1).await;
-        assert_eq!(renew_slot(&bell.settings).await.unwrap_err().kind(), Kind::Replication);
-        bell.run("create publication auth0_sync for table auth0._sync_cdc with (publish = 'insert')").await;
-        ensure_slot(&bell.settings).await.unwrap();
-        bell.run("drop publication auth0_sync").await;
-        bell.insert(1).await;
+        assert_eq!(Stream::start(&bell.settings).await.unwrap_err().kind(), Kind::Replication);
         bell.run("create publication auth0_sync for table auth0._sync_cdc with (publish = 'insert')").await;
         let mut stream = Stream::start(&bell.settings).await.unwrap();
-        let error = end(&mut stream).await;
-        assert_eq!(error.kind(), Kind::SlotLost, "{error}");
-        stream.stop().await;
-        renew_slot(&bell.settings).await.unwrap();
-        let mut stream = Stream::start(&bell.settings).await.unwrap();
+        // What was written without a publication: before Postgres 18 an error that a new slot
+        // mends, since then left out.
+        if bell.postgres.major() < 18 {
+            let error = end(&mut stream).await;
+            assert_eq!(error.kind(), Kind::SlotLost, "{error}");
+            stream.stop().await;
+            renew_slot(&bell.settings).await.unwrap();
+            stream = Stream::start(&bell.settings).await.unwrap();
+        }
         bell.insert(1).await;
-        assert_eq!(ids(&commit(&mut stream).await.2), [3]);
+        assert_eq!(ids(&commit(&mut stream).await.2), [2]);
         stream.stop().await;
     }
 }

@@ -47,19 +47,21 @@ impl Stream {
     ///
     /// # Errors
     /// `slot_lost` where there is no such slot or Postgres has invalidated it; `replication` where
-    /// somebody else reads it; `database_*` where the connection fails.
+    /// somebody else reads it or the publication is missing; `database_*` where the connection fails.
     pub async fn start(settings: &Settings) -> Result<Self> {
         let url = replication_url(settings.database_url.expose_secret())?;
-        let slot = settings.slot.clone();
+        let heartbeat = settings.heartbeat;
+        let settings = settings.clone();
         let publication = format!("\"{}\"", settings.publication.replace('"', "\"\""));
         // The crate connects and starts by blocking.
         let starting = tokio::task::spawn_blocking(move || {
             let mut connection = PgReplicationConnection::connect(&url)
                 .map_err(|error| walstream(Moment::Connect, "cannot connect for replication", error))?;
+            require_publication(&mut connection, &settings.publication)?;
             let options =
                 [("proto_version", "1"), ("publication_names", publication.as_str()), ("messages", "true")];
             connection
-                .start_replication(&slot, 0, &options)
+                .start_replication(&settings.slot, 0, &options)
                 .map_err(|error| walstream(Moment::Stream, "cannot start replication", error))?;
             Ok::<_, Error>(connection)
         });
@@ -68,7 +70,7 @@ impl Stream {
             .map_err(|error| Error::with(Kind::Internal, "starting replication broke off", error))??;
         let (sender, events) = mpsc::channel(WAITING);
         let (applied, watched) = watch::channel(Lsn::default());
-        let task = tokio::spawn(Pump::new(connection, sender, watched, settings.heartbeat).run());
+        let task = tokio::spawn(Pump::new(connection, sender, watched, heartbeat).run());
         Ok(Stream { events, applied: Applied(Arc::new(applied)), task })
     }
 
@@ -97,6 +99,19 @@ impl Stream {
             tracing::warn!(%error, "The replication stream did not end well");
         }
     }
+}
+
+/// From Postgres 18 on, a publication that is missing is no error: its changes are skipped.
+fn require_publication(connection: &mut PgReplicationConnection, publication: &str) -> Result<()> {
+    let literal = publication.replace('\'', "''");
+    let found = connection
+        .exec(&format!("select from pg_catalog.pg_publication p where p.pubname = '{literal}'"))
+        .map_err(|error| walstream(Moment::Connect, "cannot look for the publication", error))?;
+    if found.ntuples() == 0 {
+        let what = format!("the publication {publication} does not exist: run `auth0-sync setup`");
+        return Err(Error::new(Kind::Replication, what));
+    }
+    Ok(())
 }
 
 /// The same URL for a walsender. Only TCP: the crate has no Unix sockets.
