@@ -92,7 +92,7 @@ impl Stream {
         self.applied.clone()
     }
 
-    /// Acknowledges what was received and closes the connection, so that the slot is free.
+    /// Acknowledges what was received and closes the connection; the server frees the slot a moment later.
     pub async fn stop(self) {
         drop(self.events);
         if let Err(error) = self.task.await {
