@@ -1,5 +1,7 @@
 //! The Postgres clusters that `dev` and the tests run on.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it, in its own functions too")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -2,7 +2,8 @@
 //! processes, and waiting without blind sleeps. Everything ends when it is dropped; on a failed
 //! test its logs are printed.
 
-#![allow(dead_code, unused_imports, reason = "every test file takes what it needs")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "every test file takes what it needs")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by it")]
 
 pub mod api;
 pub mod postgres;
