@@ -4,10 +4,10 @@ use regex::Regex;
 
 use crate::source::Source;
 
-const CORE: &[&str] = &["catalog", "error", "telemetry"];
-const SERVICES: &[&str] = &["auth0", "wal", "pg", "catalog", "error", "telemetry"];
+const CORE: &[&str] = &["catalog", "error", "ledger", "retry", "telemetry"];
+const SERVICES: &[&str] = &["auth0", "wal", "pg", "catalog", "error", "ledger", "retry", "telemetry"];
 const ABOVE_SERVICES: &[&str] =
-    &["status", "ingest", "writeback", "auth0", "wal", "pg", "catalog", "error", "telemetry"];
+    &["status", "ingest", "writeback", "auth0", "wal", "pg", "catalog", "error", "ledger", "retry", "telemetry"];
 
 /// Layers and what each may use; the same as in the comment of `src/lib.rs`.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -36,7 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pg", CORE),
     // It shares the catalogue with the service and no other code.
     ("emulator", CORE),
-    ("catalog", &["error", "telemetry"]),
+    ("catalog", &["error", "ledger", "retry", "telemetry"]),
     ("error", &[]),
     ("telemetry", &[]),
 ];
