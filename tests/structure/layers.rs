@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "pg",
             "catalog",
             "error",
+            "ledger", "retry",
             "telemetry",
         ],
     ),
@@ -36,8 +37,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pg", CORE),
     // It shares the catalogue with the service and no other code.
     ("emulator", CORE),
-    ("catalog", &["error", "ledger", "retry", "telemetry"]),
+    ("catalog", &["error", "telemetry"]),
     ("error", &[]),
+    ("ledger", &[]),
+    ("retry", &[]),
     ("telemetry", &[]),
 ];
 
