@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::delay;
 use super::lanes::{Lanes, Next, Work};
-use super::ledger::{Ledger, Token};
+use crate::ledger::{Ledger, Token};
 use super::settle::cancel;
 use super::store::Which;
 use super::worker::{Context, Ended, work};
@@ -82,7 +82,7 @@ pub struct Dispatch {
 
 struct State {
     lanes: Lanes,
-    ledger: Ledger,
+    ledger: Ledger<u64>,
     backlog: VecDeque<Segment>,
     tasks: JoinSet<(Work, Result<Ended>)>,
     tries: HashMap<i64, u32>,
@@ -237,7 +237,7 @@ impl Dispatch {
                 }
                 state.settled += settled.ids.len() as u64;
                 for commit in state.lanes.settled(&work, &settled.ids) {
-                    state.ledger.settled(commit);
+                    state.ledger.ended(commit);
                 }
             }
             Ok(Ended::Back { at, alone, everybody }) => {
@@ -280,7 +280,7 @@ impl Dispatch {
     }
 
     fn tell(&self, state: &mut State) {
-        let applied = state.ledger.applied();
+        let applied = state.ledger.done().copied().unwrap_or(0);
         self.applied.send_if_modified(|there| {
             let newer = applied > *there;
             *there = applied.max(*there);

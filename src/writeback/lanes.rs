@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio::time::Instant;
 
-use super::ledger::Token;
+use crate::ledger::Token;
 use crate::catalog::RowKey;
 use crate::pg::mirror::Operation;
 

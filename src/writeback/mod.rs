@@ -1,12 +1,11 @@
 //! From a committed mutation to Auth0 and back: lanes, outcomes, settling.
 //!
-//! Decisions ([`lanes`], [`ledger`], [`call`], [`request`]) are pure; [`store`], [`settle`],
+//! Decisions ([`lanes`], [`call`], [`request`]) are pure; [`store`], [`settle`],
 //! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
 pub mod call;
 mod dispatch;
 pub mod lanes;
-pub mod ledger;
 mod recognise;
 mod request;
 mod settle;

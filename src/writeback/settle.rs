@@ -1,5 +1,6 @@
 //! Settling: makes an outcome final in one transaction: row, mutations, secrets, NOTIFY.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ use super::store::Store;
 use crate::auth0::Refusal;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::{Locked, News, Operation, Row, row_from_auth0};
+use crate::pg::mirror::{Locked, News, Operation, Row, row_from_auth0, version_order};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
@@ -135,13 +136,8 @@ pub async fn cancel(store: &Store, catalog: &Catalog, work: &Work, cause: i64) -
 
 /// By Auth0's own time: an answer older than the base settles the mutation with the base's values.
 fn applied(resource: &Resource, locked: &Locked<'_>, ids: &[i64], row: Option<Row>) -> News {
-    let version = |row: Option<&Row>| {
-        let column = resource.version.as_ref()?;
-        row?.get(column)?.as_str().map(str::to_owned)
-    };
-    let (theirs, ours) = (version(row.as_ref()), version(locked.base().as_ref()));
-    match (theirs, ours) {
-        (Some(answer), Some(base)) if answer < base => News::Dropped { ids: ids.to_vec() },
+    match version_order(resource, row.as_ref(), locked.base().as_ref()) {
+        Some(Ordering::Less) => News::Dropped { ids: ids.to_vec() },
         _ => News::Applied { ids: ids.to_vec(), answer: row },
     }
 }

@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::lanes::Queued;
-use super::ledger::Token;
+use crate::ledger::Token;
 use super::request::{Content, join};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};

@@ -1,92 +1,22 @@
 //! The Management API's client against small servers on real sockets.
 
-use std::sync::{Arc, Mutex};
+#![expect(clippy::unwrap_used, reason = "a test fails by it, in its own functions too")]
+
+mod server;
+
 use std::time::{Duration, Instant};
 
 use auth0_sync::auth0::{Client, Cut, Lane, Outcome, Pages, Request, Settings};
 use auth0_sync::catalog::List;
 use auth0_sync::error::Kind;
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use axum::body::Body;
+use axum::http::{Method, Response, StatusCode};
 use axum::response::IntoResponse;
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
+use server::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-
-/// One request as the server saw it.
-#[derive(Clone, Debug)]
-struct Seen {
-    method: Method,
-    path: String,
-    query: String,
-    headers: HeaderMap,
-}
-
-impl Seen {
-    fn is_token(&self) -> bool {
-        self.path == "/oauth/token"
-    }
-
-    fn bearer(&self) -> &str {
-        self.headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap()
-    }
-
-    fn parameter(&self, name: &str) -> Option<String> {
-        let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
-        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-    }
-}
-
-type Log = Arc<Mutex<Vec<Seen>>>;
-
-struct Server {
-    url: String,
-    log: Log,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Server {
-    /// `answer` is given the request and how many of its kind (token or not) came before it.
-    async fn start(answer: impl Fn(&Seen, usize) -> Response<Body> + Send + Sync + 'static) -> Self {
-        let log = Log::default();
-        let (answer, seen) = (Arc::new(answer), Arc::clone(&log));
-        let app = Router::new().fallback(async move |method, uri: Uri, headers, _: Bytes| {
-            let request = Seen {
-                method,
-                path: uri.path().to_owned(),
-                query: uri.query().unwrap_or_default().to_owned(),
-                headers,
-            };
-            let before = {
-                let mut log = seen.lock().unwrap();
-                let before = log.iter().filter(|other| other.is_token() == request.is_token()).count();
-                log.push(request.clone());
-                before
-            };
-            answer(&request, before)
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Server { url, log, task }
-    }
-
-    fn tokens(&self) -> usize {
-        self.log.lock().unwrap().iter().filter(|request| request.is_token()).count()
-    }
-
-    fn calls(&self) -> Vec<Seen> {
-        self.log.lock().unwrap().iter().filter(|request| !request.is_token()).cloned().collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 fn client(url: &str) -> Client {
     let settings =
