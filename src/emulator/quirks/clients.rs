@@ -1,0 +1,67 @@
+//! Clients: their ids and secrets, credentials that are kept and never shown, and the global client.
+
+use serde_json::{Value, json};
+
+use super::{Draft, Quirks};
+use crate::emulator::ids;
+use crate::emulator::problem::Problem;
+use crate::emulator::store::{Row, Store};
+use crate::emulator::world::{Request, World};
+
+/// The table. The token endpoint needs it too: applications are the tenant's API users.
+pub(in crate::emulator) const TABLE: &str = "client";
+/// The field that holds the secret.
+pub(in crate::emulator) const SECRET: &str = "client_secret";
+
+const METHODS: &str = "client_authentication_methods";
+
+/// The exceptions of clients.
+pub(super) struct Clients;
+
+impl Quirks for Clients {
+    fn create(&self, _: &World, _: &Store, request: &Request, draft: &mut Draft) -> Result<(), Problem> {
+        draft.body.insert("tenant".into(), request.tenant.as_str().into());
+        // A client that proves itself by keys or certificates has no secret.
+        if !draft.body.contains_key(METHODS) {
+            draft.body.insert(SECRET.into(), ids::word(64).into());
+        }
+        let subject = format!("/CN={}", request.host);
+        let keys = json!([{"cert": ids::word(64), "pkcs7": ids::word(64), "subject": subject}]);
+        draft.body.insert("signing_keys".into(), keys);
+        draft.once.insert("encrypted".into(), true.into());
+        Ok(())
+    }
+
+    fn finish(&self, _: &World, _: &Store, _: &Request, draft: &mut Draft) -> Result<(), Problem> {
+        // `client_secret` can be set, and unlike other write-only fields it is shown.
+        if let Some(secret) = draft.hidden.shift_remove(SECRET) {
+            draft.body.insert(SECRET.into(), secret);
+        }
+        // Credentials sent with the client become objects of their own; the client shows their ids.
+        if let Some(Value::Object(methods)) = draft.body.get_mut(METHODS) {
+            let lists = methods.values_mut().filter_map(|method| method.get_mut("credentials")?.as_array_mut());
+            for credential in lists.flatten() {
+                let id = credential["id"].as_str().map_or_else(|| format!("cred_{}", ids::word(22)), str::to_owned);
+                *credential = json!({"id": id});
+            }
+        }
+        // The older name of a part of `oidc_logout`, which Auth0 keeps answering.
+        if let Some(urls) = draft.body.get("oidc_logout").and_then(|logout| logout.get("backchannel_logout_urls")) {
+            let older = json!({"backchannel_logout_urls": urls});
+            draft.body.insert("oidc_backchannel_logout".into(), older);
+        }
+        // The older name of the same switch.
+        if let Some(value) = draft.body.get("cross_origin_authentication").cloned() {
+            draft.body.insert("cross_origin_auth".into(), value);
+        }
+        Ok(())
+    }
+
+    fn delete(&self, row: &Row) -> Result<(), Problem> {
+        // It stands for the tenant itself.
+        if row.body.get("global") == Some(&Value::Bool(true)) {
+            return Err(Problem::body("The global client cannot be deleted"));
+        }
+        Ok(())
+    }
+}
