@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::Result;
 use crate::emulator::{Credentials, Emulator, Options, Plan};
 use crate::error::{Error, Kind};
-use crate::Result;
 
 /// Arguments of `auth0-sync emulator`.
 #[derive(clap::Args, Debug)]
@@ -48,7 +48,13 @@ pub struct Args {
     #[arg(long, value_name = "ID", requires = "client_secret")]
     client_id: Option<String>,
     /// Its secret
-    #[arg(long, value_name = "SECRET", requires = "client_id", env = "AUTH0_EMULATOR_CLIENT_SECRET", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "SECRET",
+        requires = "client_id",
+        env = "AUTH0_EMULATOR_CLIENT_SECRET",
+        hide_env_values = true
+    )]
     client_secret: Option<String>,
     /// Print one line of JSON when ready
     #[arg(long)]
@@ -77,7 +83,8 @@ fn options(args: Args) -> Result<Options> {
             Error::new(Kind::Config, format!("--rate-limits {name} is neither off nor a plan"))
         })?),
     };
-    let split = |text: String| text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let split =
+        |text: String| text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
     Ok(Options {
         data: args.data,
         users: args.users,

@@ -10,7 +10,13 @@ use super::world::{Request, World};
 use super::{links, logs, reads, writes};
 
 /// Runs a call whose sender may make it; a successful write leaves a tenant log.
-pub(super) fn run(world: &World, store: &mut Store, request: &Request, route: &Route, values: &Fields) -> Answer {
+pub(super) fn run(
+    world: &World,
+    store: &mut Store,
+    request: &Request,
+    route: &Route,
+    values: &Fields,
+) -> Answer {
     let answer = act(world, store, request, route, values);
     match answer {
         Ok(answer) => {

@@ -77,7 +77,11 @@ impl Faults {
             (Some("drop_after"), ..) => Some(Fault::DropAfter),
             (Some("delay") | None, _, Some(ms)) => Some(Fault::Delay(Duration::from_millis(ms))),
             (None, None, None) => None,
-            _ => return Err("do is status (with status), drop_before, drop_after or delay (with delay_ms)".into()),
+            _ => {
+                return Err(
+                    "do is status (with status), drop_before, drop_after or delay (with delay_ms)".into()
+                );
+            }
         };
         let path = order.matches.path.as_deref().map(regex::Regex::new).transpose();
         let path = path.map_err(|error| error.to_string())?;
@@ -124,7 +128,8 @@ mod tests {
     #[test]
     fn a_fault_hits_the_calls_that_it_matches_so_often() {
         let mut faults = Faults::default();
-        let order = json!({"match": {"method": "patch", "path": "^/api/v2/users/"}, "times": 1, "do": "drop_after"});
+        let order =
+            json!({"match": {"method": "patch", "path": "^/api/v2/users/"}, "times": 1, "do": "drop_after"});
         faults.order(serde_json::from_value(order).unwrap()).unwrap();
         assert_eq!(faults.take("GET", "/api/v2/users/a"), None);
         assert_eq!(faults.take("PATCH", "/api/v2/users/a"), Some(Fault::DropAfter));

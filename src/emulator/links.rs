@@ -44,7 +44,10 @@ pub(super) fn change(
     let mut links = Vec::new();
     for key in keys {
         if !key.is_string() {
-            return Err(wrong(&format!("Expected type string but found type {}", super::schema::type_name(key))));
+            return Err(wrong(&format!(
+                "Expected type string but found type {}",
+                super::schema::type_name(key)
+            )));
         }
         let mut link = values.clone();
         link.insert(column.to_owned(), key.clone());
@@ -54,8 +57,11 @@ pub(super) fn change(
         links.push(link);
     }
     for link in links {
-        let link: Fields =
-            resource.key.iter().filter_map(|column| Some((column.clone(), link.get(column)?.clone()))).collect();
+        let link: Fields = resource
+            .key
+            .iter()
+            .filter_map(|column| Some((column.clone(), link.get(column)?.clone())))
+            .collect();
         let Some(key) = key_in(resource, &link) else { continue };
         if !make {
             store.remove(&resource.table, &key);

@@ -32,7 +32,8 @@ pub(super) fn note(world: &World, store: &mut Store, request: &Request, route: &
     let description = title.cloned().unwrap_or_else(|| format!("{} {}", request.method, route.path));
     let id = next_id(store, request.now);
     let client = store.get(clients::TABLE, &request.claims.client_id);
-    let query: Fields = request.query.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
+    let query: Fields =
+        request.query.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     let mut entry = json!({
         "date": ids::time(request.now),
         "type": "sapi",
@@ -65,7 +66,8 @@ pub(super) fn note(world: &World, store: &mut Store, request: &Request, route: &
         "environment_name": "prod-us-1",
     });
     if let Some(correlation) = &request.correlation {
-        entry["references"] = json!({"correlation_id": correlation.chars().take(CORRELATION).collect::<String>()});
+        entry["references"] =
+            json!({"correlation_id": correlation.chars().take(CORRELATION).collect::<String>()});
     }
     store.log(entry);
 }
@@ -85,7 +87,9 @@ fn next_id(store: &Store, now: DateTime<Utc>) -> String {
 
 fn masked(world: &World, table: &str, body: Option<Value>) -> Value {
     let mut body = body.unwrap_or_else(|| json!({}));
-    let (Ok((resource, rules)), Some(fields)) = (world.table(table), body.as_object_mut()) else { return body };
+    let (Ok((resource, rules)), Some(fields)) = (world.table(table), body.as_object_mut()) else {
+        return body;
+    };
     for (name, value) in fields.iter_mut() {
         let column = resource.columns.iter().find(|(column, _)| resource.field(column) == name);
         let secret = column.is_some_and(|(_, column)| column.secret && column.class == Class::WriteOnly);
@@ -111,7 +115,8 @@ pub(super) fn list(store: &Store, request: &Request) -> Result<Answer, Problem> 
     let page = number(request, "page", 0, usize::MAX)?;
     let entries = store.logs().iter().filter_map(Value::as_object);
     let entries = entries.filter(|entry| query.as_ref().is_none_or(|query| query.matches(entry)));
-    let mut entries: Vec<(u64, Fields)> = entries.cloned().zip(0..).map(|(entry, number)| (number, entry)).collect();
+    let mut entries: Vec<(u64, Fields)> =
+        entries.cloned().zip(0..).map(|(entry, number)| (number, entry)).collect();
     entries.reverse();
     // Newest first unless asked otherwise; entries of one time keep that order.
     if request.param("sort").is_some_and(|sort| sort != "date:-1") {

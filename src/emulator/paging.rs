@@ -91,7 +91,9 @@ pub(super) fn number(request: &Request, name: &str, default: usize, most: usize)
     let comment = (name, "A position or size of the page");
     match text.parse::<i64>() {
         Err(_) => Err(Problem::query("Expected type integer but found type string", comment)),
-        Ok(value) if value < 0 => Err(Problem::query(&format!("Value {value} is less than minimum 0"), comment)),
+        Ok(value) if value < 0 => {
+            Err(Problem::query(&format!("Value {value} is less than minimum 0"), comment))
+        }
         Ok(value) if value as u64 > most as u64 => {
             Err(Problem::query(&format!("Value {value} is greater than maximum {most}"), comment))
         }

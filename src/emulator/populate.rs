@@ -15,12 +15,34 @@ use super::writes::complete;
 use crate::error::Result;
 
 const FIRST_NAMES: [&str; 24] = [
-    "Ada", "Alan", "Amina", "Barbara", "Carlos", "Chiara", "Dennis", "Edsger", "Fatima", "Grace", "Hedy", "Ines",
-    "Joan", "Katherine", "Kenji", "Lin", "Margaret", "Nadia", "Olga", "Priya", "Radia", "Sofia", "Tariq", "Yuki",
+    "Ada",
+    "Alan",
+    "Amina",
+    "Barbara",
+    "Carlos",
+    "Chiara",
+    "Dennis",
+    "Edsger",
+    "Fatima",
+    "Grace",
+    "Hedy",
+    "Ines",
+    "Joan",
+    "Katherine",
+    "Kenji",
+    "Lin",
+    "Margaret",
+    "Nadia",
+    "Olga",
+    "Priya",
+    "Radia",
+    "Sofia",
+    "Tariq",
+    "Yuki",
 ];
 const LAST_NAMES: [&str; 20] = [
-    "Almeida", "Bauer", "Chen", "Diallo", "Eriksen", "Fischer", "Garcia", "Haddad", "Ivanova", "Jensen", "Kowalski",
-    "Lopez", "Moreau", "Nakamura", "Okafor", "Patel", "Rossi", "Silva", "Tanaka", "Weber",
+    "Almeida", "Bauer", "Chen", "Diallo", "Eriksen", "Fischer", "Garcia", "Haddad", "Ivanova", "Jensen",
+    "Kowalski", "Lopez", "Moreau", "Nakamura", "Okafor", "Patel", "Rossi", "Silva", "Tanaka", "Weber",
 ];
 const ORGANIZATIONS: [(&str, &str); 5] = [
     ("acme", "Acme Inc."),
@@ -36,7 +58,8 @@ const ROLES: [(&str, &str); 5] = [
     ("billing", "Sees and pays invoices"),
     ("support", "Helps customers"),
 ];
-const APPLICATIONS: [(&str, &str); 3] = [("Web Shop", "regular_web"), ("Mobile App", "native"), ("Dashboard", "spa")];
+const APPLICATIONS: [(&str, &str); 3] =
+    [("Web Shop", "regular_web"), ("Mobile App", "native"), ("Dashboard", "spa")];
 const PLANS: [&str; 3] = ["free", "team", "business"];
 const SECOND_DATABASE: &str = "Partners";
 
@@ -85,7 +108,8 @@ pub(super) fn people(world: &World, store: &mut Store, tenant: &str, count: usiz
     let mut organizations = Vec::new();
     for (name, display) in ORGANIZATIONS.into_iter().take(3 + count.min(1000) / 250) {
         let key = format!("org_{}", id(16));
-        let organization = json!({"id": key, "name": name, "display_name": display, "metadata": {"tier": "gold"}});
+        let organization =
+            json!({"id": key, "name": name, "display_name": display, "metadata": {"tier": "gold"}});
         insert(world, store, "organization", row(organization))?;
         organizations.push(key);
     }
@@ -96,13 +120,15 @@ pub(super) fn people(world: &World, store: &mut Store, tenant: &str, count: usiz
         roles.push(key);
     }
     for number in 0..count {
-        let (first, last) = (FIRST_NAMES[number % FIRST_NAMES.len()], LAST_NAMES[number / 7 % LAST_NAMES.len()]);
+        let (first, last) =
+            (FIRST_NAMES[number % FIRST_NAMES.len()], LAST_NAMES[number / 7 % LAST_NAMES.len()]);
         let own = id(24);
         let key = format!("auth0|{own}");
         let partner = number % 5 == 4;
         let connection = if partner { SECOND_DATABASE } else { "Username-Password-Authentication" };
         let login = format!("{}.{}{number}", first.to_lowercase(), last.to_lowercase());
-        let born = chrono::DateTime::from_timestamp(1_700_000_000 + number as i64 * 3_607, 0).unwrap_or_default();
+        let born =
+            chrono::DateTime::from_timestamp(1_700_000_000 + number as i64 * 3_607, 0).unwrap_or_default();
         let mut user = row(json!({
             "user_id": key,
             "email": format!("{login}@example.com"),

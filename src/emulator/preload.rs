@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::rules::{Fields, Rules};
 use super::reads::{SINGLE, own_key};
 use super::routes::Action;
+use super::rules::{Fields, Rules};
 use super::store::Store;
 use super::world::{World, key_in, key_of};
 use super::writes::{complete, remove};
@@ -34,7 +34,9 @@ pub(super) fn apply(world: &World, store: &mut Store, document: &Value) -> usize
 /// # Errors
 /// `io`, naming the file.
 pub(super) fn read(path: &Path) -> Result<Vec<Value>> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| Error::with(Kind::Io, path.display().to_string(), error);
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::with(Kind::Io, path.display().to_string(), error)
+    };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.into()))?;
     let documents = serde_json::Deserializer::from_str(&text).into_iter();
     documents.collect::<std::result::Result<_, _>>().map_err(|error| failed(error.into()))
@@ -75,7 +77,7 @@ fn single(world: &World, store: &mut Store, path: &str, row: &Fields) -> bool {
             store.put(&resource.table, SINGLE, row.clone(), Fields::new());
             true
         }
-        (Action::Get | Action::By, ResourceKind::Collection) => put(world, store, resource, rules, row),
+        (Action::Get, ResourceKind::Collection) => put(world, store, resource, rules, row),
         _ => false,
     }
 }
@@ -90,7 +92,8 @@ fn put(world: &World, store: &mut Store, resource: &Resource, rules: &Rules, row
         };
         let Some(wanted) = value(row) else { continue };
         let twins = store.table(&resource.table).iter();
-        let twins = twins.filter(|(other, twin)| **other != key && value(&twin.body).as_ref() == Some(&wanted));
+        let twins =
+            twins.filter(|(other, twin)| **other != key && value(&twin.body).as_ref() == Some(&wanted));
         let twins: Vec<String> = twins.map(|(other, _)| other.clone()).collect();
         twins.iter().for_each(|twin| remove(world, store, &resource.table, twin));
     }
@@ -98,7 +101,9 @@ fn put(world: &World, store: &mut Store, resource: &Resource, rules: &Rules, row
     body.extend(row.clone());
     // A row that was listed with a selection of fields lacks the rest.
     let part = resource.columns.iter().any(|(column, shape)| {
-        shape.required && shape.class != crate::catalog::Class::WriteOnly && !body.contains_key(resource.field(column))
+        shape.required
+            && shape.class != crate::catalog::Class::WriteOnly
+            && !body.contains_key(resource.field(column))
     });
     if part {
         complete(resource, rules, &mut body);

@@ -46,7 +46,8 @@ pub(super) fn by(
     (resource, rules): (&Resource, &Rules),
     values: &Fields,
 ) -> Result<Answer, Problem> {
-    let same = |row: &&Row| values.iter().all(|(column, value)| row.body.get(resource.field(column)) == Some(value));
+    let same =
+        |row: &&Row| values.iter().all(|(column, value)| row.body.get(resource.field(column)) == Some(value));
     let asked = values.values().find_map(Value::as_str).unwrap_or_default();
     let found = store.table(&resource.table).values().find(same);
     let row = found.ok_or_else(|| world.missing(&resource.table, asked))?;
@@ -68,7 +69,8 @@ pub(super) fn find(
         Problem::new(400, what, "invalid_query_string")
     })?;
     let rows = store.table(&resource.table).values().filter(|row| row.text(field) == Some(wanted));
-    let rows = rows.map(|row| Value::Object(show::select(request, &rules.always, show::read(rules, request, row))));
+    let rows =
+        rows.map(|row| Value::Object(show::select(request, &rules.always, show::read(rules, request, row))));
     Ok(Answer::new(200, rows.collect()))
 }
 
@@ -89,14 +91,18 @@ pub(super) fn list(
         links(world, store, request, resource, list, values)?
     } else {
         let query = request.param("q").filter(|text| !text.trim().is_empty()).map(search::parse);
-        let query = query.transpose().map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
-        let wanted = |row: &&Row| filtered(rules, request, row) && query.as_ref().is_none_or(|q| q.matches(&row.body));
+        let query = query
+            .transpose()
+            .map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
+        let wanted =
+            |row: &&Row| filtered(rules, request, row) && query.as_ref().is_none_or(|q| q.matches(&row.body));
         let rows = store.table(&resource.table).values().filter(wanted);
         rows.map(|row| (row.number, show::read(rules, request, row))).collect()
     };
     search::sort(request.param("sort"), &mut items);
     let always: &[String] = if linked { &[] } else { &rules.always };
-    let items = items.into_iter().map(|(number, item)| (number, show::select(request, always, item))).collect();
+    let items =
+        items.into_iter().map(|(number, item)| (number, show::select(request, always, item))).collect();
     paging::page(request, list, world.result_cap, rules.length, items)
 }
 
@@ -147,7 +153,8 @@ pub(super) fn parent_exists(
 
 fn filtered(rules: &Rules, request: &Request, row: &Row) -> bool {
     rules.filter.iter().all(|(parameter, filter)| {
-        let mut wanted = request.query.iter().filter(|(name, _)| name == parameter).map(|(_, value)| value).peekable();
+        let mut wanted =
+            request.query.iter().filter(|(name, _)| name == parameter).map(|(_, value)| value).peekable();
         if wanted.peek().is_none() {
             return true;
         }

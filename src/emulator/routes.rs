@@ -88,14 +88,26 @@ impl Routes {
             }
             for extra in rules.get(&resource.table).into_iter().flat_map(|rules| &rules.route) {
                 match extra.clone() {
-                    Extra::List(list) => add("GET", &list.path.clone(), &list.scopes.clone(), Action::List(list)),
+                    Extra::List(list) => {
+                        add("GET", &list.path.clone(), &list.scopes.clone(), Action::List(list))
+                    }
                     Extra::By(call) => add(&call.method, &call.path, &call.scopes, Action::By),
                     Extra::Find { path, scopes, field } => add("GET", &path, &scopes, Action::Find(field)),
                     Extra::Link(call) => {
-                        add(&call.method.clone(), &call.path.clone(), &call.scopes.clone(), Action::Link(call));
+                        add(
+                            &call.method.clone(),
+                            &call.path.clone(),
+                            &call.scopes.clone(),
+                            Action::Link(call),
+                        );
                     }
                     Extra::Unlink(call) => {
-                        add(&call.method.clone(), &call.path.clone(), &call.scopes.clone(), Action::Unlink(call));
+                        add(
+                            &call.method.clone(),
+                            &call.path.clone(),
+                            &call.scopes.clone(),
+                            Action::Unlink(call),
+                        );
                     }
                 }
             }

@@ -27,8 +27,12 @@ pub(super) struct Rules {
     pub(super) case: Vec<Case>,
     /// Times that creating (`created_at`) and every write (`updated_at`) set.
     pub(super) stamps: Vec<String>,
-    /// Fields that only the answer to a create shows, though they are kept nowhere.
-    pub(super) created: Vec<String>,
+    /// Fields that only the answer to a write shows; objects are filled key by key.
+    pub(super) written: Fields,
+    /// Object (dotted path) → what every write fills in where the row has that object.
+    pub(super) whenever: IndexMap<String, Fields>,
+    /// Field → what it holds after null, instead of nothing.
+    pub(super) unset: Fields,
     /// Fields that reading shows where the row lacks them (the answer to a write does not).
     pub(super) read: Fields,
     /// Fields that remain under any selection of fields.
@@ -178,7 +182,7 @@ pub(super) struct KindOf {
     pub(super) always: Fields,
     /// Fields (dotted) that reading leaves out, though the answer to a write has them.
     pub(super) unread: Vec<String>,
-    /// Flag of `options` → the scope that it asks of the provider.
+    /// Flag of `options` → the scope that it asks of the provider; `*` is asked always.
     pub(super) scopes: IndexMap<String, String>,
     /// The scopes are one text with commas.
     pub(super) scopes_joined: bool,
@@ -199,7 +203,9 @@ impl Rules {
         let cases = rules.case.iter_mut().map(|case| &mut case.set);
         let kinds = rules.kinds.iter_mut().flat_map(|kinds| kinds.of.values_mut());
         let kinds = kinds.flat_map(|kind| [&mut kind.create, &mut kind.always]);
-        for fields in [&mut rules.defaults, &mut rules.read].into_iter().chain(cases).chain(kinds) {
+        for fields in
+            [&mut rules.defaults, &mut rules.read, &mut rules.written].into_iter().chain(cases).chain(kinds)
+        {
             fields.values_mut().for_each(read_null);
         }
         Ok(rules)
@@ -211,6 +217,16 @@ fn read_null(value: &mut Value) {
     match value {
         Value::String(text) if text == "$null" => *value = Value::Null,
         Value::Object(fields) => fields.values_mut().for_each(read_null),
+        _ => {}
+    }
+}
+
+/// Fills the object at a dotted path, where there is one.
+pub(super) fn fill_at(fields: &mut Fields, path: &str, defaults: &Fields) {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    match fields.get_mut(first) {
+        Some(Value::Object(inner)) if rest.is_empty() => fill(inner, defaults),
+        Some(Value::Object(inner)) => fill_at(inner, rest, defaults),
         _ => {}
     }
 }

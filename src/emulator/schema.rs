@@ -11,7 +11,12 @@ use crate::catalog::{Class, Column, ColumnType, Format, Resource, WriteCall};
 ///
 /// # Errors
 /// Auth0's refusal, for the first thing that is wrong.
-pub(super) fn check(resource: &Resource, rules: &Rules, call: WriteCall, body: &Fields) -> Result<(), Problem> {
+pub(super) fn check(
+    resource: &Resource,
+    rules: &Rules,
+    call: WriteCall,
+    body: &Fields,
+) -> Result<(), Problem> {
     for name in body.keys() {
         let known = column(resource, name).is_some_and(|column| takes(column, call));
         if !known && !rules.accepts.contains(name) && !rules.transient.contains(name) {

@@ -23,7 +23,12 @@ pub(super) enum Test {
     /// A text or number, with `*` and `?`.
     Like(regex::Regex),
     /// Between two bounds; `*` is open.
-    Range { low: String, high: String, closed_low: bool, closed_high: bool },
+    Range {
+        low: String,
+        high: String,
+        closed_low: bool,
+        closed_high: bool,
+    },
 }
 
 /// Parses a query; refuses what does not come out even.
@@ -235,7 +240,9 @@ impl Query {
             Query::Any(parts) => parts.iter().any(|part| part.matches(row)),
             Query::Not(part) => !part.matches(row),
             Query::Field(Some(field), test) => texts(row, field).iter().any(|text| test.holds(text)),
-            Query::Field(None, test) => row.keys().any(|field| texts(row, field).iter().any(|text| test.holds(text))),
+            Query::Field(None, test) => {
+                row.keys().any(|field| texts(row, field).iter().any(|text| test.holds(text)))
+            }
         }
     }
 }
@@ -299,14 +306,25 @@ mod tests {
     #[test]
     fn queries_find_what_they_name() {
         for query in [
-            "email:\"ada@example.com\"", "email:ada@example.com", "name:ada*", "name:\"Ada Lovelace\"",
-            "identities.connection:db AND blocked:true", "app_metadata.plan:(silver OR gold)",
-            "logins_count:[10 TO 20]", "logins_count:>5", "created_at:[2024-01-01 TO 2024-03-01]",
-            "NOT name:bob", "-name:bob", "_exists_:email", "(name:bob OR name:ada*) AND blocked:true",
+            "email:\"ada@example.com\"",
+            "email:ada@example.com",
+            "name:ada*",
+            "name:\"Ada Lovelace\"",
+            "identities.connection:db AND blocked:true",
+            "app_metadata.plan:(silver OR gold)",
+            "logins_count:[10 TO 20]",
+            "logins_count:>5",
+            "created_at:[2024-01-01 TO 2024-03-01]",
+            "NOT name:bob",
+            "-name:bob",
+            "_exists_:email",
+            "(name:bob OR name:ada*) AND blocked:true",
         ] {
             assert!(holds(query), "{query}");
         }
-        for query in ["email:bob*", "_exists_:username", "logins_count:{12 TO *]", "name:Ada AND blocked:false"] {
+        for query in
+            ["email:bob*", "_exists_:username", "logins_count:{12 TO *]", "name:Ada AND blocked:false"]
+        {
             assert!(!holds(query), "{query}");
         }
         assert!(parse("name:(").is_err() && parse("\"open").is_err());

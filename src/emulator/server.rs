@@ -67,7 +67,11 @@ pub(super) struct State {
 ///
 /// # Errors
 /// `io` or `catalog`, when the tenant cannot be opened or the socket fails.
-pub async fn serve(listener: TcpListener, options: Options, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    options: Options,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
     Emulator::open(options)?.serve(listener, shutdown).await
 }
 
@@ -123,7 +127,11 @@ impl Emulator {
     ///
     /// # Errors
     /// `io`: the socket failed.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<()> {
         let service = Router::new().fallback(answer).with_state(self.shared);
         let service = service.into_make_service_with_connect_info::<Caller>();
         axum::serve(Socket(listener), service)
@@ -144,7 +152,11 @@ impl Shared {
     }
 }
 
-async fn answer(Shares(shared): Shares<Arc<Shared>>, ConnectInfo(caller): ConnectInfo<Caller>, request: axum::extract::Request) -> Response<Body> {
+async fn answer(
+    Shares(shared): Shares<Arc<Shared>>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    request: axum::extract::Request,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let own = path.strip_prefix(CONTROL);
@@ -209,7 +221,11 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
         query: serde_urlencoded::from_str(query).unwrap_or_default(),
         body: None,
         // The emulator's own calls see everything; others get what their token says.
-        claims: Claims { client_id: shared.client.id.clone(), scopes: shared.scopes.clone(), id: String::new() },
+        claims: Claims {
+            client_id: shared.client.id.clone(),
+            scopes: shared.scopes.clone(),
+            id: String::new(),
+        },
         host: text(headers, "host").unwrap_or("localhost").to_owned(),
         tenant: tenant_of(&shared.options).to_owned(),
         correlation: text(headers, "x-correlation-id").map(str::to_owned),
@@ -223,7 +239,14 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
         TOKEN if request.method == "POST" => {
             count(state, "POST", TOKEN);
             let credentials = text(headers, "authorization");
-            grant(shared, state, &request, text(headers, "content-type").unwrap_or_default(), credentials, body)
+            grant(
+                shared,
+                state,
+                &request,
+                text(headers, "content-type").unwrap_or_default(),
+                credentials,
+                body,
+            )
         }
         path => match path.strip_prefix(CONTROL) {
             Some(own) => control::run(shared, state, &request, own, body),
@@ -244,14 +267,21 @@ fn count(state: &mut State, method: &str, path: &str) {
 }
 
 /// One call of the Management API: known, within the limits, allowed, well formed, then run.
-fn manage(shared: &Shared, state: &mut State, request: &mut Request, authorization: Option<&str>, body: &Bytes) -> Answer {
+fn manage(
+    shared: &Shared,
+    state: &mut State,
+    request: &mut Request,
+    authorization: Option<&str>,
+    body: &Bytes,
+) -> Answer {
     let Some((route, values)) = shared.world.routes.find(&request.method, &request.path) else {
         return Problem::plain(404, "Not Found").into();
     };
     count(state, &route.method, &route.path);
     let group = shared.world.rules.get(&route.table).and_then(|rules| rules.limit.as_deref());
     let now = request.now.timestamp_millis() as f64 / 1000.0;
-    let limits = state.limits.as_mut().map(|limits| limits.take(group.unwrap_or(&route.table), &route.method, now));
+    let limits =
+        state.limits.as_mut().map(|limits| limits.take(group.unwrap_or(&route.table), &route.method, now));
     let headers = match limits.transpose() {
         Ok(headers) => headers.unwrap_or_default(),
         Err(refused) => return refused,
@@ -282,15 +312,26 @@ fn parse(body: &Bytes) -> std::result::Result<Option<serde_json::Value>, Problem
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let value: serde_json::Value =
-        serde_json::from_slice(body).map_err(|_| Problem::plain(400, "Invalid request payload JSON format"))?;
+    let value: serde_json::Value = serde_json::from_slice(body)
+        .map_err(|_| Problem::plain(400, "Invalid request payload JSON format"))?;
     Ok(Some(value).filter(|value| !value.is_null()))
 }
 
 /// `POST /oauth/token`.
-fn grant(shared: &Shared, state: &State, request: &Request, content_type: &str, authorization: Option<&str>, body: &[u8]) -> Answer {
+fn grant(
+    shared: &Shared,
+    state: &State,
+    request: &Request,
+    content_type: &str,
+    authorization: Option<&str>,
+    body: &[u8],
+) -> Answer {
     let Some(fields) = token::request(content_type, authorization, body) else {
-        return token::refused(400, "invalid_request", "The request body is neither a form nor a JSON object");
+        return token::refused(
+            400,
+            "invalid_request",
+            "The request body is neither a form nor a JSON object",
+        );
     };
     let field = |name: &str| fields[name].as_str().unwrap_or_default();
     match field("grant_type") {
@@ -304,15 +345,17 @@ fn grant(shared: &Shared, state: &State, request: &Request, content_type: &str, 
     let id = field("client_id");
     let machine = id == shared.client.id && field("client_secret") == shared.client.secret;
     let row = state.store.get(clients::TABLE, id);
-    let known = row.and_then(|row| row.text(clients::SECRET)).is_some_and(|secret| secret == field("client_secret"));
+    let known =
+        row.and_then(|row| row.text(clients::SECRET)).is_some_and(|secret| secret == field("client_secret"));
     if !machine && !known {
         return token::refused(401, "access_denied", "Unauthorized");
     }
     let audience = field("audience");
     let hosts = [Some(request.host.as_str()), shared.options.domain.as_deref()];
-    let ours = hosts.into_iter().flatten().any(|host| {
-        ["https", "http"].iter().any(|scheme| audience == format!("{scheme}://{host}{API}/"))
-    });
+    let ours = hosts
+        .into_iter()
+        .flatten()
+        .any(|host| ["https", "http"].iter().any(|scheme| audience == format!("{scheme}://{host}{API}/")));
     if !ours {
         return token::refused(403, "access_denied", format!("Service not found: {audience}"));
     }

@@ -3,16 +3,14 @@
 
 use serde_json::Value;
 
-use super::rules::{Fields, Rules};
+use super::rules::{Fields, Rules, fill};
 use super::store::Row;
 use super::world::Request;
 
 /// A row as reading it answers.
 pub(super) fn read(rules: &Rules, request: &Request, row: &Row) -> Fields {
-    let mut fields = written(rules, request, row);
-    for (name, value) in &rules.read {
-        fields.entry(name.clone()).or_insert_with(|| value.clone());
-    }
+    let mut fields = visible(rules, request, row);
+    fill(&mut fields, &rules.read);
     for path in rules.kind_of(&row.body).into_iter().flat_map(|kind| &kind.unread) {
         remove(&mut fields, path);
     }
@@ -21,6 +19,12 @@ pub(super) fn read(rules: &Rules, request: &Request, row: &Row) -> Fields {
 
 /// A row as the answer to a write.
 pub(super) fn written(rules: &Rules, request: &Request, row: &Row) -> Fields {
+    let mut fields = visible(rules, request, row);
+    fill(&mut fields, &rules.written);
+    fields
+}
+
+fn visible(rules: &Rules, request: &Request, row: &Row) -> Fields {
     let mut fields = row.body.clone();
     for name in &rules.hidden_when_empty {
         if fields.get(name).and_then(Value::as_object).is_some_and(|object| object.is_empty()) {

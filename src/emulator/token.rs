@@ -23,7 +23,8 @@ pub(super) struct Claims {
 impl Claims {
     /// Whether one of the scopes was granted; where none is named, all may.
     pub(super) fn allow<S: AsRef<str>>(&self, any_of: &[S]) -> bool {
-        any_of.is_empty() || any_of.iter().any(|wanted| self.scopes.iter().any(|scope| scope == wanted.as_ref()))
+        any_of.is_empty()
+            || any_of.iter().any(|wanted| self.scopes.iter().any(|scope| scope == wanted.as_ref()))
     }
 }
 

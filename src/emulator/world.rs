@@ -101,7 +101,9 @@ impl World {
     pub(super) fn table(&self, table: &str) -> Result<(&Resource, &Rules)> {
         let resource = self.catalog.resource(table)?;
         let rules = self.rules.get(table);
-        rules.map(|rules| (resource, rules)).ok_or_else(|| Error::new(Kind::Internal, "a table without rules"))
+        rules
+            .map(|rules| (resource, rules))
+            .ok_or_else(|| Error::new(Kind::Internal, "a table without rules"))
     }
 
     /// The row with this key, or Auth0's refusal.
@@ -127,7 +129,10 @@ pub(super) fn key_of<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
 
 /// The store's key in an object by column or field names; none where a part is missing.
 pub(super) fn key_in(resource: &Resource, values: &Fields) -> Option<String> {
-    let parts: Option<Vec<&str>> =
-        resource.key.iter().map(|column| values.get(resource.field(column)).and_then(Value::as_str)).collect();
+    let parts: Option<Vec<&str>> = resource
+        .key
+        .iter()
+        .map(|column| values.get(resource.field(column)).and_then(Value::as_str))
+        .collect();
     parts.map(key_of)
 }

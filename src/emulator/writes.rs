@@ -7,7 +7,7 @@ use super::ids;
 use super::problem::{Answer, Problem};
 use super::quirks::{self, Draft};
 use super::reads::{own_key, path_key};
-use super::rules::{Fields, Rules, fill};
+use super::rules::{Fields, Rules, fill, fill_at};
 use super::schema;
 use super::show;
 use super::store::{Row, Store};
@@ -27,8 +27,6 @@ pub(super) fn create(
 ) -> Result<Answer, Problem> {
     let body = request.object()?;
     schema::check(resource, rules, WriteCall::Create, &body)?;
-    let created: Fields =
-        rules.created.iter().filter_map(|name| Some((name.clone(), body.get(name)?.clone()))).collect();
     let mut draft = Draft::default();
     for (name, value) in body {
         change(resource, rules, &mut draft, &name, value, true);
@@ -41,10 +39,10 @@ pub(super) fn create(
     let key = own_key(resource, &draft.body).unwrap_or_default();
     unique(store, resource, rules, &draft.body, None)?;
     store.put(&resource.table, &key, draft.body, draft.hidden);
-    let mut fields = world.row(store, &resource.table, &key).map(|row| show::written(rules, request, row))?;
-    fields.extend(created);
-    fields.extend(draft.once);
-    Ok(Answer::new(status(call), Value::Object(fields)))
+    let fields = show::written(rules, request, world.row(store, &resource.table, &key)?);
+    // What only this answer shows comes before what the row shows.
+    fill(&mut draft.once, &fields);
+    Ok(Answer::new(status(call), Value::Object(draft.once)))
 }
 
 /// Key, kind and defaults of a row that was just made.
@@ -59,7 +57,10 @@ pub(super) fn complete(resource: &Resource, rules: &Rules, body: &mut Fields) {
         body.insert(resource.field(key).to_owned(), format!("{prefix}{}", ids::shaped(shape)).into());
     }
     for case in &rules.case {
-        let same = case.when.iter().all(|(field, values)| body.get(field).is_some_and(|value| values.contains(value)));
+        let same = case
+            .when
+            .iter()
+            .all(|(field, values)| body.get(field).is_some_and(|value| values.contains(value)));
         if same && case.absent.iter().all(|field| !body.contains_key(field)) {
             fill(body, &case.set);
         }
@@ -69,6 +70,9 @@ pub(super) fn complete(resource: &Resource, rules: &Rules, body: &mut Fields) {
         fill(body, &kind.always);
     }
     fill(body, &rules.defaults);
+    for (path, defaults) in &rules.whenever {
+        fill_at(body, path, defaults);
+    }
 }
 
 /// Changes a row.
@@ -97,6 +101,9 @@ pub(super) fn update(
     if let Some(kind) = rules.kind_of(&draft.body).cloned() {
         fill(&mut draft.body, &kind.always);
     }
+    for (path, defaults) in &rules.whenever {
+        fill_at(&mut draft.body, path, defaults);
+    }
     stamp(rules, request, &mut draft.body, false);
     quirks.finish(world, store, request, &mut draft)?;
     unique(store, resource, rules, &draft.body, Some(&key))?;
@@ -117,10 +124,13 @@ fn change(resource: &Resource, rules: &Rules, draft: &mut Draft, name: &str, val
     };
     let merges = column.is_some_and(|column| column.merge == Merge::Keys);
     match value {
-        Value::Null => {
-            fields.shift_remove(name);
-        }
-        Value::Object(keys) if merges && keys.is_empty() && rules.cleared_by_empty.iter().any(|n| n == name) => {
+        Value::Null => match rules.unset.get(name) {
+            Some(default) => drop(fields.insert(name.to_owned(), default.clone())),
+            None => drop(fields.shift_remove(name)),
+        },
+        Value::Object(keys)
+            if merges && keys.is_empty() && rules.cleared_by_empty.iter().any(|n| n == name) =>
+        {
             fields.insert(name.to_owned(), json!({}));
         }
         Value::Object(keys) if merges && (new || fields.get(name).is_some_and(Value::is_object)) => {
@@ -200,7 +210,8 @@ fn unique(
             Some(if rule.fold { text.to_lowercase() } else { text })
         };
         let Some(wanted) = value(body) else { continue };
-        let taken = |(other, row): (&String, &Row)| own != Some(other) && value(&row.body).as_ref() == Some(&wanted);
+        let taken =
+            |(other, row): (&String, &Row)| own != Some(other) && value(&row.body).as_ref() == Some(&wanted);
         if store.table(&resource.table).iter().any(taken) {
             return Err(Problem::refusal(&rule.refusal, body));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, Quirks};
+use super::{Draft, Quirks, certificate};
 use crate::emulator::ids;
 use crate::emulator::problem::Problem;
 use crate::emulator::store::{Row, Store};
@@ -32,21 +32,31 @@ impl Quirks for Clients {
         Ok(())
     }
 
-    fn finish(&self, _: &World, _: &Store, _: &Request, draft: &mut Draft) -> Result<(), Problem> {
+    fn finish(&self, _: &World, _: &Store, request: &Request, draft: &mut Draft) -> Result<(), Problem> {
         // `client_secret` can be set, and unlike other write-only fields it is shown.
         if let Some(secret) = draft.hidden.shift_remove(SECRET) {
             draft.body.insert(SECRET.into(), secret);
         }
-        // Credentials sent with the client become objects of their own; the client shows their ids.
+        // Credentials sent with the client become objects of their own: the answer shows them once,
+        // the client keeps their ids.
         if let Some(Value::Object(methods)) = draft.body.get_mut(METHODS) {
-            let lists = methods.values_mut().filter_map(|method| method.get_mut("credentials")?.as_array_mut());
-            for credential in lists.flatten() {
-                let id = credential["id"].as_str().map_or_else(|| format!("cred_{}", ids::word(22)), str::to_owned);
-                *credential = json!({"id": id});
+            let mut shown = methods.clone();
+            for (method, sent) in methods.iter_mut() {
+                let lists = [sent.get_mut("credentials"), shown[method].get_mut("credentials")];
+                let [Some(Value::Array(kept)), Some(Value::Array(shown))] = lists else { continue };
+                for (kept, shown) in kept.iter_mut().zip(shown) {
+                    if kept["id"].is_null() {
+                        *shown = credential(kept, &ids::time(request.now));
+                    }
+                    *kept = json!({"id": shown["id"]});
+                }
             }
+            draft.once.insert(METHODS.into(), Value::Object(shown));
         }
         // The older name of a part of `oidc_logout`, which Auth0 keeps answering.
-        if let Some(urls) = draft.body.get("oidc_logout").and_then(|logout| logout.get("backchannel_logout_urls")) {
+        if let Some(urls) =
+            draft.body.get("oidc_logout").and_then(|logout| logout.get("backchannel_logout_urls"))
+        {
             let older = json!({"backchannel_logout_urls": urls});
             draft.body.insert("oidc_backchannel_logout".into(), older);
         }
@@ -64,4 +74,33 @@ impl Quirks for Clients {
         }
         Ok(())
     }
+}
+
+/// A credential as Auth0 shows it when it is new.
+fn credential(sent: &Value, now: &str) -> Value {
+    let id = format!("cred_{}", ids::word(22));
+    let kind = &sent["credential_type"];
+    let mut shown = json!({"id": id, "name": sent["name"], "credential_type": kind, "created_at": now, "updated_at": now});
+    let certificate = sent["pem"].as_str().and_then(certificate::read);
+    match kind.as_str() {
+        Some("public_key") => {
+            let algorithm = sent["alg"].as_str().unwrap_or("RS256");
+            shown["alg"] = algorithm.into();
+            let key = sent["pem"].as_str().and_then(certificate::bytes).unwrap_or_default();
+            shown["kid"] = certificate::digest(&key).into();
+        }
+        Some("x509_cert") => {
+            if let Some(certificate) = certificate {
+                shown["expires_at"] = certificate.expires.replace(".000Z", "Z").into();
+                shown["thumbprint_sha256"] = certificate::digest(&certificate.bytes).into();
+            }
+        }
+        _ => {
+            let subject = certificate
+                .map(|certificate| certificate.lines())
+                .or(sent["subject_dn"].as_str().map(str::to_owned));
+            shown["subject_dn"] = subject.unwrap_or_default().into();
+        }
+    }
+    shown
 }

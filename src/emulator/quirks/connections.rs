@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Draft, Quirks, discovery, users};
+use super::{Draft, Quirks, discovery, saml, users};
 use crate::emulator::ids;
 use crate::emulator::problem::Problem;
-use crate::emulator::rules::{Fields, KindOf};
+use crate::emulator::rules::{Fields, KindOf, fill};
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
 
@@ -30,35 +30,26 @@ impl Quirks for Connections {
             draft.body.insert("options".into(), json!({}));
         }
         draft.body.entry("realms").or_insert_with(|| json!([name]));
+        let newer = draft.body["options"].get("password_options").is_some();
         let kind = world.rules.get(TABLE).and_then(|rules| rules.kind_of(&draft.body));
         let Some(kind) = kind else { return Ok(()) };
         // Placeholders of the catalogue's defaults for this strategy.
         for default in [&kind.create, &kind.always] {
             let own = fill_in(&Value::Object(default.clone()), &name, &request.host);
             if let Value::Object(own) = own {
-                crate::emulator::rules::fill(&mut draft.body, &own);
+                fill(&mut draft.body, &own);
             }
+        }
+        // The older of the two ways to say what a password must be like.
+        if let Some(options) = draft.body.get_mut("options").and_then(Value::as_object_mut).filter(|_| newer)
+        {
+            options.shift_remove("passwordPolicy");
         }
         Ok(())
     }
 
     fn judge(&self, _: &World, _: &Store, row: &Row, patch: &Fields) -> Result<(), Problem> {
         check(patch, row.text("strategy").unwrap_or_default())
-    }
-
-    fn update(
-        &self,
-        _: &World,
-        _: &Store,
-        _: &Request,
-        patch: &Fields,
-        draft: &mut Draft,
-    ) -> Result<(), Problem> {
-        // A switch that is turned off is not shown any more.
-        if patch.get("cross_app_access_resource_app").and_then(|app| app.get("status")) == Some(&json!("disabled")) {
-            draft.body.shift_remove("cross_app_access_resource_app");
-        }
-        Ok(())
     }
 
     fn finish(&self, world: &World, _: &Store, _: &Request, draft: &mut Draft) -> Result<(), Problem> {
@@ -69,6 +60,7 @@ impl Quirks for Connections {
             scopes(options, &kind);
         }
         discovery::complete(&strategy, options);
+        saml::complete(&strategy, options);
         Ok(())
     }
 
@@ -92,7 +84,9 @@ fn check(body: &Fields, strategy: &str) -> Result<(), Problem> {
         return Err(Problem::new(400, what, "operation_not_supported"));
     }
     let options = body.get("options").and_then(Value::as_object);
-    let Some(attributes) = options.and_then(|options| options.get("attributes")?.as_object()) else { return Ok(()) };
+    let Some(attributes) = options.and_then(|options| options.get("attributes")?.as_object()) else {
+        return Ok(());
+    };
     let option = |name: &str| options.and_then(|options| options.get(name)).filter(|value| !value.is_null());
     if is_true(option("requires_username")) {
         return Err(Problem::body("Cannot set both options.attributes and options.requires_username"));
@@ -122,7 +116,7 @@ fn scopes(options: &mut Map<String, Value>, kind: &KindOf) {
     if kind.scopes.is_empty() && !kind.scopes_from_flags {
         return;
     }
-    let asked = kind.scopes.iter().filter(|(flag, _)| is_true(options.get(*flag)));
+    let asked = kind.scopes.iter().filter(|(flag, _)| *flag == "*" || is_true(options.get(*flag)));
     let asked: Vec<&str> = asked.map(|(_, scope)| scope.as_str()).collect();
     let scope = if kind.scopes_joined { json!(asked.join(",")) } else { json!(asked) };
     options.insert("scope".into(), scope);

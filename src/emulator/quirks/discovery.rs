@@ -14,7 +14,8 @@ pub(super) fn complete(strategy: &str, options: &mut Map<String, Value>) {
     let document = match strategy {
         "okta" => text("domain").map(|domain| okta(&format!("https://{domain}"))),
         "oidc" => {
-            let address = text("discovery_url").and_then(|url| url.split_once("/.well-known/").map(|(base, _)| base));
+            let address =
+                text("discovery_url").and_then(|url| url.split_once("/.well-known/").map(|(base, _)| base));
             address.or_else(|| text("issuer")).map(openid)
         }
         _ => None,
@@ -40,6 +41,7 @@ fn openid(issuer: &str) -> Value {
         "userinfo_endpoint": format!("{issuer}/userinfo"),
         "token_revocation_endpoint": format!("{issuer}/oauth/revoke"),
         "revocation_endpoint": format!("{issuer}/oauth/revoke"),
+        "registration_endpoint": format!("{issuer}/oidc/register"),
         "end_session_endpoint": format!("{issuer}/logout"),
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
         "response_types_supported": ["code", "token", "id_token", "code id_token"],
@@ -79,6 +81,8 @@ fn okta(issuer: &str) -> Value {
         "grant_types_supported": ["authorization_code", "implicit", "refresh_token", "password"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
+        "id_token_encryption_alg_values_supported": ["RSA-OAEP-256", "RSA-OAEP-384", "RSA-OAEP-512"],
+        "id_token_encryption_enc_values_supported": ["A256GCM"],
         "scopes_supported": ["openid", "email", "profile", "address", "phone", "offline_access", "groups"],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"],
         "claims_supported": ["iss", "sub", "aud", "iat", "exp", "name", "email", "email_verified"],
@@ -86,7 +90,12 @@ fn okta(issuer: &str) -> Value {
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "end_session_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "backchannel_token_delivery_modes_supported": ["poll"],
+        "backchannel_authentication_request_signing_alg_values_supported": ["RS256", "ES256"],
+        "claims_parameter_supported": false,
         "request_parameter_supported": true,
+        "request_uri_parameter_supported": true,
+        "require_request_uri_registration": false,
         "request_object_signing_alg_values_supported": ["HS256", "RS256", "ES256"],
         "dpop_signing_alg_values_supported": ["RS256", "ES256"],
     })

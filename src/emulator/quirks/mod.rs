@@ -1,9 +1,12 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+mod certificate;
 pub(super) mod clients;
 pub(super) mod connections;
 mod discovery;
+mod organizations;
+mod saml;
 pub(super) mod tenants;
 pub(super) mod users;
 
@@ -65,6 +68,7 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
         clients::TABLE => &clients::Clients,
         connections::TABLE => &connections::Connections,
+        organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
         users::TABLE => &users::Users,
         _ => &Ordinary,

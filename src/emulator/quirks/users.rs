@@ -85,22 +85,28 @@ impl Quirks for Users {
             user.entry("phone_verified").or_insert(false.into());
         }
         complete_profile(user);
-        let same = |field: &&str| text(user, field).is_some_and(|value| taken(store, &name, field, value, None));
+        let same =
+            |field: &&str| text(user, field).is_some_and(|value| taken(store, &name, field, value, None));
         let id = text(user, "user_id").unwrap_or_default();
-        if ["email", "username", "phone_number"].iter().any(|field| same(&field)) || store.get(TABLE, id).is_some() {
+        if ["email", "username", "phone_number"].iter().any(|field| same(&field))
+            || store.get(TABLE, id).is_some()
+        {
             return Err(Problem::new(409, "The user already exists.", "auth0_idp_error"));
         }
         Ok(())
     }
 
     fn judge(&self, _: &World, store: &Store, row: &Row, patch: &Fields) -> Result<(), Problem> {
-        if let Some([one, other]) = APART.into_iter().find(|pair| pair.iter().all(|name| patch.contains_key(*name))) {
+        if let Some([one, other]) =
+            APART.into_iter().find(|pair| pair.iter().all(|name| patch.contains_key(*name)))
+        {
             return Err(Problem::body(format!("Cannot update {one} and {other} simultaneously")));
         }
         let own = home(&row.body);
         if let Some(asked) = text(patch, "connection") {
             let identities = row.body.get("identities").and_then(Value::as_array).into_iter().flatten();
-            let has = identities.filter_map(|identity| identity["connection"].as_str()).any(|name| name == asked);
+            let has =
+                identities.filter_map(|identity| identity["connection"].as_str()).any(|name| name == asked);
             if !has || connection(store, asked).is_none() {
                 return Err(no_connection());
             }
@@ -110,7 +116,11 @@ impl Quirks for Users {
         let home = connection(store, name);
         let strategy = home.and_then(|row| row.text("strategy")).unwrap_or(DATABASE);
         if strategy != DATABASE && strategy != EMAIL && patch.contains_key("email") {
-            return Err(Problem::new(400, "Cannot update email for non-database user.", "operation_not_supported"));
+            return Err(Problem::new(
+                400,
+                "Cannot update email for non-database user.",
+                "operation_not_supported",
+            ));
         }
         if strategy != DATABASE && (patch.contains_key("password") || patch.contains_key("username")) {
             let what = "The specified connection does not support this operation.";
@@ -137,11 +147,16 @@ impl Quirks for Users {
             check_password(home, password)?;
         }
         let id = row.text("user_id");
-        for (field, word) in [("email", "email"), ("username", "username"), ("phone_number", "phone number")] {
+        for (field, word) in [("email", "email"), ("username", "username"), ("phone_number", "phone number")]
+        {
             if let Some(value) = text(patch, field)
                 && taken(store, name, field, value, id)
             {
-                return Err(Problem::new(400, format!("The specified new {word} already exists"), "auth0_idp_error"));
+                return Err(Problem::new(
+                    400,
+                    format!("The specified new {word} already exists"),
+                    "auth0_idp_error",
+                ));
             }
         }
         Ok(())
@@ -163,14 +178,17 @@ impl Quirks for Users {
             lower(&mut draft.body, "username");
         }
         // A new address has not been verified yet.
-        if patch.contains_key("email") && !patch.contains_key("email_verified") && draft.body.contains_key("email") {
+        if patch.contains_key("email")
+            && !patch.contains_key("email_verified")
+            && draft.body.contains_key("email")
+        {
             draft.body.insert("email_verified".into(), false.into());
         }
         if patch.contains_key("password") {
             draft.body.insert("last_password_reset".into(), ids::time(request.now).into());
             // Setting a password lifts an administrator's block.
-            if !patch.contains_key("blocked") {
-                draft.body.shift_remove("blocked");
+            if draft.body.get("blocked") == Some(&Value::Bool(true)) && !patch.contains_key("blocked") {
+                draft.body.insert("blocked".into(), false.into());
             }
         }
         Ok(())
@@ -210,7 +228,9 @@ fn check_login(connection: &Row, user: &Fields, name: &str) -> Result<(), Proble
     if user.contains_key("username") {
         takes_username(connection)?;
     } else if option(connection, &["requires_username"]) == Some(&Value::Bool(true)) {
-        return Err(Problem::body(format!("Missing username for {name} connection with requires_username enabled")));
+        return Err(Problem::body(format!(
+            "Missing username for {name} connection with requires_username enabled"
+        )));
     }
     // With flexible identifiers another identifier can stand for the e-mail address.
     let flexible = option(connection, &["attributes"]).is_some()
