@@ -5,28 +5,28 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::problem::{Answer, Problem};
-use super::rules::Fields;
+use super::rules::{Fields, Rules};
 use super::world::Request;
 use crate::catalog::{List, Paging};
 
 const DEFAULT_PAGE: usize = 50;
 
-/// The page of `items` (each with its number, ascending) that the request asks for; `length`: the
-/// envelope of offset paging carries it too; `capped`: offset paging ends at the list's cap.
+/// The page of `items` (each with its number, ascending) that the request asks for; `capped`: offset
+/// paging ends at the list's cap.
 ///
 /// # Errors
 /// Auth0's refusal of a parameter, or of a page beyond the cap.
 pub(super) fn page(
     request: &Request,
     list: &List,
+    rules: &Rules,
     capped: bool,
-    length: bool,
     items: Vec<(u64, Fields)>,
 ) -> Result<Answer, Problem> {
     let checkpoint = matches!(list.paging, Paging::Checkpoint | Paging::Both);
     let offset = matches!(list.paging, Paging::Offset | Paging::Both);
     if checkpoint && (request.param("take").is_some() || request.param("from").is_some()) {
-        return by_checkpoint(request, list, items);
+        return by_checkpoint(request, list, rules, items);
     }
     if !offset {
         return Ok(Answer::new(200, items.into_iter().map(|(_, item)| Value::Object(item)).collect()));
@@ -50,14 +50,19 @@ pub(super) fn page(
         return Ok(Answer::new(200, Value::Array(items)));
     };
     let mut envelope = json!({"start": start, "limit": per_page, "total": total});
-    if length {
+    if rules.length {
         envelope["length"] = items.len().into();
     }
     envelope[array] = Value::Array(items);
     Ok(Answer::new(200, envelope))
 }
 
-fn by_checkpoint(request: &Request, list: &List, items: Vec<(u64, Fields)>) -> Result<Answer, Problem> {
+fn by_checkpoint(
+    request: &Request,
+    list: &List,
+    rules: &Rules,
+    items: Vec<(u64, Fields)>,
+) -> Result<Answer, Problem> {
     let take = number(request, "take", DEFAULT_PAGE, list.per_page as usize)?;
     let after = match request.param("from") {
         Some(from) => cursor(from).ok_or_else(|| {
@@ -71,7 +76,7 @@ fn by_checkpoint(request: &Request, list: &List, items: Vec<(u64, Fields)>) -> R
     let mut envelope = json!({});
     let items = page.into_iter().map(|(_, item)| Value::Object(item)).collect();
     envelope[list.array.as_deref().unwrap_or("items")] = items;
-    if let Some(last) = last.filter(|_| rest.peek().is_some()) {
+    if let Some(last) = last.filter(|_| rest.peek().is_some() || rules.trailing_page) {
         envelope["next"] = URL_SAFE_NO_PAD.encode(format!("after,{last}")).into();
     }
     Ok(Answer::new(200, envelope))

@@ -2,6 +2,7 @@
 //! that lists them. Paths of resources that the catalogue does not have are passed over.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ pub(super) fn apply(world: &World, store: &mut Store, document: &Value) -> usize
     taken
 }
 
-/// The documents of a file: one JSON document, or one a line.
+/// The documents of a file: one JSON document, or one a line; `.gz` goes through gzip.
 ///
 /// # Errors
 /// `io`, naming the file.
@@ -37,8 +38,17 @@ pub(super) fn read(path: &Path) -> Result<Vec<Value>> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         Error::with(Kind::Io, path.display().to_string(), error)
     };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.into()))?;
-    let documents = serde_json::Deserializer::from_str(&text).into_iter();
+    let text = if path.extension().is_some_and(|extension| extension == "gz") {
+        let output =
+            Command::new("gzip").arg("-dc").arg(path).output().map_err(|error| failed(error.into()))?;
+        if !output.status.success() {
+            return Err(failed(String::from_utf8_lossy(&output.stderr).into()));
+        }
+        output.stdout
+    } else {
+        std::fs::read(path).map_err(|error| failed(error.into()))?
+    };
+    let documents = serde_json::Deserializer::from_slice(&text).into_iter();
     documents.collect::<std::result::Result<_, _>>().map_err(|error| failed(error.into()))
 }
 

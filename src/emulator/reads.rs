@@ -103,7 +103,7 @@ pub(super) fn list(
     let always: &[String] = if linked { &[] } else { &rules.always };
     let items =
         items.into_iter().map(|(number, item)| (number, show::select(request, always, item))).collect();
-    paging::page(request, list, world.result_cap, rules.length, items)
+    paging::page(request, list, rules, world.result_cap, items)
 }
 
 /// Rows on the other side of an association.

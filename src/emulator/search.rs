@@ -1,7 +1,6 @@
 //! The search syntax of `q`: a subset of Lucene's query strings, as Auth0 documents it for users.
 //! A field holds a value if any of its values does, without regard to case.
 
-use regex::RegexBuilder;
 use serde_json::Value;
 
 use super::rules::Fields;
@@ -20,7 +19,7 @@ pub(super) enum Query {
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     Exists,
-    /// A text or number, with `*` and `?`.
+    /// A text or number in lower case, with `*` and `?`.
     Like(regex::Regex),
     /// Between two bounds; `*` is open.
     Range {
@@ -201,8 +200,7 @@ fn wild(text: &str) -> Result<Test, ()> {
 }
 
 fn like(pattern: &str) -> Result<Test, ()> {
-    let pattern = RegexBuilder::new(&format!("^(?s:{pattern})$")).case_insensitive(true).build();
-    pattern.map(Test::Like).map_err(|_| ())
+    regex::Regex::new(&format!("^(?s:{})$", pattern.to_lowercase())).map(Test::Like).map_err(|_| ())
 }
 
 /// `>5`, `>=5`, `<5`, `<=5`.
@@ -251,7 +249,7 @@ impl Test {
     fn holds(&self, text: &str) -> bool {
         match self {
             Test::Exists => true,
-            Test::Like(pattern) => pattern.is_match(text),
+            Test::Like(pattern) => pattern.is_match(&text.to_lowercase()),
             Test::Range { low, high, closed_low, closed_high } => {
                 let order = |bound: &str| match (text.parse::<f64>(), bound.parse::<f64>()) {
                     (Ok(value), Ok(bound)) => value.total_cmp(&bound),

@@ -97,7 +97,7 @@ pub(super) fn update(
     for (name, value) in &patch {
         change(resource, rules, &mut draft, name, value.clone(), false);
     }
-    quirks.update(world, store, request, &patch, &mut draft)?;
+    quirks.update(store, request, row, &patch, &mut draft)?;
     if let Some(kind) = rules.kind_of(&draft.body).cloned() {
         fill(&mut draft.body, &kind.always);
     }

@@ -26,8 +26,11 @@ impl Quirks for Clients {
             draft.body.insert(SECRET.into(), ids::word(64).into());
         }
         let subject = format!("/CN={}", request.host);
-        let keys = json!([{"cert": ids::word(64), "pkcs7": ids::word(64), "subject": subject}]);
-        draft.body.insert("signing_keys".into(), keys);
+        let mut keys = json!([{"cert": ids::word(64), "pkcs7": ids::word(64), "subject": subject}]);
+        draft.body.insert("signing_keys".into(), keys.clone());
+        // The private key is shown once.
+        keys[0]["key"] = ids::word(64).into();
+        draft.once.insert("signing_keys".into(), keys);
         draft.once.insert("encrypted".into(), true.into());
         Ok(())
     }

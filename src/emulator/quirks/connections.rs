@@ -52,6 +52,22 @@ impl Quirks for Connections {
         check(patch, row.text("strategy").unwrap_or_default())
     }
 
+    fn update(
+        &self,
+        _: &Store,
+        _: &Request,
+        old: &Row,
+        _: &Fields,
+        draft: &mut Draft,
+    ) -> Result<(), Problem> {
+        let old = old.body.get("options").and_then(Value::as_object);
+        let options = draft.body.get_mut("options").and_then(Value::as_object_mut);
+        if let (Some(old), Some(options)) = (old, options) {
+            saml::keep(old, options);
+        }
+        Ok(())
+    }
+
     fn finish(&self, world: &World, _: &Store, _: &Request, draft: &mut Draft) -> Result<(), Problem> {
         let strategy = draft.body.get("strategy").and_then(Value::as_str).unwrap_or_default().to_owned();
         let kind = world.rules.get(TABLE).and_then(|rules| rules.kind_of(&draft.body)).cloned();

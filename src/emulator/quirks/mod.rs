@@ -38,8 +38,15 @@ pub(super) trait Quirks: Sync {
         Ok(())
     }
 
-    /// Completes a changed row.
-    fn update(&self, _: &World, _: &Store, _: &Request, _: &Fields, _: &mut Draft) -> Result<(), Problem> {
+    /// Completes a changed row; `old` is what it was, `patch` the body.
+    fn update(
+        &self,
+        _: &Store,
+        _: &Request,
+        _old: &Row,
+        _patch: &Fields,
+        _: &mut Draft,
+    ) -> Result<(), Problem> {
         Ok(())
     }
 

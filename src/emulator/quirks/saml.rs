@@ -8,6 +8,17 @@ use serde_json::{Map, Value, json};
 use super::certificate;
 
 const METADATA: &str = "metadataXml";
+const METADATA_URL: &str = "metadataUrl";
+const DERIVED: [&str; 8] = [
+    "signInEndpoint",
+    "signOutEndpoint",
+    "bindingMethod",
+    "signingCert",
+    "cert",
+    "subject",
+    "expires",
+    "thumbprints",
+];
 
 /// Completes the options of a SAML or PingFederate connection.
 pub(super) fn complete(strategy: &str, options: &mut Map<String, Value>) {
@@ -24,10 +35,7 @@ pub(super) fn complete(strategy: &str, options: &mut Map<String, Value>) {
         options.entry("signInEndpoint").or_insert(base);
     }
     let signing = options.get("signingCert").and_then(Value::as_str).map(str::to_owned);
-    let Some((text, certificate)) = signing.and_then(|text| Some((text.clone(), certificate::read(&text)?)))
-    else {
-        return;
-    };
+    let Some(certificate) = signing.and_then(|text| certificate::read(&text)) else { return };
     let body = STANDARD.encode(&certificate.bytes);
     let lines: Vec<String> =
         body.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
@@ -36,9 +44,21 @@ pub(super) fn complete(strategy: &str, options: &mut Map<String, Value>) {
     options.insert("subject".into(), Value::Object(certificate.subject));
     options.insert("expires".into(), certificate.expires.into());
     options.insert("cert".into(), pem.into());
-    // Sent as PEM it is known as `cert` from now on; in base64 it stays.
-    if text.contains("-----BEGIN") {
+    // PingFederate's is known as `cert` from now on.
+    if strategy == "pingfederate" {
         options.shift_remove("signingCert");
+    }
+}
+
+/// Keeps what earlier metadata said where the options name an address to fetch it from: the
+/// emulator fetches nothing.
+pub(super) fn keep(old: &Map<String, Value>, options: &mut Map<String, Value>) {
+    if options.contains_key(METADATA_URL) {
+        for name in DERIVED {
+            if let Some(value) = old.get(name) {
+                options.entry(name).or_insert_with(|| value.clone());
+            }
+        }
     }
 }
 

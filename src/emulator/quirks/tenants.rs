@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::{Draft, Quirks};
 use crate::emulator::problem::Problem;
 use crate::emulator::rules::Fields;
-use crate::emulator::store::Store;
-use crate::emulator::world::{Request, World};
+use crate::emulator::store::{Row, Store};
+use crate::emulator::world::Request;
 
 /// The table.
 pub(in crate::emulator) const TABLE: &str = "tenant";
@@ -17,9 +17,9 @@ pub(super) struct Tenants;
 impl Quirks for Tenants {
     fn update(
         &self,
-        _: &World,
         _: &Store,
         _: &Request,
+        _: &Row,
         patch: &Fields,
         draft: &mut Draft,
     ) -> Result<(), Problem> {

@@ -164,9 +164,9 @@ impl Quirks for Users {
 
     fn update(
         &self,
-        _: &World,
         store: &Store,
         request: &Request,
+        _: &Row,
         patch: &Fields,
         draft: &mut Draft,
     ) -> Result<(), Problem> {
