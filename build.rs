@@ -2,6 +2,7 @@
 
 use std::{env, fs, path::Path};
 
+#[expect(clippy::expect_used, reason = "a build script reports by failing")]
 fn main() {
     println!("cargo:rerun-if-changed=catalog");
     println!("cargo:rerun-if-changed=migrations");

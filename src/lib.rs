@@ -1,7 +1,7 @@
 //! Keeps an Auth0 tenant and a Postgres schema the same, in both directions, over a plain
 //! Postgres connection.
 //!
-//! Each layer uses only what stands to its right, and `tests/structure.rs` holds it:
+//! Each layer uses only what stands to its right, and `tests/structure` holds it:
 //!
 //! ```text
 //! main → cli → { app, emulator };  app → { status, ingest, writeback } → { auth0, wal, pg } → catalog → { error, telemetry }

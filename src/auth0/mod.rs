@@ -1,1 +1,21 @@
 //! The Management API as a client sees it: token, calls, outcomes, paging.
+//! It never touches Postgres, and never decides what a row becomes: it says what happened to a call.
+
+mod answer;
+mod budget;
+mod client;
+mod outcome;
+mod pages;
+mod request;
+mod settings;
+mod token;
+mod transport;
+
+pub use answer::{Answer, RateHeaders};
+pub use budget::{Budget, Lane};
+pub use client::Client;
+pub use outcome::{Failure, Outcome, Refusal, decide};
+pub use pages::{Cut, Pages};
+pub use request::Request;
+pub use settings::Settings;
+pub use transport::{Now, TransportError, Wire};

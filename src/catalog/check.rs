@@ -39,7 +39,9 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
     for key in &resource.key {
         match resource.columns.get(key) {
             None => return Err(format!("key column {key} is not described")),
-            Some(column) if column.kind != ColumnType::Text => return Err(format!("key column {key} is not text")),
+            Some(column) if column.kind != ColumnType::Text => {
+                return Err(format!("key column {key} is not text"));
+            }
             Some(_) => {}
         }
     }
@@ -72,7 +74,9 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
     }
     let calls = [resource.get.as_ref(), resource.update.as_ref(), resource.delete.as_ref()];
     for call in calls.into_iter().flatten() {
-        if let Some(strange) = placeholders(&call.path).find(|name| !resource.key.iter().any(|key| key == name)) {
+        if let Some(strange) =
+            placeholders(&call.path).find(|name| !resource.key.iter().any(|key| key == name))
+        {
             return Err(format!("{{{strange}}} in {} is not a key column", call.path));
         }
     }
@@ -88,7 +92,10 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
 pub(super) fn catalog(resources: &IndexMap<String, Resource>) -> Result<()> {
     for resource in resources.values() {
         if let Some(missing) = resource.parents().find(|parent| !resources.contains_key(*parent)) {
-            let what = format!("{}/{}.toml: references {missing}, which is not described", resource.tag, resource.table);
+            let what = format!(
+                "{}/{}.toml: references {missing}, which is not described",
+                resource.tag, resource.table
+            );
             return Err(Error::new(Kind::Catalog, what));
         }
     }

@@ -31,7 +31,10 @@ impl Catalog {
         for (name, text) in files {
             let resource = parse(name, text)?;
             if resources.contains_key(&resource.table) {
-                return Err(Error::new(Kind::Catalog, format!("{name}: table {} is described twice", resource.table)));
+                return Err(Error::new(
+                    Kind::Catalog,
+                    format!("{name}: table {} is described twice", resource.table),
+                ));
             }
             resources.insert(resource.table.clone(), resource);
         }
@@ -49,7 +52,8 @@ impl Catalog {
     /// # Errors
     /// `internal`: somebody handed on a name that never came from the catalogue.
     pub fn resource(&self, table: &str) -> Result<&Resource> {
-        self.get(table).ok_or_else(|| Error::new(Kind::Internal, format!("table {table} is not in the catalogue")))
+        self.get(table)
+            .ok_or_else(|| Error::new(Kind::Internal, format!("table {table} is not in the catalogue")))
     }
 
     /// Every resource, parents before children.
@@ -71,7 +75,8 @@ impl Catalog {
 
 fn parse(name: &str, text: &str) -> Result<Resource> {
     let wrong = |what: String| Error::new(Kind::Catalog, format!("{name}: {what}"));
-    let (tag, file) = name.split_once('/').ok_or_else(|| wrong("not below a folder named after a tag".into()))?;
+    let (tag, file) =
+        name.split_once('/').ok_or_else(|| wrong("not below a folder named after a tag".into()))?;
     let mut resource: Resource = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
     if file.strip_suffix(".toml") != Some(resource.table.as_str()) {
         return Err(wrong(format!("describes table {}", resource.table)));
@@ -93,7 +98,10 @@ fn parents_first(mut rest: IndexMap<String, Resource>) -> Result<IndexMap<String
             .collect();
         if ready.is_empty() {
             let names: Vec<_> = rest.keys().map(String::as_str).collect();
-            return Err(Error::new(Kind::Catalog, format!("references go in a circle: {}", names.join(", "))));
+            return Err(Error::new(
+                Kind::Catalog,
+                format!("references go in a circle: {}", names.join(", ")),
+            ));
         }
         for table in ready {
             if let Some(resource) = rest.shift_remove(&table) {

@@ -102,8 +102,8 @@ fn constraints(resource: &Resource, name: &str, column: &Column) -> Vec<String> 
     }
     found.extend(column.references.iter().map(|table| format!("references {table}")));
     found.extend(column.format.map(|format| format!("format {}", format.as_str())));
-    found.extend(column.min_length.map(|length| format!("at least {length} characters")));
-    found.extend(column.max_length.map(|length| format!("at most {length} characters")));
+    found.extend(column.min_length.map(|length| format!("at least {length} long")));
+    found.extend(column.max_length.map(|length| format!("at most {length} long")));
     found.extend(column.minimum.map(|number| format!("at least {number}")));
     found.extend(column.maximum.map(|number| format!("at most {number}")));
     found.extend(column.pattern.iter().map(|pattern| format!("matches {pattern}")));

@@ -1,0 +1,135 @@
+//! Makes calls: token, gate, one attempt, outcome. It never tries a write twice, except where the
+//! first attempt was answered 401.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::redirect::Policy;
+
+use super::answer::{Answer, RateHeaders, link_next};
+use super::budget::{Budget, Lane};
+use super::outcome::{Failure, Outcome, decide};
+use super::request::Request;
+use super::settings::Settings;
+use super::token::{Grant, Token};
+use super::transport::{Now, TransportError, Wire, exchange};
+use crate::error::{Error, Kind, Result};
+
+/// A connection that the other side may have closed meanwhile makes outcomes unknown; so idle
+/// ones are dropped well before servers do it.
+const POOL_IDLE: Duration = Duration::from_secs(20);
+/// How many times a read waits for the rate limit before it gives up.
+const READ_WAITS: usize = 10;
+
+/// The Management API of one tenant. Clones share connections, token and budget.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    api: String,
+    token: Arc<Token>,
+    budget: Budget,
+}
+
+impl Client {
+    /// A client; nothing is sent yet.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        settings.validate()?;
+        let http = reqwest::Client::builder()
+            .user_agent(&settings.user_agent)
+            .timeout(settings.request_timeout)
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| Error::with(Kind::Config, "cannot set up HTTPS", error))?;
+        let token = Arc::new(Token::new(settings, http.clone()));
+        let api = format!("{}/api/v2", settings.root());
+        Ok(Client(Arc::new(Inner { http, api, token, budget: Budget::default() })))
+    }
+
+    /// The scopes that the application was granted; asks for a token where none is held.
+    pub async fn scopes(&self) -> Result<Vec<String>> {
+        Ok(self.0.token.get().await?.scopes().to_vec())
+    }
+
+    /// Makes one call, after waiting for the budget. A 401 replaces the token and the call is made
+    /// once more; nothing else is repeated.
+    pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        let mut fresh = false;
+        loop {
+            self.pass(request.lane).await;
+            let grant = self.0.token.get().await?;
+            let result = exchange(self.build(request, &grant)).await;
+            let now = Now::read();
+            if let Ok(wire) = &result {
+                self.0.budget.learn(wire.status, &wire.headers, now);
+                if wire.status == 401 && !fresh {
+                    self.0.token.invalidate(&grant);
+                    fresh = true;
+                    continue;
+                }
+            }
+            return answer(&request.method, result, now);
+        }
+    }
+
+    /// Makes one write and says what happened to it.
+    pub async fn write(&self, request: &Request) -> Outcome {
+        match self.send(request).await {
+            Ok(answer) => Outcome::Applied(answer.body),
+            Err(failure) => failure.outcome,
+        }
+    }
+
+    /// Makes one read; waits as long as the rate limit asks for, some times.
+    pub async fn read(&self, request: &Request) -> Result<Answer> {
+        let mut waits = 0;
+        loop {
+            match self.send(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Failure { outcome: Outcome::Throttled { until }, .. }) if waits < READ_WAITS => {
+                    waits += 1;
+                    tokio::time::sleep_until(until).await;
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    async fn pass(&self, lane: Lane) {
+        let random = rand::random::<f64>();
+        while let Some(until) = self.0.budget.wait_until(lane, tokio::time::Instant::now(), random) {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn build(&self, request: &Request, grant: &Grant) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", self.0.api, request.path);
+        let mut builder = grant.authorize(self.0.http.request(request.method.clone(), url));
+        if !request.query.is_empty() {
+            builder = builder.query(&request.query);
+        }
+        if let Some(id) = request.correlation_id.as_deref().filter(|_| request.method != Method::GET) {
+            builder = builder.header("X-Correlation-ID", id);
+        }
+        match &request.body {
+            Some(body) => builder.json(body),
+            None => builder,
+        }
+    }
+}
+
+fn answer(method: &Method, result: Result<Wire, TransportError>, now: Now) -> Result<Answer, Failure> {
+    match (decide(method, &result, now), result) {
+        (Outcome::Applied(body), Ok(wire)) => Ok(Answer {
+            status: wire.status,
+            body,
+            rate: RateHeaders::read(&wire.headers),
+            link_next: link_next(&wire.headers),
+        }),
+        (outcome, _) => Err(Failure { outcome, method: method.clone() }),
+    }
+}

@@ -1,0 +1,42 @@
+//! The pool of the service's own connections.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use super::fault;
+use crate::error::{Error, Kind, Result};
+
+/// The service's pool and the name of the role that it logs in with.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Connections of the service role.
+    pub pool: PgPool,
+    /// `session_user` of these connections; capture leaves this role's writes out.
+    pub role: String,
+}
+
+/// Opens a pool of at most `size` connections and makes sure that one works.
+///
+/// # Errors
+/// `config` for an URL that cannot be read, `database_login`, `database_unavailable`.
+pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
+    let options = PgConnectOptions::from_str(url.expose_secret())
+        .map_err(|error| Error::with(Kind::Config, "DATABASE_URL cannot be read", error))?
+        .application_name("auth0-sync")
+        // A row that a client holds is skipped and taken up again, never waited for at length.
+        .options([("lock_timeout", "200ms"), ("timezone", "UTC"), ("idle_in_transaction_session_timeout", "60s")]);
+    let pool = PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_with(options)
+        .await
+        .map_err(fault("cannot connect to Postgres"))?;
+    let role: String = sqlx::query_scalar("select session_user::text")
+        .fetch_one(&pool)
+        .await
+        .map_err(fault("cannot ask Postgres who we are"))?;
+    Ok(Database { pool, role })
+}

@@ -1,0 +1,178 @@
+//! Capture: one statement-level AFTER trigger an operation writes a `_sync_cdc` row for each
+//! changed row, with only the columns that changed.
+//!
+//! The images are built as text and cast to jsonb once: for 100,000 rows of 24 columns that costs
+//! half a second less than jsonb functions a column.
+
+use super::{Function, Site, Trigger};
+use crate::catalog::{Class, Column, ColumnType, Resource};
+use crate::pg::ident::{ident, literal};
+
+const ACTOR: &str = "jsonb_build_object('session_user', session_user, 'application_name', \
+                     current_setting('application_name'), 'pid', pg_backend_pid())";
+
+/// The capture function of a table and its triggers.
+pub(in crate::pg) fn capture(site: &Site<'_>, resource: &Resource) -> (Function, Vec<Trigger>) {
+    let name = format!("_{}_capture", resource.table);
+    let branches = [
+        resource.create.as_ref().map(|_| ("INSERT", insert(site, resource))),
+        resource.update.as_ref().map(|_| ("UPDATE", update(site, resource))),
+        resource.delete.as_ref().map(|_| ("DELETE", delete(site, resource))),
+    ];
+    let body: String = branches
+        .iter()
+        .flatten()
+        .map(|(operation, statement)| format!("    if tg_op = '{operation}' then\n{statement}    end if;\n"))
+        .collect();
+    let sql = format!(
+        "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
+         set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\nas $body$\nbegin\n{body}    return null;\nend\n$body$",
+        site.name(&name)
+    );
+    let triggers = branches.iter().flatten().map(|(operation, _)| trigger(site, resource, &name, operation)).collect();
+    (Function { name, sql, public: false }, triggers)
+}
+
+fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str) -> Trigger {
+    let name = format!("auth0_sync_capture_{}", operation.to_lowercase());
+    let tables = match operation {
+        "INSERT" => "new table as new_rows",
+        "DELETE" => "old table as old_rows",
+        _ => "old table as old_rows new table as new_rows",
+    };
+    let sql = format!(
+        "create trigger {name} after {operation} on {} referencing {tables} for each statement \
+         when (session_user <> {}) execute function {}()",
+        site.name(&resource.table),
+        literal(site.role),
+        site.name(function),
+    );
+    Trigger { table: resource.table.clone(), name, sql }
+}
+
+fn insert(site: &Site<'_>, resource: &Resource) -> String {
+    let pairs: Vec<_> = resource
+        .columns
+        .iter()
+        .filter(|(_, column)| column.class != Class::WriteOnly)
+        .map(|(name, column)| {
+            format!("case when n.{0} is not null then '\"{name}\":' || {1} end", ident(name), json(column, "n", name))
+        })
+        .collect();
+    let select = format!(
+        "select {}, 'INSERT', {}, null::jsonb, ('{{' || concat_ws(',', {}) || '}}')::jsonb, {ACTOR} from new_rows n",
+        literal(&resource.table),
+        key(resource, "n"),
+        pairs.join(", "),
+    );
+    store(site, resource, &select)
+}
+
+fn update(site: &Site<'_>, resource: &Resource) -> String {
+    let changing: Vec<_> = resource
+        .columns
+        .iter()
+        .filter(|(name, column)| column.class == Class::Writable && !resource.key.contains(name))
+        .collect();
+    let image = |mine: &str, other: &str| {
+        let pairs: Vec<_> = changing
+            .iter()
+            .map(|(name, column)| {
+                let c = ident(name);
+                if column.merge.by_key() {
+                    // NULL and {} have the same keys. An image of NULL stays NULL: undoing tells it from {}.
+                    let changed = site.name("_changed_keys");
+                    format!(
+                        "case when coalesce(o.{c}, '{{}}') is distinct from coalesce(n.{c}, '{{}}') then '\"{name}\":' \
+                         || coalesce(case when {mine}.{c} is not null then {changed}({mine}.{c}, {other}.{c})::text end, 'null') end"
+                    )
+                } else {
+                    let value = json(column, mine, name);
+                    format!("case when o.{c} is distinct from n.{c} then '\"{name}\":' || {value} end")
+                }
+            })
+            .collect();
+        format!("concat_ws(',', {})", pairs.join(", "))
+    };
+    let unchanged = if has_write_only(resource) {
+        format!(
+            " or exists (select from _auth0_sync.write_only w where w.txid = pg_current_xact_id() \
+             and w.mutation_id is null and w.schema = {} and w.\"table\" = {} and w.key = d.key)",
+            literal(site.schema),
+            literal(&resource.table)
+        )
+    } else {
+        String::new()
+    };
+    let using: Vec<_> = resource.key.iter().map(|name| ident(name)).collect();
+    let select = format!(
+        "select {}, 'UPDATE', d.key, ('{{' || d.before || '}}')::jsonb, ('{{' || d.after || '}}')::jsonb, {ACTOR} \
+         from (select {} as key, {} as before, {} as after from old_rows o join new_rows n using ({})) d \
+         where d.before <> ''{unchanged}",
+        literal(&resource.table),
+        key(resource, "n"),
+        image("o", "n"),
+        image("n", "o"),
+        using.join(", "),
+    );
+    store(site, resource, &select)
+}
+
+fn delete(site: &Site<'_>, resource: &Resource) -> String {
+    // The whole row, columns that users added included: a refused delete puts all of it back.
+    let select = format!(
+        "select {}, 'DELETE', {}, to_jsonb(o), null::jsonb, {ACTOR} from old_rows o",
+        literal(&resource.table),
+        key(resource, "o"),
+    );
+    store(site, resource, &select)
+}
+
+fn store(site: &Site<'_>, resource: &Resource, select: &str) -> String {
+    let insert = format!(
+        "insert into {} (\"table\", operation, key, before, after, actor)\n        {select}",
+        site.name("_sync_cdc")
+    );
+    let stored = if has_write_only(resource) {
+        let mine = format!(
+            "w.txid = pg_current_xact_id() and w.mutation_id is null and w.schema = {} and w.\"table\" = {}",
+            literal(site.schema),
+            literal(&resource.table)
+        );
+        format!(
+            "        with stored as (\n        {insert}\n        returning id, key)\n        \
+             update _auth0_sync.write_only w set mutation_id = s.id from stored s where w.key = s.key and {mine};\n        \
+             -- ON CONFLICT may have judged rows that were not stored.\n        \
+             delete from _auth0_sync.write_only w where {mine};\n"
+        )
+    } else {
+        format!("        {insert};\n")
+    };
+    let remember = site.name("_remember");
+    if has_write_only(resource) {
+        format!("{stored}        perform {remember}();\n")
+    } else {
+        format!("{stored}        if found then\n            perform {remember}();\n        end if;\n")
+    }
+}
+
+fn has_write_only(resource: &Resource) -> bool {
+    resource.write_only().next().is_some()
+}
+
+fn key(resource: &Resource, row: &str) -> String {
+    let parts: Vec<_> =
+        resource.key.iter().map(|name| format!("{}, {row}.{}", literal(name), ident(name))).collect();
+    format!("jsonb_build_object({})", parts.join(", "))
+}
+
+/// The JSON text of a column's value, `null` for NULL.
+fn json(column: &Column, row: &str, name: &str) -> String {
+    let value = format!("{row}.{}", ident(name));
+    match column.kind {
+        ColumnType::Jsonb | ColumnType::Boolean | ColumnType::Bigint => format!("coalesce({value}::text, 'null')"),
+        ColumnType::Text | ColumnType::Double | ColumnType::Timestamptz | ColumnType::TextArray => {
+            format!("coalesce(to_json({value})::text, 'null')")
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Which readings of Auth0 may still be applied to a row.
+//!
+//! Three rules, each needed: not while a call for the row is in flight; not if the reading began
+//! before the row's last settlement; not if something read later has been applied already. Time is
+//! counted in ticks of this process, never by a clock: readings do not outlive a process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::catalog::RowKey;
+
+/// A moment of this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tick(u64);
+
+type Name = (String, RowKey);
+
+#[derive(Debug, Default)]
+struct Marks {
+    in_flight: u32,
+    settled: Tick,
+    applied: Tick,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    now: u64,
+    rows: HashMap<Name, Marks>,
+    /// How many readings are outstanding that began at a tick.
+    outstanding: BTreeMap<Tick, u32>,
+    forgotten_at: usize,
+}
+
+/// The marks of one tenant's rows.
+#[derive(Debug, Default)]
+pub struct Freshness(Mutex<State>);
+
+/// A reading that has begun; while it lives, the marks that it needs are kept.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    of: &'a Freshness,
+    began: Tick,
+}
+
+impl Reading<'_> {
+    /// When it began.
+    pub fn began(&self) -> Tick {
+        self.began
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut state = self.of.state();
+        if let Some(count) = state.outstanding.get_mut(&self.began) {
+            *count -= 1;
+            if *count == 0 {
+                state.outstanding.remove(&self.began);
+            }
+        }
+        state.forget();
+    }
+}
+
+impl Freshness {
+    /// A reading of Auth0 begins now; call it before the request leaves.
+    pub fn begin(&self) -> Reading<'_> {
+        let mut state = self.state();
+        let began = state.tick();
+        *state.outstanding.entry(began).or_default() += 1;
+        Reading { of: self, began }
+    }
+
+    /// A call for the row leaves.
+    pub fn sent(&self, table: &str, key: &RowKey) {
+        let mut state = self.state();
+        state.rows.entry((table.to_owned(), key.clone())).or_default().in_flight += 1;
+    }
+
+    /// The call for the row has been settled, or put back.
+    pub fn settled(&self, table: &str, key: &RowKey) {
+        let mut state = self.state();
+        let now = state.tick();
+        let marks = state.rows.entry((table.to_owned(), key.clone())).or_default();
+        marks.in_flight = marks.in_flight.saturating_sub(1);
+        marks.settled = now;
+        state.forget();
+    }
+
+    /// Whether a reading may be applied by the three rules; ask with the row locked.
+    pub fn may_apply(&self, table: &str, key: &RowKey, began: Tick) -> bool {
+        match self.state().rows.get(&(table.to_owned(), key.clone())) {
+            Some(marks) => marks.in_flight == 0 && began > marks.settled && began >= marks.applied,
+            None => true,
+        }
+    }
+
+    /// Whether a call for the row is under way.
+    pub fn in_flight(&self, table: &str, key: &RowKey) -> bool {
+        self.state().rows.get(&(table.to_owned(), key.clone())).is_some_and(|marks| marks.in_flight > 0)
+    }
+
+    /// A reading has been applied.
+    pub fn applied(&self, table: &str, key: &RowKey, began: Tick) {
+        let mut state = self.state();
+        let marks = state.rows.entry((table.to_owned(), key.clone())).or_default();
+        marks.applied = marks.applied.max(began);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn tick(&mut self) -> Tick {
+        self.now += 1;
+        Tick(self.now)
+    }
+
+    /// Drops marks that no outstanding reading can meet; looks only when the map has doubled.
+    fn forget(&mut self) {
+        if self.rows.len() < 2 * self.forgotten_at.max(1024) {
+            return;
+        }
+        let oldest = self.outstanding.keys().next().copied().unwrap_or(Tick(self.now + 1));
+        self.rows.retain(|_, marks| marks.in_flight > 0 || marks.settled >= oldest || marks.applied > oldest);
+        self.forgotten_at = self.rows.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_the_three_rules_holds_back_a_reading() {
+        let freshness = Freshness::default();
+        let key = RowKey::single("u1");
+        let early = freshness.begin();
+        freshness.sent("user", &key);
+        let during = freshness.begin();
+        assert!(!freshness.may_apply("user", &key, during.began()), "a call is in flight");
+        freshness.settled("user", &key);
+        assert!(!freshness.may_apply("user", &key, during.began()), "began before the settlement");
+        assert!(!freshness.may_apply("user", &key, early.began()));
+        let (older, newer) = (freshness.begin(), freshness.begin());
+        assert!(freshness.may_apply("user", &key, newer.began()));
+        freshness.applied("user", &key, newer.began());
+        assert!(!freshness.may_apply("user", &key, older.began()), "something later was applied");
+        assert!(freshness.may_apply("user", &RowKey::single("u2"), early.began()));
+    }
+
+    #[test]
+    fn marks_are_forgotten_when_no_reading_can_meet_them() {
+        let freshness = Freshness::default();
+        let held = freshness.begin();
+        for n in 0..3000 {
+            let key = RowKey::single(n.to_string());
+            freshness.sent("user", &key);
+            freshness.settled("user", &key);
+        }
+        assert_eq!(freshness.state().rows.len(), 3000, "a reading is outstanding");
+        drop(held);
+        let key = RowKey::single("last");
+        for _ in 0..2 {
+            drop(freshness.begin());
+        }
+        freshness.sent("user", &key);
+        freshness.settled("user", &key);
+        assert!(freshness.state().rows.len() <= 2);
+    }
+}

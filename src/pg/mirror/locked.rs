@@ -1,0 +1,228 @@
+//! Lock, then look: the row lock first, its unsettled mutations in a new snapshot, then the write.
+//! No call to Auth0 is ever made while one of these transactions is open.
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
+
+use super::rebase::{News, Operation, Rebased, Row, Unsettled, base_of, rebase};
+use crate::catalog::{Catalog, Resource, RowKey};
+use crate::error::{Error, Kind, Result};
+use crate::pg::{Database, fault, ident, literal};
+
+/// An unsettled mutation with what settling needs to know.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// The mutation as the rebase rule sees it.
+    pub mutation: Unsettled,
+    /// `_sync_cdc.state`.
+    pub state: String,
+    /// `_sync_cdc.attempts`.
+    pub attempts: i32,
+}
+
+/// A locked row, with the transaction that holds the lock; dropping it rolls back.
+pub struct Locked<'c> {
+    /// The transaction.
+    pub transaction: Transaction<'static, Postgres>,
+    pub(super) resource: &'c Resource,
+    pub(super) schema: String,
+    pub(super) key: RowKey,
+    /// The row as clients see it.
+    pub visible: Option<Row>,
+    /// Its unsettled mutations in id order.
+    pub unsettled: Vec<Pending>,
+}
+
+impl<'c> Locked<'c> {
+    /// Locks a row of a mirror table (or its absence) and looks.
+    ///
+    /// # Errors
+    /// `database_busy` where a client holds the row: take it up again later.
+    pub async fn take(database: &Database, schema: &str, resource: &'c Resource, key: &RowKey) -> Result<Locked<'c>> {
+        let mut transaction = database.pool.begin().await.map_err(fault("cannot begin"))?;
+        // A row that is not there cannot be locked; this keeps the service's own tasks apart.
+        let name = format!("{schema}.{}:{}", resource.table, key.0.join("\u{1}"));
+        sqlx::query("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))")
+            .bind(&name)
+            .execute(&mut *transaction)
+            .await
+            .map_err(fault("cannot take the lock of a row"))?;
+        let select = format!(
+            "select pg_catalog.to_jsonb(t) from {} t where {} for update nowait",
+            table(schema, &resource.table),
+            matches_key(resource, 1)
+        );
+        let mut query = sqlx::query_scalar::<_, Value>(AssertSqlSafe(select));
+        for part in &key.0 {
+            query = query.bind(part);
+        }
+        let visible = query.fetch_optional(&mut *transaction).await.map_err(fault("cannot lock a row"))?;
+        let unsettled = pending(&mut transaction, schema, resource, key).await?;
+        let visible = visible.map(|row| {
+            let mut row = object(row);
+            row.retain(|_, value| !value.is_null());
+            row
+        });
+        Ok(Locked { transaction, resource, schema: schema.to_owned(), key: key.clone(), visible, unsettled })
+    }
+
+    /// The row as Auth0 has it.
+    pub fn base(&self) -> Option<Row> {
+        base_of(self.resource, self.visible.as_ref(), &self.mutations())
+    }
+
+    /// The row's resource.
+    pub fn resource(&self) -> &'c Resource {
+        self.resource
+    }
+
+    /// Applies news by the rebase rule and writes the row and the changed `before`s. Mutations that
+    /// the rule cancels are left for the caller to settle.
+    pub async fn apply(&mut self, news: News) -> Result<Rebased> {
+        let rebased = rebase(self.resource, self.visible.as_ref(), &self.mutations(), news);
+        self.write(rebased.visible.clone()).await?;
+        for (id, before) in &rebased.befores {
+            let update = format!("update {} set before = $2 where id = $1", table(&self.schema, "_sync_cdc"));
+            sqlx::query(AssertSqlSafe(update))
+                .bind(id)
+                .bind(Value::Object(before.clone()))
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(fault("cannot rebase a mutation"))?;
+        }
+        Ok(rebased)
+    }
+
+    /// Removes rows that cannot exist without this one; those with unsettled mutations wait for them.
+    pub async fn remove_children(&mut self, catalog: &Catalog) -> Result<()> {
+        let [value] = self.key.0.as_slice() else { return Ok(()) };
+        for (child, column) in catalog.children(&self.resource.table) {
+            if !child.key.iter().any(|key| key == column) {
+                continue;
+            }
+            let key: Vec<_> = child.key.iter().map(|k| format!("{}, t.{}", literal(k), ident(k))).collect();
+            let delete = format!(
+                "delete from {} t where t.{} = $1 and not exists (select from {} c where c.settled_at is null \
+                 and c.\"table\" = {} and c.key = pg_catalog.jsonb_build_object({}))",
+                table(&self.schema, &child.table),
+                ident(column),
+                table(&self.schema, "_sync_cdc"),
+                literal(&child.table),
+                key.join(", "),
+            );
+            sqlx::query(AssertSqlSafe(delete))
+                .bind(value)
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(fault("cannot remove the rows that hang on a deleted one"))?;
+        }
+        Ok(())
+    }
+
+    /// Commits.
+    pub async fn commit(self) -> Result<()> {
+        self.transaction.commit().await.map_err(fault("cannot commit a row"))
+    }
+
+    fn mutations(&self) -> Vec<Unsettled> {
+        self.unsettled.iter().map(|pending| pending.mutation.clone()).collect()
+    }
+
+    async fn write(&mut self, row: Option<Row>) -> Result<()> {
+        let name = table(&self.schema, &self.resource.table);
+        match (&self.visible, &row) {
+            (None, None) => {}
+            (None, Some(new)) => {
+                let columns: Vec<_> = new.keys().map(|column| ident(column)).collect();
+                let list = columns.join(", ");
+                let sql = format!(
+                    "insert into {name} ({list}) select {list} from pg_catalog.jsonb_populate_record(null::{name}, $1) \
+                     on conflict do nothing"
+                );
+                let inserted = sqlx::query(AssertSqlSafe(sql))
+                    .bind(Value::Object(new.clone()))
+                    .execute(&mut *self.transaction)
+                    .await
+                    .map_err(fault("cannot store a row"))?;
+                if inserted.rows_affected() == 0 {
+                    return Err(Error::new(Kind::DatabaseBusy, "a client has just stored a row with the same key"));
+                }
+            }
+            (Some(_), None) => {
+                let sql = format!("delete from {name} where {}", matches_key(self.resource, 1));
+                let mut query = sqlx::query(AssertSqlSafe(sql));
+                for part in &self.key.0 {
+                    query = query.bind(part);
+                }
+                query.execute(&mut *self.transaction).await.map_err(fault("cannot delete a row"))?;
+            }
+            (Some(old), Some(new)) => {
+                let described = self.resource.columns.keys().map(String::as_str).chain(["extra"]);
+                let changed: Vec<_> =
+                    described.filter(|column| old.get(*column) != new.get(*column)).map(ident).collect();
+                if !changed.is_empty() {
+                    let list = changed.join(", ");
+                    let sql = format!(
+                        "update {name} set ({list}) = (select {list} from \
+                         pg_catalog.jsonb_populate_record(null::{name}, $1)) where {}",
+                        matches_key(self.resource, 2)
+                    );
+                    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(Value::Object(new.clone()));
+                    for part in &self.key.0 {
+                        query = query.bind(part);
+                    }
+                    query.execute(&mut *self.transaction).await.map_err(fault("cannot update a row"))?;
+                }
+            }
+        }
+        self.visible = row;
+        Ok(())
+    }
+}
+
+async fn pending(
+    transaction: &mut Transaction<'static, Postgres>,
+    schema: &str,
+    resource: &Resource,
+    key: &RowKey,
+) -> Result<Vec<Pending>> {
+    let select = format!(
+        "select id, operation, before, after, state, attempts from {} \
+         where settled_at is null and key = $1 and \"table\" = $2 order by id for update",
+        table(schema, "_sync_cdc")
+    );
+    let rows = sqlx::query(AssertSqlSafe(select))
+        .bind(Value::Object(key.to_json(resource)))
+        .bind(&resource.table)
+        .fetch_all(&mut **transaction)
+        .await
+        .map_err(fault("cannot read the unsettled mutations of a row"))?;
+    rows.into_iter()
+        .map(|row| {
+            let operation: String = row.get(1);
+            let operation = Operation::parse(&operation)
+                .ok_or_else(|| Error::new(Kind::Internal, format!("operation {operation} is unknown")))?;
+            let image = |index: usize| row.get::<Option<Value>, _>(index).map(object);
+            let mutation = Unsettled { id: row.get(0), operation, before: image(2), after: image(3) };
+            Ok(Pending { mutation, state: row.get(4), attempts: row.get(5) })
+        })
+        .collect()
+}
+
+fn object(value: Value) -> Row {
+    match value {
+        Value::Object(map) => map,
+        _ => Row::new(),
+    }
+}
+
+pub(super) fn table(schema: &str, name: &str) -> String {
+    format!("{}.{}", ident(schema), ident(name))
+}
+
+/// `"a" = $n and "b" = $n+1` for the key columns.
+fn matches_key(resource: &Resource, first: usize) -> String {
+    let parts: Vec<_> =
+        resource.key.iter().enumerate().map(|(n, column)| format!("{} = ${}", ident(column), first + n)).collect();
+    parts.join(" and ")
+}

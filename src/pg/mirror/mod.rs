@@ -1,0 +1,13 @@
+//! One mirror row as the service handles it: Auth0's answer in the table's shape, the rebase rule,
+//! the lock-then-look transaction, and which readings may be applied.
+
+mod freshness;
+mod locked;
+mod rebase;
+mod rekey;
+mod shape;
+
+pub use freshness::{Freshness, Reading, Tick};
+pub use locked::{Locked, Pending};
+pub use rebase::{News, Operation, Rebased, Row, Unsettled, rebase};
+pub use shape::row_from_auth0;

@@ -1,0 +1,298 @@
+//! Lanes, pure: one a row, in order; different rows in parallel; parents before children.
+//!
+//! A mutation may leave when nothing unsettled before it stands in its way: an earlier one of its
+//! own row, the insert or delete of a row that it references, or, for an insert or delete, an
+//! earlier mutation of a row that references it. Time and answers come in, work goes out.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use tokio::time::Instant;
+
+use super::ledger::Token;
+use crate::catalog::RowKey;
+use crate::pg::mirror::Operation;
+
+/// A row of a mirror table.
+pub type Node = (String, RowKey);
+
+/// A mutation as it is queued.
+#[derive(Clone, Debug)]
+pub struct Queued {
+    /// `_sync_cdc.id`.
+    pub id: i64,
+    /// Its row.
+    pub node: Node,
+    /// What it does.
+    pub operation: Operation,
+    /// Rows that it references, each with the part of the own key that holds it.
+    pub references: Vec<(Node, Option<usize>)>,
+    /// A call for it may have left before the service was stopped.
+    pub uncertain: bool,
+    /// The commit that brought it, for the apply position.
+    pub commit: Option<Token>,
+}
+
+/// One call to make: mutations of one row that go out together, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// `_sync_cdc` ids, ascending.
+    pub ids: Vec<i64>,
+    /// The row.
+    pub node: Node,
+    /// What the call does: that of the last mutation.
+    pub operation: Operation,
+    /// A call for them may have left already: read back first.
+    pub uncertain: bool,
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Make this call.
+    Work(Work),
+    /// Nothing may leave before this time.
+    WaitUntil(Instant),
+    /// Nothing may leave before something else settles or arrives.
+    Idle,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    own: BTreeSet<i64>,
+    /// Mutations of other rows that reference this one.
+    referenced_by: BTreeSet<i64>,
+    busy: bool,
+    /// Nothing leaves before this time.
+    delayed: Option<Instant>,
+    /// A call with several mutations was refused: they go one by one.
+    alone: BTreeSet<i64>,
+}
+
+/// All lanes of one tenant.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    lanes: HashMap<Node, Lane>,
+    queued: HashMap<i64, Queued>,
+    /// Heads of lanes that may be able to leave.
+    candidates: BTreeSet<i64>,
+    delayed: BTreeSet<(Instant, i64)>,
+}
+
+impl Lanes {
+    /// How many mutations are held.
+    pub fn len(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.queued.is_empty()
+    }
+
+    /// Queues a mutation; false where it is held already (then it is counted for `commit`, if it
+    /// was not yet).
+    pub fn push(&mut self, queued: Queued) -> bool {
+        let id = queued.id;
+        if let Some(held) = self.queued.get_mut(&id) {
+            let counted = held.commit.is_none() && queued.commit.is_some();
+            held.commit = held.commit.or(queued.commit);
+            return counted;
+        }
+        self.lanes.entry(queued.node.clone()).or_default().own.insert(id);
+        for (node, _) in &queued.references {
+            self.lanes.entry(node.clone()).or_default().referenced_by.insert(id);
+        }
+        self.queued.insert(id, queued);
+        self.candidates.insert(id);
+        true
+    }
+
+    /// The next call to make.
+    pub fn next(&mut self, now: Instant) -> Next {
+        while let Some(&(until, id)) = self.delayed.first().filter(|(until, _)| *until <= now) {
+            self.delayed.remove(&(until, id));
+            if let Some(lane) = self.queued.get(&id).and_then(|queued| self.lanes.get_mut(&queued.node)) {
+                lane.delayed = None;
+            }
+            self.candidates.insert(id);
+        }
+        // A candidate that cannot leave comes back when what stands in its way is gone.
+        while let Some(id) = self.candidates.pop_first() {
+            if let Some(work) = self.work_from(id) {
+                if let Some(lane) = self.lanes.get_mut(&work.node) {
+                    lane.busy = true;
+                }
+                return Next::Work(work);
+            }
+        }
+        self.delayed.first().map_or(Next::Idle, |(until, _)| Next::WaitUntil(*until))
+    }
+
+    /// These mutations of `work`'s row have settled; their commits come back for the ledger.
+    pub fn settled(&mut self, work: &Work, ids: &[i64]) -> Vec<Token> {
+        if let Some(lane) = self.lanes.get_mut(&work.node) {
+            lane.busy = false;
+        }
+        let commits = ids.iter().filter_map(|id| self.remove(*id)).collect();
+        self.wake(&work.node);
+        commits
+    }
+
+    /// Nothing happened; the work is taken up again at `until`, `alone` if one by one.
+    pub fn put_back(&mut self, work: &Work, until: Instant, alone: bool) {
+        if let Some(lane) = self.lanes.get_mut(&work.node) {
+            lane.busy = false;
+            lane.delayed = Some(until);
+            if alone {
+                lane.alone.extend(&work.ids);
+            }
+        }
+        for id in &work.ids {
+            if let Some(queued) = self.queued.get_mut(id) {
+                queued.uncertain = false;
+            }
+        }
+        if let Some(first) = work.ids.first() {
+            self.delayed.insert((until, *first));
+        }
+    }
+
+    /// Ids after `id` that hang on the row: they reference it.
+    pub fn dependents(&self, node: &Node, id: i64) -> Vec<i64> {
+        let lane = self.lanes.get(node);
+        lane.map(|lane| lane.referenced_by.range(id..).copied().collect()).unwrap_or_default()
+    }
+
+    /// The held mutation as work of its own, where its lane is free: to cancel it without a call.
+    pub fn take(&mut self, id: i64) -> Option<Work> {
+        let queued = self.queued.get(&id)?;
+        let lane = self.lanes.get_mut(&queued.node).filter(|lane| !lane.busy)?;
+        lane.busy = true;
+        Some(Work { ids: vec![id], node: queued.node.clone(), operation: queued.operation, uncertain: false })
+    }
+
+    /// A row's provisional key has been replaced by Auth0's.
+    pub fn rekey(&mut self, table: &str, old: &RowKey, new: &RowKey) {
+        let (old_node, new_node) = ((table.to_owned(), old.clone()), (table.to_owned(), new.clone()));
+        let Some(lane) = self.lanes.remove(&old_node) else { return };
+        let (own, referencing) = (lane.own.clone(), lane.referenced_by.clone());
+        self.lanes.insert(new_node.clone(), lane);
+        for id in &own {
+            if let Some(queued) = self.queued.get_mut(id) {
+                queued.node = new_node.clone();
+            }
+        }
+        for id in referencing {
+            let Some(queued) = self.queued.get_mut(&id) else { continue };
+            let before = queued.node.clone();
+            for (node, part) in &mut queued.references {
+                if *node == old_node {
+                    *node = new_node.clone();
+                    if let (Some(part), Some(value)) = (*part, new.0.first())
+                        && let Some(own_part) = queued.node.1.0.get_mut(part)
+                    {
+                        own_part.clone_from(value);
+                    }
+                }
+            }
+            let after = queued.node.clone();
+            if before != after {
+                self.move_lane(&before, after, id);
+            }
+        }
+        self.wake(&new_node);
+    }
+
+    fn move_lane(&mut self, from: &Node, to: Node, id: i64) {
+        if let Some(lane) = self.lanes.get_mut(from) {
+            lane.own.remove(&id);
+            if lane.own.is_empty() && lane.referenced_by.is_empty() {
+                self.lanes.remove(from);
+            }
+        }
+        self.lanes.entry(to).or_default().own.insert(id);
+        self.candidates.insert(id);
+    }
+
+    fn remove(&mut self, id: i64) -> Option<Token> {
+        let queued = self.queued.remove(&id)?;
+        if let Some(lane) = self.lanes.get_mut(&queued.node) {
+            lane.own.remove(&id);
+            lane.alone.remove(&id);
+        }
+        // What waited for this one to go: rows that reference it, rows that it references.
+        let children = self.lanes.get(&queued.node).map(|lane| lane.referenced_by.clone()).unwrap_or_default();
+        self.candidates.extend(children);
+        for (node, _) in &queued.references {
+            if let Some(lane) = self.lanes.get_mut(node) {
+                lane.referenced_by.remove(&id);
+            }
+            self.wake(node);
+        }
+        self.drop_if_empty(&queued.node);
+        queued.commit
+    }
+
+    fn wake(&mut self, node: &Node) {
+        if let Some(first) = self.lanes.get(node).and_then(|lane| lane.own.first().copied()) {
+            self.candidates.insert(first);
+        }
+        self.drop_if_empty(node);
+    }
+
+    fn drop_if_empty(&mut self, node: &Node) {
+        let empty = |lane: &Lane| lane.own.is_empty() && lane.referenced_by.is_empty() && !lane.busy;
+        if self.lanes.get(node).is_some_and(empty) {
+            self.lanes.remove(node);
+        }
+    }
+
+    fn work_from(&self, id: i64) -> Option<Work> {
+        let queued = self.queued.get(&id)?;
+        let lane = self.lanes.get(&queued.node)?;
+        if lane.busy || lane.delayed.is_some() {
+            return None;
+        }
+        let first = self.queued.get(lane.own.first()?)?;
+        if !self.is_free(first, &HashSet::new()) {
+            return None;
+        }
+        let mut ids = vec![first.id];
+        let mut operation = first.operation;
+        for next in lane.own.iter().skip(1).filter_map(|id| self.queued.get(id)) {
+            let together = if first.uncertain || next.uncertain {
+                first.uncertain && next.uncertain
+            } else {
+                operation == Operation::Update
+                    && next.operation != Operation::Insert
+                    && !lane.alone.contains(&first.id)
+                    && !lane.alone.contains(&next.id)
+                    && self.is_free(next, &ids.iter().copied().collect())
+            };
+            if !together {
+                break;
+            }
+            ids.push(next.id);
+            operation = next.operation;
+        }
+        Some(Work { ids, node: queued.node.clone(), operation, uncertain: first.uncertain })
+    }
+
+    /// Whether nothing outside its own lane stands in the way.
+    fn is_free(&self, queued: &Queued, with: &HashSet<i64>) -> bool {
+        let comes_or_goes = |id: &i64| self.queued.get(id).is_some_and(|q| q.operation != Operation::Update);
+        let parents_are_there = queued.references.iter().all(|(node, _)| {
+            let earlier = self.lanes.get(node).into_iter().flat_map(|lane| lane.own.range(..queued.id));
+            !earlier.into_iter().any(comes_or_goes)
+        });
+        let children_are_done = queued.operation == Operation::Update
+            || self.lanes.get(&queued.node).is_none_or(|lane| {
+                lane.referenced_by.range(..queued.id).all(|id| with.contains(id))
+            });
+        parents_are_there && children_are_done
+    }
+}
+
+#[cfg(test)]
+#[path = "lanes_tests.rs"]
+mod tests;

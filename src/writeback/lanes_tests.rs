@@ -1,0 +1,124 @@
+use super::*;
+
+fn node(table: &str, key: &str) -> Node {
+    (table.to_owned(), RowKey::single(key))
+}
+
+fn queued(id: i64, table: &str, key: &str, operation: Operation) -> Queued {
+    let node = node(table, key);
+    Queued { id, node, operation, references: Vec::new(), uncertain: false, commit: None }
+}
+
+fn member(id: i64, organization: &str, user: &str, operation: Operation) -> Queued {
+    Queued {
+        id,
+        node: ("member".to_owned(), RowKey(vec![organization.to_owned(), user.to_owned()])),
+        operation,
+        references: vec![(node("org", organization), Some(0)), (node("user", user), Some(1))],
+        uncertain: false,
+        commit: None,
+    }
+}
+
+fn next(lanes: &mut Lanes) -> Option<Work> {
+    match lanes.next(Instant::now()) {
+        Next::Work(work) => Some(work),
+        _ => None,
+    }
+}
+
+#[test]
+fn rows_go_in_parallel_and_one_row_goes_in_order() {
+    let mut lanes = Lanes::default();
+    lanes.push(queued(1, "user", "a", Operation::Insert));
+    lanes.push(queued(2, "user", "a", Operation::Update));
+    lanes.push(queued(3, "user", "b", Operation::Update));
+    let first = next(&mut lanes).unwrap();
+    assert_eq!((first.ids.clone(), next(&mut lanes).unwrap().ids), (vec![1], vec![3]));
+    assert_eq!(next(&mut lanes), None);
+    lanes.settled(&first, &[1]);
+    assert_eq!(next(&mut lanes).unwrap().ids, [2]);
+}
+
+#[test]
+fn waiting_updates_of_a_row_go_out_together_and_a_delete_swallows_them() {
+    let mut lanes = Lanes::default();
+    for id in 1..=3 {
+        lanes.push(queued(id, "user", "a", Operation::Update));
+    }
+    lanes.push(queued(4, "user", "a", Operation::Delete));
+    lanes.push(queued(5, "user", "a", Operation::Insert));
+    let work = next(&mut lanes).unwrap();
+    assert_eq!((work.ids.as_slice(), work.operation), ([1, 2, 3, 4].as_slice(), Operation::Delete));
+    lanes.put_back(&work, Instant::now(), true);
+    assert_eq!(next(&mut lanes).unwrap().ids, [1], "refused together, so one by one");
+}
+
+#[test]
+fn a_child_waits_for_its_parent_and_a_parent_s_delete_for_its_children() {
+    let mut lanes = Lanes::default();
+    lanes.push(queued(1, "org", "new_1", Operation::Insert));
+    lanes.push(member(2, "new_1", "u", Operation::Insert));
+    lanes.push(queued(3, "org", "new_1", Operation::Delete));
+    let insert = next(&mut lanes).unwrap();
+    assert_eq!(insert.ids, [1]);
+    assert_eq!(next(&mut lanes), None);
+    lanes.rekey("org", &RowKey::single("new_1"), &RowKey::single("org_1"));
+    let insert = Work { node: node("org", "org_1"), ..insert };
+    lanes.settled(&insert, &[1]);
+    let child = next(&mut lanes).unwrap();
+    assert_eq!((child.ids.as_slice(), &child.node.1.0[0]), ([2].as_slice(), &"org_1".to_owned()));
+    assert_eq!(next(&mut lanes), None, "the delete waits");
+    lanes.settled(&child, &[2]);
+    assert_eq!(next(&mut lanes).unwrap().ids, [3]);
+}
+
+#[test]
+fn what_hangs_on_a_refused_insert_is_found() {
+    let mut lanes = Lanes::default();
+    lanes.push(queued(1, "org", "new_1", Operation::Insert));
+    lanes.push(member(2, "new_1", "u", Operation::Insert));
+    lanes.push(member(3, "other", "u", Operation::Insert));
+    assert_eq!(lanes.dependents(&node("org", "new_1"), 1), [2]);
+    let insert = next(&mut lanes).unwrap();
+    let dependent = lanes.take(2).unwrap();
+    lanes.settled(&insert, &[1]);
+    lanes.settled(&dependent, &[2]);
+    assert_eq!(next(&mut lanes).unwrap().ids, [3]);
+}
+
+#[test]
+fn a_delayed_lane_waits_and_says_how_long() {
+    let mut lanes = Lanes::default();
+    lanes.push(queued(1, "user", "a", Operation::Update));
+    let work = next(&mut lanes).unwrap();
+    let now = Instant::now();
+    let until = now + std::time::Duration::from_secs(5);
+    lanes.put_back(&work, until, false);
+    lanes.push(queued(2, "user", "a", Operation::Update));
+    assert_eq!(lanes.next(now), Next::WaitUntil(until));
+    assert!(matches!(lanes.next(until), Next::Work(Work { ids, .. }) if ids == [1, 2]));
+}
+
+#[test]
+fn a_mutation_that_is_held_is_not_queued_twice() {
+    let mut lanes = Lanes::default();
+    assert!(lanes.push(queued(1, "user", "a", Operation::Update)));
+    assert!(!lanes.push(queued(1, "user", "a", Operation::Update)));
+    assert_eq!(lanes.len(), 1);
+    let work = next(&mut lanes).unwrap();
+    lanes.settled(&work, &[1]);
+    assert!(lanes.is_empty());
+    assert!(lanes.lanes.is_empty(), "nothing is left behind");
+}
+
+#[test]
+fn a_call_that_may_have_left_is_taken_up_as_it_was() {
+    let mut lanes = Lanes::default();
+    for id in 1..=2 {
+        lanes.push(Queued { uncertain: true, ..queued(id, "user", "a", Operation::Update) });
+    }
+    lanes.push(queued(3, "user", "a", Operation::Update));
+    let work = next(&mut lanes).unwrap();
+    assert_eq!((work.ids.as_slice(), work.uncertain), ([1, 2].as_slice(), true));
+}

@@ -1,0 +1,18 @@
+//! What integration tests stand on: a Postgres of their own, the emulator and the service as real
+//! processes, and waiting without blind sleeps. Everything ends when it is dropped; on a failed
+//! test its logs are printed.
+
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "every test file takes what it needs")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by it")]
+
+pub mod api;
+pub mod postgres;
+pub mod process;
+pub mod stand;
+pub mod wait;
+
+pub use api::Api;
+pub use postgres::Postgres;
+pub use process::Program;
+pub use stand::{Emulator, Stand};
+pub use wait::{wait_for, wait_until};
