@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use super::checks::database::{self, Findings};
 use super::checks::login::Login;
 use super::checks::{self, Report, count, say};
-use crate::app::config::Config;
+use crate::app::Config;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Existing, fault};
@@ -57,7 +57,10 @@ async fn set_up(args: &Args, config: &Config, catalog: &Catalog) -> Result<()> {
         report.change(&change.what);
     }
     if missing.migrations > 0 {
-        report.change(format!("bring schema _auth0_sync up to date ({})", count(missing.migrations, "migration")));
+        report.change(format!(
+            "bring schema _auth0_sync up to date ({})",
+            count(missing.migrations, "migration")
+        ));
     }
     if missing.tenant {
         report.change(format!("mirror tenant {} into schema {}", config.auth0.domain, config.schema));
@@ -85,7 +88,8 @@ async fn set_up(args: &Args, config: &Config, catalog: &Catalog) -> Result<()> {
 async fn change(config: &Config, catalog: &Catalog, mut findings: Findings) -> Result<()> {
     if !findings.roles.is_empty() {
         let administrator = findings.admin.as_mut().or(findings.service.as_mut());
-        let connection = administrator.ok_or_else(|| Error::new(Kind::Internal, "nobody can make the roles"))?;
+        let connection =
+            administrator.ok_or_else(|| Error::new(Kind::Internal, "nobody can make the roles"))?;
         make_roles(connection, &findings.roles).await?;
     }
     let mut service = match findings.service {

@@ -13,6 +13,7 @@ pub use connect::{Database, connect};
 pub use fault::{fault, sqlstate};
 pub use ident::{ident, literal};
 pub use plan::{
-    Change, Conflict, Existing, ExistingPublication, Roles, apply, conflicts, migrate, pending_migrations, plan,
+    Change, Conflict, Existing, ExistingPublication, Roles, apply, conflicts, migrate, pending_migrations,
+    plan,
 };
 pub use server::{Login, Server, Slot};

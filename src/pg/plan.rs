@@ -9,8 +9,8 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
 pub use conflict::{Conflict, conflicts};
-pub use existing::{Existing, ExistingPublication};
 use existing::digest;
+pub use existing::{Existing, ExistingPublication};
 pub use roles::Roles;
 
 use super::ddl::{self, Site};
@@ -62,10 +62,11 @@ pub async fn pending_migrations(connection: &mut PgConnection) -> Result<usize> 
     if !begun {
         return Ok(MIGRATIONS.iter().count());
     }
-    let applied: Vec<i64> = sqlx::query_scalar("select version from _auth0_sync._sqlx_migrations where success")
-        .fetch_all(connection)
-        .await
-        .map_err(fault("cannot read the migrations of _auth0_sync"))?;
+    let applied: Vec<i64> =
+        sqlx::query_scalar("select version from _auth0_sync._sqlx_migrations where success")
+            .fetch_all(connection)
+            .await
+            .map_err(fault("cannot read the migrations of _auth0_sync"))?;
     Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
 }
 
@@ -90,7 +91,8 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
         let columns = ddl::columns(resource);
         match existing.columns.get(table) {
             None => {
-                let list: Vec<_> = columns.iter().map(|c| format!("{} {}", ident(&c.name), c.sql_type)).collect();
+                let list: Vec<_> =
+                    columns.iter().map(|c| format!("{} {}", ident(&c.name), c.sql_type)).collect();
                 let key: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
                 let sql = format!(
                     "create table {name} ({}, primary key ({}));\ncomment on table {name} is {};\n\
@@ -124,7 +126,11 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
             if there.and_then(|c| c.comment.as_deref()) != Some(column.comment.as_str()) {
                 change(
                     format!("comment on column {schema}.{table}.{}", column.name),
-                    format!("comment on column {name}.{} is {}", ident(&column.name), literal(&column.comment)),
+                    format!(
+                        "comment on column {name}.{} is {}",
+                        ident(&column.name),
+                        literal(&column.comment)
+                    ),
                 );
             }
         }
@@ -142,7 +148,9 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
             let writer = ident(&format!("{schema}_writer"));
             change(
                 format!("grant on {schema}.{table}"),
-                format!("grant select on {name} to {reader}; grant select, insert, update, delete on {name} to {writer}"),
+                format!(
+                    "grant select on {name} to {reader}; grant select, insert, update, delete on {name} to {writer}"
+                ),
             );
         }
     }

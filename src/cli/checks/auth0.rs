@@ -1,12 +1,13 @@
 //! Auth0: the domain, the credentials, and the scopes that each table needs.
 
 use super::Report;
-use crate::app::config::Config;
+use crate::app::Config;
 use crate::auth0::Client;
 use crate::catalog::{Catalog, Resource};
 use crate::error::Kind;
 
-const WHERE: &str = "Auth0 Dashboard: Applications, APIs, Auth0 Management API, Machine to Machine Applications";
+const WHERE: &str =
+    "Auth0 Dashboard: Applications, APIs, Auth0 Management API, Machine to Machine Applications";
 
 /// Asks for a token, and compares what it may do with what the catalogue needs.
 pub(in crate::cli) async fn check(config: &Config, catalog: &Catalog, report: &mut Report) {
@@ -75,8 +76,10 @@ fn lacking(resource: &Resource, granted: &[String]) -> (Vec<String>, Vec<(&'stat
         (!allowed).then(|| scopes.join(" or "))
     };
     let lists = resource.list.iter().map(|list| &list.scopes);
-    let mut reads: Vec<String> =
-        lists.chain(resource.get.iter().map(|get| &get.scopes)).filter_map(|scopes| missing(scopes)).collect();
+    let mut reads: Vec<String> = lists
+        .chain(resource.get.iter().map(|get| &get.scopes))
+        .filter_map(|scopes| missing(scopes))
+        .collect();
     reads.sort();
     reads.dedup();
     let writes = [

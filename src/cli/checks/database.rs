@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row};
 use super::login::{Login, Refused};
 use super::objects::{self, Missing};
 use super::{Report, server, slot};
-use crate::app::config::Config;
+use crate::app::Config;
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::pg::{self, Change, Roles, Server, Slot, fault, ident};
@@ -62,7 +62,9 @@ async fn look(
     report: &mut Report,
 ) -> Result<()> {
     let known = match &mut findings.admin {
-        Some(admin) => pg::Login::read(admin, &login.role).await?.map(|role| role.can_login && role.may_connect),
+        Some(admin) => {
+            pg::Login::read(admin, &login.role).await?.map(|role| role.can_login && role.may_connect)
+        }
         None => Some(true),
     };
     // A role that is missing or may not log in is mended first.
@@ -97,12 +99,19 @@ async fn look(
 }
 
 /// Two connection strings may lead to two servers that look alike.
-async fn same_database(admin: &mut PgConnection, service: &mut PgConnection, report: &mut Report) -> Result<()> {
+async fn same_database(
+    admin: &mut PgConnection,
+    service: &mut PgConnection,
+    report: &mut Report,
+) -> Result<()> {
     let sql = "select pg_catalog.pg_postmaster_start_time()::text, oid::text from pg_catalog.pg_database \
                where datname = current_database()";
     let mut seen = Vec::new();
     for connection in [admin, service] {
-        let row = sqlx::query(sql).fetch_one(connection).await.map_err(fault("cannot ask which database this is"))?;
+        let row = sqlx::query(sql)
+            .fetch_one(connection)
+            .await
+            .map_err(fault("cannot ask which database this is"))?;
         seen.push((row.get::<String, _>(0), row.get::<String, _>(1)));
     }
     if seen[0] != seen[1] {
@@ -127,6 +136,7 @@ async fn roles(
         schema: config.schema.clone(),
         database: facts.database.clone(),
     };
+    let alone = findings.admin.is_none();
     let Some(connection) = findings.admin.as_mut().or(findings.service.as_mut()) else { return Ok(()) };
     let known = pg::Login::read(&mut *connection, &login.role).await?;
     let password = login.password.as_ref().map(ExposeSecret::expose_secret);
@@ -145,7 +155,11 @@ async fn roles(
         }
         if role.strangers > 0 {
             report.warn(
-                format!("{} of other programs use role {} now", super::count(to_usize(role.strangers), "session"), login.role),
+                format!(
+                    "{} of other programs use role {} now",
+                    super::count(to_usize(role.strangers), "session"),
+                    login.role
+                ),
                 format!(
                     "give applications a role of their own: create role app login password '…' in role {};",
                     ident(&format!("{}_writer", config.schema))
@@ -155,10 +169,14 @@ async fn roles(
     }
     if findings.roles.is_empty() {
         report.good(format!("role {} logs in, replicates and creates schemas", login.role));
-    } else if findings.admin.is_none() && !superuser {
+    } else if alone && !superuser {
         // The password stands in DATABASE_URL, and not on a screen.
-        let statements: Vec<String> =
-            roles.plan(connection, None).await?.into_iter().map(|change| format!("{};", change.sql)).collect();
+        let statements: Vec<String> = roles
+            .plan(connection, None)
+            .await?
+            .into_iter()
+            .map(|change| format!("{};", change.sql))
+            .collect();
         let wanting: Vec<&str> = findings.roles.iter().map(|change| change.what.as_str()).collect();
         report.wrong(
             format!("role {} lacks rights: {}", login.role, wanting.join(", ")),

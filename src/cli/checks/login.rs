@@ -53,7 +53,8 @@ impl Login {
         let options = PgConnectOptions::from_str(url.as_str()).map_err(|error| unreadable(error.into()))?;
         let role = options.get_username().to_owned();
         let database = options.get_database().unwrap_or(&role).to_owned();
-        let in_query = || url.query_pairs().find(|(name, _)| name == "password").map(|(_, value)| value.into_owned());
+        let in_query =
+            || url.query_pairs().find(|(name, _)| name == "password").map(|(_, value)| value.into_owned());
         let password = url
             .password()
             .map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned())

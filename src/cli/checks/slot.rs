@@ -29,11 +29,15 @@ pub(in crate::cli) fn check(name: &str, slot: &Slot, report: &mut Report) {
 /// Looks at a slot while the service should be running.
 pub(in crate::cli) fn check_running(name: &str, slot: Option<&Slot>, report: &mut Report) {
     let Some(slot) = slot else {
-        return report.wrong(format!("slot {name} is missing"), "start the service: `auth0-sync run` makes it");
+        return report
+            .wrong(format!("slot {name} is missing"), "start the service: `auth0-sync run` makes it");
     };
     check(name, slot, report);
     if !slot.active {
-        report.wrong(format!("nobody reads from slot {name}: WAL piles up"), "start the service: `auth0-sync run`");
+        report.wrong(
+            format!("nobody reads from slot {name}: WAL piles up"),
+            "start the service: `auth0-sync run`",
+        );
     }
     let retained = slot.retained.unwrap_or_default();
     let status = slot.wal_status.as_deref().unwrap_or("unknown");

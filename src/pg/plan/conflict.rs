@@ -15,7 +15,13 @@ pub struct Conflict {
 }
 
 /// Everything that keeps `schema` from mirroring the tenant `domain`; nothing in a new database.
-pub fn conflicts(catalog: &Catalog, schema: &str, role: &str, domain: &str, existing: &Existing) -> Vec<Conflict> {
+pub fn conflicts(
+    catalog: &Catalog,
+    schema: &str,
+    role: &str,
+    domain: &str,
+    existing: &Existing,
+) -> Vec<Conflict> {
     let mut found = Vec::new();
     let mut conflict = |what: String, mend: String| found.push(Conflict { what, mend });
     let service = ident(role);
@@ -58,24 +64,36 @@ pub fn conflicts(catalog: &Catalog, schema: &str, role: &str, domain: &str, exis
             );
         }
         for column in ddl::columns(resource) {
-            let Some(actual) = there.get(&column.name).map(|column| column.sql_type.as_str()) else { continue };
+            let Some(actual) = there.get(&column.name).map(|column| column.sql_type.as_str()) else {
+                continue;
+            };
             if !same_type(actual, column.sql_type) {
                 conflict(
-                    format!("column {} of {schema}.{table} is {actual}, not {}", column.name, column.sql_type),
-                    format!("alter table {name} rename column {} to …; setup then adds it anew", ident(&column.name)),
+                    format!(
+                        "column {} of {schema}.{table} is {actual}, not {}",
+                        column.name, column.sql_type
+                    ),
+                    format!(
+                        "alter table {name} rename column {} to …; setup then adds it anew",
+                        ident(&column.name)
+                    ),
                 );
             }
         }
     }
     let site = Site { schema, role };
-    let of_tables = catalog.iter().flat_map(|resource| {
-        [ddl::judge(&site, resource).0.name, ddl::capture(&site, resource).0.name]
-    });
+    let of_tables = catalog
+        .iter()
+        .flat_map(|resource| [ddl::judge(&site, resource).0.name, ddl::capture(&site, resource).0.name]);
     for function in ddl::functions(&site).into_iter().map(|function| function.name).chain(of_tables) {
         if let Some(owner) = existing.stranger("function", &function) {
             conflict(
                 format!("function {schema}.{function} belongs to {owner}, not to {role}"),
-                format!("alter routine {}.{} owner to {service}, or drop it", ident(schema), ident(&function)),
+                format!(
+                    "alter routine {}.{} owner to {service}, or drop it",
+                    ident(schema),
+                    ident(&function)
+                ),
             );
         }
     }

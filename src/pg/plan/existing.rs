@@ -125,7 +125,11 @@ async fn rows(
     sql: &'static str,
     schema: &str,
 ) -> Result<Vec<sqlx::postgres::PgRow>> {
-    sqlx::query(sql).bind(schema).fetch_all(connection).await.map_err(fault("cannot read what is in the database"))
+    sqlx::query(sql)
+        .bind(schema)
+        .fetch_all(connection)
+        .await
+        .map_err(fault("cannot read what is in the database"))
 }
 
 /// A short digest of a definition.
