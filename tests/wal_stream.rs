@@ -1,5 +1,7 @@
 //! The replication stream against real Postgres servers, the newest and the oldest supported.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by it, in its own functions too")]
+
 mod support;
 
 use std::time::Duration;

@@ -1,12 +1,127 @@
 //! `auth0-sync emulator`.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+
 use crate::Result;
+use crate::emulator::{Credentials, Emulator, Options, Plan};
+use crate::error::{Error, Kind};
 
 /// Arguments of `auth0-sync emulator`.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:4010")]
+    listen: SocketAddr,
+    /// Folder in which the tenant is kept; without it, it lives in memory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Users that a fresh tenant is filled with, besides organizations, roles and clients
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    users: usize,
+    /// A preload document (JSON, or one a line) that a fresh tenant starts with
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    /// How long each answer takes at least, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency: u64,
+    /// Whose rate limits are kept: off, free, professional, enterprise, enterprise-development
+    #[arg(long, value_name = "PLAN", default_value = "off")]
+    rate_limits: String,
+    /// Whether offset paging ends after 1,000 results, as Auth0's does: on or off
+    #[arg(long, value_name = "SWITCH", default_value = "on", value_parser = ["on", "off"])]
+    result_cap: String,
+    /// How long tokens hold, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    token_lifetime: u64,
+    /// The only scopes that tokens get, separated by commas or spaces
+    #[arg(long, value_name = "SCOPES")]
+    scopes: Option<String>,
+    /// Domain of the tenant, besides the host that it is asked by
+    #[arg(long, value_name = "NAME")]
+    domain: Option<String>,
+    /// The machine-to-machine client of a fresh tenant; without it, one is made
+    #[arg(long, value_name = "ID", requires = "client_secret")]
+    client_id: Option<String>,
+    /// Its secret
+    #[arg(
+        long,
+        value_name = "SECRET",
+        requires = "client_id",
+        env = "AUTH0_EMULATOR_CLIENT_SECRET",
+        hide_env_values = true
+    )]
+    client_secret: Option<String>,
+    /// Print one line of JSON when ready
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs the command.
-pub fn run(_args: Args) -> Result<()> {
-    Ok(())
+/// Runs the command until it is interrupted.
+pub fn run(args: Args) -> Result<()> {
+    let json = args.json;
+    let listen = args.listen;
+    let options = options(args)?;
+    super::block_on(async move {
+        let emulator = Emulator::open(options)?;
+        let failed = |error| Error::with(Kind::Io, format!("cannot listen on {listen}"), error);
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        announce(json, address, emulator.client());
+        emulator.serve(listener, interrupted()).await
+    })
+}
+
+fn options(args: Args) -> Result<Options> {
+    let plan = match args.rate_limits.as_str() {
+        "off" => None,
+        name => Some(<Plan as clap::ValueEnum>::from_str(name, true).map_err(|_| {
+            Error::new(Kind::Config, format!("--rate-limits {name} is neither off nor a plan"))
+        })?),
+    };
+    let split =
+        |text: String| text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    Ok(Options {
+        data: args.data,
+        users: args.users,
+        seed: args.seed,
+        latency: Duration::from_millis(args.latency),
+        plan,
+        result_cap: args.result_cap == "on",
+        token_lifetime: Duration::from_secs(args.token_lifetime),
+        scopes: args.scopes.map(split),
+        domain: args.domain,
+        client: args.client_id.zip(args.client_secret).map(|(id, secret)| Credentials { id, secret }),
+    })
+}
+
+fn announce(json: bool, address: SocketAddr, client: &Credentials) {
+    let url = format!("http://{address}");
+    if json {
+        let line = json!({
+            "event": "ready",
+            "auth0_url": url,
+            "client_id": client.id,
+            "client_secret": client.secret,
+            "pids": {"emulator": std::process::id()},
+        });
+        println!("{line}");
+    } else {
+        println!("Auth0 emulator on {url}");
+        println!("  AUTH0_DOMAIN={address} AUTH0_BASE_URL={url}");
+        println!("  AUTH0_CLIENT_ID={} AUTH0_CLIENT_SECRET={}", client.id, client.secret);
+    }
+}
+
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }

@@ -1,1 +1,39 @@
-//! An Auth0 Management API for development and tests; shares the catalogue with the service and no other code.
+//! An Auth0 Management API for development and tests: routes, paging, scopes, validation and
+//! statuses come from the catalogue, and a tenant lives in memory, kept in a folder where one is
+//! given. It shares the catalogue with the service and no other code.
+
+mod calls;
+mod control;
+mod faults;
+mod ids;
+mod journal;
+mod limits;
+mod links;
+mod logs;
+mod options;
+mod paging;
+mod populate;
+mod preload;
+mod problem;
+mod quirks;
+mod reads;
+mod routes;
+mod rules;
+mod schema;
+mod search;
+mod server;
+mod show;
+mod socket;
+mod store;
+mod token;
+mod world;
+mod writes;
+
+pub use limits::Plan;
+pub use options::{Credentials, Options};
+pub use server::{Emulator, serve};
+
+/// The tenant's name: the first label of its host.
+fn tenant_name(host: &str) -> &str {
+    host.split(['.', ':']).next().unwrap_or(host)
+}

@@ -1,0 +1,141 @@
+//! Faults on demand: what a test asks to go wrong. It only decides; the server carries it out.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What goes wrong with a call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Fault {
+    /// This answer, and the call does nothing.
+    Status(u16, Option<Value>),
+    /// The connection closes without an answer; the call did nothing.
+    DropBefore,
+    /// The connection closes without an answer; the call did what it says.
+    DropAfter,
+    /// The answer comes this much later.
+    Delay(Duration),
+}
+
+/// One order for faults, as `POST /_emulator/faults` takes it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Order {
+    /// Which calls; without it, all.
+    #[serde(rename = "match")]
+    matches: Match,
+    /// How often; without it, until cleared.
+    times: Option<u32>,
+    /// Calls that pass before the first fault.
+    after: u32,
+    /// `status`, `drop_before`, `drop_after` or `delay`.
+    #[serde(rename = "do")]
+    what: Option<String>,
+    /// For `status`.
+    status: Option<u16>,
+    /// For `status`: the body instead of Auth0's usual one.
+    body: Option<Value>,
+    /// For `delay`.
+    delay_ms: Option<u64>,
+    /// Refuses every call (true) or ends that (false).
+    down: Option<bool>,
+    /// Forgets every order first.
+    clear: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Match {
+    method: Option<String>,
+    /// A regular expression on the whole path, query excluded.
+    path: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    method: Option<String>,
+    path: Option<regex::Regex>,
+    times: Option<u32>,
+    after: u32,
+    fault: Fault,
+}
+
+/// The faults that are ordered.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    rules: Vec<Rule>,
+    down: bool,
+}
+
+impl Faults {
+    /// Takes an order; an error is a sentence for its sender.
+    pub(super) fn order(&mut self, order: Order) -> Result<usize, String> {
+        let fault = match (order.what.as_deref(), order.status, order.delay_ms) {
+            (Some("status"), Some(status), _) => Some(Fault::Status(status, order.body)),
+            (Some("drop_before"), ..) => Some(Fault::DropBefore),
+            (Some("drop_after"), ..) => Some(Fault::DropAfter),
+            (Some("delay") | None, _, Some(ms)) => Some(Fault::Delay(Duration::from_millis(ms))),
+            (None, None, None) => None,
+            _ => {
+                return Err(
+                    "do is status (with status), drop_before, drop_after or delay (with delay_ms)".into()
+                );
+            }
+        };
+        let path = order.matches.path.as_deref().map(regex::Regex::new).transpose();
+        let path = path.map_err(|error| error.to_string())?;
+        if order.clear {
+            *self = Faults::default();
+        }
+        self.down = order.down.unwrap_or(self.down);
+        if let Some(fault) = fault {
+            let method = order.matches.method.map(|method| method.to_uppercase());
+            self.rules.push(Rule { method, path, times: order.times, after: order.after, fault });
+        }
+        Ok(self.rules.len())
+    }
+
+    /// The fault of a call, counted down.
+    pub(super) fn take(&mut self, method: &str, path: &str) -> Option<Fault> {
+        if self.down {
+            return Some(Fault::DropBefore);
+        }
+        let hit = self.rules.iter_mut().find_map(|rule| {
+            let matches = rule.method.as_deref().is_none_or(|wanted| wanted == method)
+                && rule.path.as_ref().is_none_or(|pattern| pattern.is_match(path))
+                && rule.times != Some(0);
+            if !matches {
+                return None;
+            }
+            if rule.after > 0 {
+                rule.after -= 1;
+                return None;
+            }
+            rule.times = rule.times.map(|times| times - 1);
+            Some(rule.fault.clone())
+        });
+        self.rules.retain(|rule| rule.times != Some(0));
+        hit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_fault_hits_the_calls_that_it_matches_so_often() {
+        let mut faults = Faults::default();
+        let order =
+            json!({"match": {"method": "patch", "path": "^/api/v2/users/"}, "times": 1, "do": "drop_after"});
+        faults.order(serde_json::from_value(order).unwrap()).unwrap();
+        assert_eq!(faults.take("GET", "/api/v2/users/a"), None);
+        assert_eq!(faults.take("PATCH", "/api/v2/users/a"), Some(Fault::DropAfter));
+        assert_eq!(faults.take("PATCH", "/api/v2/users/a"), None);
+        faults.order(Order { down: Some(true), ..Order::default() }).unwrap();
+        assert_eq!(faults.take("GET", "/oauth/token"), Some(Fault::DropBefore));
+        assert!(faults.order(Order { what: Some("explode".into()), ..Order::default() }).is_err());
+    }
+}

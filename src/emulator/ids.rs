@@ -1,0 +1,43 @@
+//! New ids, secrets and times in the shapes that Auth0 gives them.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rand::RngExt;
+
+const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const HEX: &[u8] = b"0123456789abcdef";
+
+/// Fills `{16}` in a shape with 16 letters or digits, `{24x}` with 24 hexadecimal digits.
+pub(super) fn shaped(shape: &str) -> String {
+    let mut id = String::new();
+    let mut rest = shape;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (count, tail) = after.split_once('}').unwrap_or((after, ""));
+        id.push_str(before);
+        match count.strip_suffix('x') {
+            Some(count) => id.push_str(&random(HEX, count.parse().unwrap_or(24))),
+            None => id.push_str(&random(LETTERS, count.parse().unwrap_or(16))),
+        }
+        rest = tail;
+    }
+    id + rest
+}
+
+/// So many letters and digits.
+pub(super) fn word(length: usize) -> String {
+    random(LETTERS, length)
+}
+
+/// So many hexadecimal digits.
+pub(super) fn hex(length: usize) -> String {
+    random(HEX, length)
+}
+
+fn random(alphabet: &[u8], length: usize) -> String {
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
+}
+
+/// A time as the Management API writes it: milliseconds and `Z`.
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

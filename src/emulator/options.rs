@@ -1,0 +1,71 @@
+//! How an emulator is started.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ids;
+use super::limits::Plan;
+
+/// Everything that one may choose; the default is an empty tenant in memory without rate limits.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder in which the tenant is kept; none keeps it in memory.
+    pub data: Option<PathBuf>,
+    /// How many users a fresh tenant is filled with.
+    pub users: usize,
+    /// A preload document (JSON, or one a line) that a fresh tenant starts with.
+    pub seed: Option<PathBuf>,
+    /// How long every answer of the Management API takes at least.
+    pub latency: Duration,
+    /// Whose rate limits are kept; none keeps none.
+    pub plan: Option<Plan>,
+    /// Whether offset paging ends where Auth0 ends it (1,000 users).
+    pub result_cap: bool,
+    /// How long tokens hold.
+    pub token_lifetime: Duration,
+    /// The scopes that tokens get; none gives all.
+    pub scopes: Option<Vec<String>>,
+    /// The tenant's domain, besides the host that it is asked by.
+    pub domain: Option<String>,
+    /// The machine-to-machine client of a fresh tenant; none makes one.
+    pub client: Option<Credentials>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            data: None,
+            users: 0,
+            seed: None,
+            latency: Duration::ZERO,
+            plan: None,
+            result_cap: true,
+            token_lifetime: Duration::from_secs(86_400),
+            scopes: None,
+            domain: None,
+            client: None,
+        }
+    }
+}
+
+/// Id and secret of a client.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// `client_id`
+    pub id: String,
+    /// `client_secret`
+    pub secret: String,
+}
+
+impl Credentials {
+    /// New ones, in Auth0's shape.
+    pub fn random() -> Self {
+        Credentials { id: ids::word(32), secret: ids::word(64) }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! Offset and checkpoint paging, and the envelopes of both. It never looks at the store.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::problem::{Answer, Problem};
+use super::rules::{Fields, Rules};
+use super::world::Request;
+use crate::catalog::{List, Paging};
+
+const DEFAULT_PAGE: usize = 50;
+
+/// The page of `items` (each with its number, ascending) that the request asks for; `capped`: offset
+/// paging ends at the list's cap.
+///
+/// # Errors
+/// Auth0's refusal of a parameter, or of a page beyond the cap.
+pub(super) fn page(
+    request: &Request,
+    list: &List,
+    rules: &Rules,
+    capped: bool,
+    items: Vec<(u64, Fields)>,
+) -> Result<Answer, Problem> {
+    let checkpoint = matches!(list.paging, Paging::Checkpoint | Paging::Both);
+    let offset = matches!(list.paging, Paging::Offset | Paging::Both);
+    if checkpoint && (request.param("take").is_some() || request.param("from").is_some()) {
+        return by_checkpoint(request, list, rules, items);
+    }
+    if !offset {
+        return Ok(Answer::new(200, items.into_iter().map(|(_, item)| Value::Object(item)).collect()));
+    }
+    let per_page = number(request, "per_page", DEFAULT_PAGE, list.per_page as usize)?;
+    let page = number(request, "page", 0, usize::MAX)?;
+    if let Some(cap) = list.cap.filter(|cap| capped && (page + 1).saturating_mul(per_page) > *cap as usize) {
+        let message = if checkpoint {
+            format!("Checkpoint pagination must be used if you need to retrieve more than {cap} results.")
+        } else {
+            format!(
+                "You can only page through the first {cap} records. See https://auth0.com/docs/users/search/v3/view-search-results-by-page#limitation."
+            )
+        };
+        return Err(Problem::new(400, message, "invalid_paging"));
+    }
+    let (total, start) = (items.len(), page.saturating_mul(per_page));
+    let items: Vec<Value> =
+        items.into_iter().skip(start).take(per_page).map(|(_, item)| Value::Object(item)).collect();
+    let (Some(array), true) = (&list.array, request.flag("include_totals")) else {
+        return Ok(Answer::new(200, Value::Array(items)));
+    };
+    let mut envelope = json!({"start": start, "limit": per_page, "total": total});
+    if rules.length {
+        envelope["length"] = items.len().into();
+    }
+    envelope[array] = Value::Array(items);
+    Ok(Answer::new(200, envelope))
+}
+
+fn by_checkpoint(
+    request: &Request,
+    list: &List,
+    rules: &Rules,
+    items: Vec<(u64, Fields)>,
+) -> Result<Answer, Problem> {
+    let take = number(request, "take", DEFAULT_PAGE, list.per_page as usize)?;
+    let after = match request.param("from") {
+        Some(from) => cursor(from).ok_or_else(|| {
+            Problem::query("Invalid checkpoint", ("from", "Id of the item after which the page starts"))
+        })?,
+        None => 0,
+    };
+    let mut rest = items.into_iter().filter(|(number, _)| *number > after).peekable();
+    let page: Vec<(u64, Fields)> = rest.by_ref().take(take.max(1)).collect();
+    let last = page.last().map(|(number, _)| *number);
+    let mut envelope = json!({});
+    let items = page.into_iter().map(|(_, item)| Value::Object(item)).collect();
+    envelope[list.array.as_deref().unwrap_or("items")] = items;
+    if let Some(last) = last.filter(|_| rest.peek().is_some() || rules.trailing_page) {
+        envelope["next"] = URL_SAFE_NO_PAD.encode(format!("after,{last}")).into();
+    }
+    Ok(Answer::new(200, envelope))
+}
+
+fn cursor(from: &str) -> Option<u64> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(from.trim_end_matches('=')).ok()?).ok()?;
+    text.strip_prefix("after,")?.parse().ok()
+}
+
+/// A whole number in the query, at most `most`.
+///
+/// # Errors
+/// Auth0's refusal.
+pub(super) fn number(request: &Request, name: &str, default: usize, most: usize) -> Result<usize, Problem> {
+    let Some(text) = request.param(name) else { return Ok(default) };
+    let comment = (name, "A position or size of the page");
+    match text.parse::<i64>() {
+        Err(_) => Err(Problem::query("Expected type integer but found type string", comment)),
+        Ok(value) if value < 0 => {
+            Err(Problem::query(&format!("Value {value} is less than minimum 0"), comment))
+        }
+        Ok(value) if value as u64 > most as u64 => {
+            Err(Problem::query(&format!("Value {value} is greater than maximum {most}"), comment))
+        }
+        Ok(value) => Ok(value as usize),
+    }
+}

@@ -1,0 +1,83 @@
+//! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
+//! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
+
+mod certificate;
+pub(super) mod clients;
+pub(super) mod connections;
+mod discovery;
+mod organizations;
+mod saml;
+pub(super) mod tenants;
+pub(super) mod users;
+
+use super::problem::Problem;
+use super::rules::Fields;
+use super::store::{Row, Store};
+use super::world::{Request, World};
+
+/// A row in the making.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    /// What the API will show.
+    pub(super) body: Fields,
+    /// What it never shows.
+    pub(super) hidden: Fields,
+    /// What only the answer to this write shows.
+    pub(super) once: Fields,
+}
+
+/// The exceptions of one resource; each has a default of "none".
+pub(super) trait Quirks: Sync {
+    /// Judges and completes a new row, before the defaults.
+    fn create(&self, _: &World, _: &Store, _: &Request, _: &mut Draft) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Judges a change by the row as it is and the body.
+    fn judge(&self, _: &World, _: &Store, _: &Row, _: &Fields) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Completes a changed row; `old` is what it was, `patch` the body.
+    fn update(
+        &self,
+        _: &Store,
+        _: &Request,
+        _old: &Row,
+        _patch: &Fields,
+        _: &mut Draft,
+    ) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Judges and completes any written row, after the defaults.
+    fn finish(&self, _: &World, _: &Store, _: &Request, _: &mut Draft) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Refuses to delete a row.
+    fn delete(&self, _: &Row) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    /// Rows `(table, key)` that go with the row of this key.
+    fn dependents(&self, _: &Store, _: &str) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+struct Ordinary;
+
+impl Quirks for Ordinary {}
+
+/// The exceptions of a table.
+pub(super) fn of(table: &str) -> &'static dyn Quirks {
+    match table {
+        clients::TABLE => &clients::Clients,
+        connections::TABLE => &connections::Connections,
+        organizations::TABLE => &organizations::Organizations,
+        tenants::TABLE => &tenants::Tenants,
+        users::TABLE => &users::Users,
+        _ => &Ordinary,
+    }
+}

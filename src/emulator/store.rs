@@ -1,0 +1,176 @@
+//! The tenant's rows, logs and own secrets, in memory, with every change written to the journal
+//! before it is acknowledged. It knows tables by name and nothing of what they mean.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::journal::Journal;
+use super::rules::Fields;
+use crate::error::Result;
+
+/// One row.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Row {
+    /// What the API shows.
+    #[serde(rename = "b")]
+    pub(super) body: Fields,
+    /// What it never shows: passwords.
+    #[serde(rename = "h", default, skip_serializing_if = "Fields::is_empty")]
+    pub(super) hidden: Fields,
+    /// Position in the order of creation; checkpoints point at it.
+    #[serde(rename = "n")]
+    pub(super) number: u64,
+}
+
+impl Row {
+    /// The text in a field.
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
+        self.body.get(field).and_then(Value::as_str)
+    }
+}
+
+/// One step of a change; the journal holds them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Step {
+    /// A row is there, with these contents.
+    Put(String, String, Row),
+    /// A row is gone.
+    Remove(String, String),
+    /// A tenant log entry is there.
+    Log(Value),
+    /// One of the tenant's own values is this.
+    Own(String, String),
+    /// Rows and logs are gone; the tenant's own values stay.
+    Clear,
+}
+
+/// Rows by key, in the order of creation.
+pub(super) type Table = IndexMap<String, Row>;
+
+/// Everything that the emulator keeps.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    tables: HashMap<String, Table>,
+    logs: Vec<Value>,
+    own: HashMap<String, String>,
+    last_number: u64,
+    journal: Option<Journal>,
+    pending: Vec<Step>,
+}
+
+static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::new);
+
+impl Store {
+    /// A store that keeps its changes in `folder`, with what is there already.
+    ///
+    /// # Errors
+    /// `io`, naming the file.
+    pub(super) fn open(folder: &std::path::Path) -> Result<Store> {
+        let mut store = Store::default();
+        let steps = Journal::read(folder)?;
+        steps.into_iter().for_each(|step| store.apply(step));
+        store.journal = Some(Journal::rewrite(folder, store.snapshot())?);
+        Ok(store)
+    }
+
+    fn snapshot(&self) -> impl Iterator<Item = Step> + '_ {
+        let own = self.own.iter().map(|(key, value)| Step::Own(key.clone(), value.clone()));
+        let rows = self.tables.iter().flat_map(|(table, rows)| {
+            rows.iter().map(move |(key, row)| Step::Put(table.clone(), key.clone(), row.clone()))
+        });
+        own.chain(rows).chain(self.logs.iter().cloned().map(Step::Log))
+    }
+
+    fn apply(&mut self, step: Step) {
+        match step {
+            Step::Put(table, key, row) => {
+                self.last_number = self.last_number.max(row.number);
+                self.tables.entry(table).or_default().insert(key, row);
+            }
+            Step::Remove(table, key) => {
+                self.tables.get_mut(&table).and_then(|rows| rows.shift_remove(&key));
+            }
+            Step::Log(entry) => self.logs.push(entry),
+            Step::Own(key, value) => {
+                self.own.insert(key, value);
+            }
+            Step::Clear => {
+                self.tables.clear();
+                self.logs.clear();
+            }
+        }
+    }
+
+    fn change(&mut self, step: Step) {
+        if self.journal.is_some() {
+            self.pending.push(step.clone());
+        }
+        self.apply(step);
+    }
+
+    /// Writes what changed since the last call; only then may a caller be told.
+    ///
+    /// # Errors
+    /// `io`: the journal cannot be written.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        match &mut self.journal {
+            Some(journal) if !self.pending.is_empty() => journal.append(&std::mem::take(&mut self.pending)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rows of a table.
+    pub(super) fn table(&self, table: &str) -> &Table {
+        self.tables.get(table).unwrap_or(&EMPTY)
+    }
+
+    /// One row.
+    pub(super) fn get(&self, table: &str, key: &str) -> Option<&Row> {
+        self.table(table).get(key)
+    }
+
+    /// Stores a row; a new one comes last.
+    pub(super) fn put(&mut self, table: &str, key: &str, body: Fields, hidden: Fields) {
+        let number = self.get(table, key).map_or(self.last_number + 1, |row| row.number);
+        self.change(Step::Put(table.to_owned(), key.to_owned(), Row { body, hidden, number }));
+    }
+
+    /// Removes a row; says whether it was there.
+    pub(super) fn remove(&mut self, table: &str, key: &str) -> bool {
+        let there = self.get(table, key).is_some();
+        if there {
+            self.change(Step::Remove(table.to_owned(), key.to_owned()));
+        }
+        there
+    }
+
+    /// Tenant logs, oldest first.
+    pub(super) fn logs(&self) -> &[Value] {
+        &self.logs
+    }
+
+    /// Appends a tenant log entry.
+    pub(super) fn log(&mut self, entry: Value) {
+        self.change(Step::Log(entry));
+    }
+
+    /// One of the tenant's own values.
+    pub(super) fn own(&self, key: &str) -> Option<&str> {
+        self.own.get(key).map(String::as_str)
+    }
+
+    /// Sets one of the tenant's own values.
+    pub(super) fn set_own(&mut self, key: &str, value: &str) {
+        if self.own(key) != Some(value) {
+            self.change(Step::Own(key.to_owned(), value.to_owned()));
+        }
+    }
+
+    /// Removes all rows and logs.
+    pub(super) fn clear(&mut self) {
+        self.change(Step::Clear);
+    }
+}

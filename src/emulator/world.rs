@@ -1,0 +1,138 @@
+//! What one request sees: the catalogue with its rules, the store, and the request itself.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::problem::Problem;
+use super::routes::Routes;
+use super::rules::{Fields, Rules};
+use super::store::{Row, Store};
+use super::token::Claims;
+use crate::catalog::{Catalog, Resource};
+use crate::error::{Error, Kind, Result};
+
+/// What never changes while the emulator runs.
+#[derive(Debug)]
+pub(super) struct World {
+    /// Shapes of the resources.
+    pub(super) catalog: Catalog,
+    /// What the emulator alone knows of them, by table.
+    pub(super) rules: HashMap<String, Rules>,
+    /// Every call.
+    pub(super) routes: Routes,
+    /// Whether offset paging ends where Auth0 ends it.
+    pub(super) result_cap: bool,
+}
+
+/// One request to the Management API.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// HTTP method in capitals.
+    pub(super) method: String,
+    /// Path below `/api/v2`, percent-encoded.
+    pub(super) path: String,
+    /// Query parameters in order.
+    pub(super) query: Vec<(String, String)>,
+    /// JSON body; none and a literal `null` are the same.
+    pub(super) body: Option<Value>,
+    /// Who asks.
+    pub(super) claims: Claims,
+    /// Host of the tenant, as URLs in answers name it.
+    pub(super) host: String,
+    /// Name of the tenant.
+    pub(super) tenant: String,
+    /// `X-Correlation-ID`.
+    pub(super) correlation: Option<String>,
+    /// `User-Agent`.
+    pub(super) agent: String,
+    /// Address of the caller.
+    pub(super) ip: String,
+    /// When it came.
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Request {
+    /// The first value of a query parameter.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a query parameter is `true`.
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.param(name) == Some("true")
+    }
+
+    /// The body as an object.
+    ///
+    /// # Errors
+    /// Auth0's refusal of anything else.
+    pub(super) fn object(&self) -> Result<Fields, Problem> {
+        match &self.body {
+            Some(Value::Object(fields)) => Ok(fields.clone()),
+            None => Ok(Fields::new()),
+            Some(other) => {
+                let what = format!("Expected type object but found type {}", super::schema::type_name(other));
+                Err(Problem::payload(&what, None))
+            }
+        }
+    }
+}
+
+impl World {
+    /// The world of a catalogue.
+    ///
+    /// # Errors
+    /// `catalog`: an `[emulator]` table is wrong.
+    pub(super) fn new(catalog: Catalog, result_cap: bool) -> Result<World> {
+        let rules = catalog
+            .iter()
+            .map(|resource| Ok((resource.table.clone(), Rules::of(resource)?)))
+            .collect::<Result<HashMap<_, _>>>()?;
+        let routes = Routes::new(&catalog, &rules);
+        Ok(World { catalog, rules, routes, result_cap })
+    }
+
+    /// Shape and rules of a table.
+    ///
+    /// # Errors
+    /// `internal`: no such table.
+    pub(super) fn table(&self, table: &str) -> Result<(&Resource, &Rules)> {
+        let resource = self.catalog.resource(table)?;
+        let rules = self.rules.get(table);
+        rules
+            .map(|rules| (resource, rules))
+            .ok_or_else(|| Error::new(Kind::Internal, "a table without rules"))
+    }
+
+    /// The row with this key, or Auth0's refusal.
+    ///
+    /// # Errors
+    /// The resource's 404.
+    pub(super) fn row<'s>(&self, store: &'s Store, table: &str, key: &str) -> Result<&'s Row, Problem> {
+        store.get(table, key).ok_or_else(|| self.missing(table, key))
+    }
+
+    /// The refusal where a table has no row with this key.
+    pub(super) fn missing(&self, table: &str, key: &str) -> Problem {
+        let refusal = self.rules.get(table).and_then(|rules| rules.missing.as_ref());
+        let values = Map::from_iter([("key".to_owned(), Value::from(key))]);
+        refusal.map_or_else(|| Problem::plain(404, "Not Found"), |refusal| Problem::refusal(refusal, &values))
+    }
+}
+
+/// The store's key of a row whose key columns have these values.
+pub(super) fn key_of<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    values.into_iter().collect::<Vec<_>>().join("\u{1f}")
+}
+
+/// The store's key in an object by column or field names; none where a part is missing.
+pub(super) fn key_in(resource: &Resource, values: &Fields) -> Option<String> {
+    let parts: Option<Vec<&str>> = resource
+        .key
+        .iter()
+        .map(|column| values.get(resource.field(column)).and_then(Value::as_str))
+        .collect();
+    parts.map(key_of)
+}
