@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 /// A batch in the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(u64);
 
 #[derive(Debug)]

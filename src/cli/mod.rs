@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod emulator;
 pub mod run;
 pub mod setup;
+mod shutdown;
 pub mod status;
 
 use std::process::ExitCode;

@@ -67,7 +67,8 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
         let columns = ddl::columns(resource);
         match existing.columns.get(table) {
             None => {
-                let list: Vec<_> = columns.iter().map(|c| format!("{} {}", ident(&c.name), c.sql_type)).collect();
+                let list: Vec<_> =
+                    columns.iter().map(|c| format!("{} {}", ident(&c.name), c.sql_type)).collect();
                 let key: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
                 let sql = format!(
                     "create table {name} ({}, primary key ({}));\ncomment on table {name} is {};\n\
@@ -91,7 +92,11 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
                     match there.get(&column.name).map(|c| c.sql_type.as_str()) {
                         None => change(
                             format!("add column {} to {schema}.{table}", column.name),
-                            format!("alter table {name} add column {} {}", ident(&column.name), column.sql_type),
+                            format!(
+                                "alter table {name} add column {} {}",
+                                ident(&column.name),
+                                column.sql_type
+                            ),
                         ),
                         Some(sql_type) if !same_type(sql_type, column.sql_type) => {
                             let what = format!(
@@ -110,7 +115,11 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
             if there.and_then(|c| c.comment.as_deref()) != Some(column.comment.as_str()) {
                 change(
                     format!("comment on column {schema}.{table}.{}", column.name),
-                    format!("comment on column {name}.{} is {}", ident(&column.name), literal(&column.comment)),
+                    format!(
+                        "comment on column {name}.{} is {}",
+                        ident(&column.name),
+                        literal(&column.comment)
+                    ),
                 );
             }
         }
@@ -128,7 +137,9 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
             let writer = ident(&format!("{schema}_writer"));
             change(
                 format!("grant on {schema}.{table}"),
-                format!("grant select on {name} to {reader}; grant select, insert, update, delete on {name} to {writer}"),
+                format!(
+                    "grant select on {name} to {reader}; grant select, insert, update, delete on {name} to {writer}"
+                ),
             );
         }
     }

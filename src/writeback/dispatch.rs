@@ -17,6 +17,9 @@ use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
 
+/// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
+/// publication that is dropped while the stream runs goes unheard.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
 /// Mutations held in memory at most; the rest waits in the table.
 const HELD: usize = 10_000;
 const PAGE: i64 = 1_000;
@@ -41,6 +44,11 @@ pub enum Arrival {
         first: i64,
         /// Largest id.
         last: i64,
+    },
+    /// Nothing for this tenant up to here.
+    Quiet {
+        /// The position.
+        lsn: u64,
     },
     /// The slot is new: read what is unsettled from the table.
     Rescan,
@@ -95,7 +103,7 @@ impl Dispatch {
     ///
     /// # Errors
     /// Database errors that outlast repeated tries.
-    pub async fn run(mut self, shutdown: CancellationToken) -> Result<()> {
+    pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
         let mut state = State {
             lanes: Lanes::default(),
             ledger: Ledger::default(),
@@ -106,6 +114,7 @@ impl Dispatch {
             settled: 0,
         };
         self.rescan(&mut state).await?;
+        let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         loop {
             self.fill(&mut state).await?;
             let wake = self.start(&mut state);
@@ -118,6 +127,7 @@ impl Dispatch {
                     Some(arrival) => self.arrived(&mut state, arrival).await?,
                     None => break,
                 },
+                _ = look.tick(), if state.backlog.is_empty() => self.rescan(&mut state).await?,
                 () = tokio::time::sleep_until(wake.unwrap_or_else(far)), if wake.is_some() => {}
             }
         }
@@ -131,7 +141,9 @@ impl Dispatch {
 
     async fn rescan(&self, state: &mut State) -> Result<()> {
         let snapshot = self.context.store.snapshot().await?;
-        state.backlog.push_front(Segment { which: Which::Snapshot { snapshot, after: 0 }, commit: None });
+        // Position 0 moves nothing, and holds back later commits until the scan has settled.
+        let commit = Some(state.ledger.received(0));
+        state.backlog.push_front(Segment { which: Which::Snapshot { snapshot, after: 0 }, commit });
         Ok(())
     }
 
@@ -145,6 +157,10 @@ impl Dispatch {
                 let commit = Some(state.ledger.received(lsn));
                 let which = Which::Transaction { xid, after: first - 1, last };
                 state.backlog.push_back(Segment { which, commit });
+            }
+            Arrival::Quiet { lsn } => {
+                let nothing = state.ledger.received(lsn);
+                state.ledger.loaded(nothing);
             }
             Arrival::Rescan => self.rescan(state).await?,
         }

@@ -65,10 +65,10 @@ pub async fn work(context: &Context, work: &Work, tries: u32) -> Result<Ended> {
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
     let (content, request_id) =
         context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
-    context.freshness.sent(table, key);
+    // Whatever is read until it is dropped may be from before the call.
+    let flight = context.freshness.send(table, key);
     let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
-    // Whatever was read meanwhile may be from before the call.
-    context.freshness.settled(table, key);
+    drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
     }

@@ -74,7 +74,9 @@ impl Existing {
             .await
             .map_err(fault("cannot look for _auth0_sync"))?;
         if migrated {
-            for row in rows(connection, "select \"table\" from _auth0_sync.mirror where schema = $1", schema).await? {
+            for row in
+                rows(connection, "select \"table\" from _auth0_sync.mirror where schema = $1", schema).await?
+            {
                 existing.ours.insert(row.get(0));
             }
         }
@@ -87,7 +89,11 @@ async fn rows(
     sql: &'static str,
     schema: &str,
 ) -> Result<Vec<sqlx::postgres::PgRow>> {
-    sqlx::query(sql).bind(schema).fetch_all(connection).await.map_err(fault("cannot read what is in the database"))
+    sqlx::query(sql)
+        .bind(schema)
+        .fetch_all(connection)
+        .await
+        .map_err(fault("cannot read what is in the database"))
 }
 
 /// A short digest of a definition.

@@ -33,7 +33,11 @@ impl Roles {
         let mut changes = Vec::new();
         let mut change = |what: String, sql: String| changes.push(Change { what, sql });
         let service = ident(&self.service);
-        match exists(self.service.clone()).fetch_optional(&mut *connection).await.map_err(fault("cannot read roles"))? {
+        match exists(self.service.clone())
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(fault("cannot read roles"))?
+        {
             None => {
                 let secret = password.map(|text| format!(" password {}", literal(text))).unwrap_or_default();
                 change(
