@@ -3,6 +3,7 @@
 
 pub mod backfill;
 pub mod catalog;
+mod checks;
 pub mod dev;
 pub mod doctor;
 pub mod emulator;
