@@ -75,6 +75,8 @@ kinds! {
     Database = "database", Backoff, "Run `auth0-sync setup`; if it stays, report it with the log line.";
     /// The replication slot or stream cannot be used.
     Replication = "replication", Backoff, "Check wal_level, max_replication_slots and the REPLICATION attribute of the role.";
+    /// The replication slot is gone, was invalidated, or cannot be read on from where it stands.
+    SlotLost = "slot_lost", Backoff, "Nothing to do: a new slot is made and every unsettled mutation is read again.";
     /// Something other than the service owns a name that it needs.
     SetupConflict = "setup_conflict", Never, "Rename or drop the object that stands in the way, or configure another schema.";
     /// A check of `setup` or `doctor` failed.

@@ -4,7 +4,7 @@
 //! Each layer uses only what stands to its right, and `tests/structure` holds it:
 //!
 //! ```text
-//! main → cli → { app, emulator };  app → { status, ingest, writeback } → { auth0, wal, pg } → catalog → { error, telemetry }
+//! main → cli → { app, emulator };  app → { status, ingest, writeback } → { auth0, wal, pg } → catalog → { error, ledger, retry, telemetry }
 //! ```
 
 pub mod app;
@@ -14,7 +14,9 @@ pub mod cli;
 pub mod emulator;
 pub mod error;
 pub mod ingest;
+pub mod ledger;
 pub mod pg;
+pub mod retry;
 pub mod status;
 pub mod telemetry;
 pub mod wal;

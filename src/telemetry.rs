@@ -10,3 +10,19 @@ pub fn init_logs() {
     // A second call (tests) keeps the first subscriber.
     let _ = fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).try_init();
 }
+
+/// Names of metrics; each carries the label `schema`.
+pub mod metric {
+    /// Gauge: mutations held in lanes.
+    pub const HELD: &str = "auth0_sync_mutations_held";
+    /// Gauge: calls to Auth0 for mutations under way.
+    pub const IN_FLIGHT: &str = "auth0_sync_calls_in_flight";
+    /// Counter: mutations settled since the start.
+    pub const SETTLED: &str = "auth0_sync_mutations_settled_total";
+    /// Gauge: rows waiting to be read again.
+    pub const REFETCH_OPEN: &str = "auth0_sync_refetch_open";
+    /// Counter: rows read again since the start.
+    pub const REFETCHED: &str = "auth0_sync_refetched_total";
+    /// Gauge: 1 while the replication stream is on.
+    pub const STREAMING: &str = "auth0_sync_streaming";
+}

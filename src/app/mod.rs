@@ -1,1 +1,9 @@
 //! Wires the layers into one service for one or more tenants.
+
+mod config;
+mod page;
+mod service;
+mod stream;
+
+pub use config::Config;
+pub use service::{Ready, run};

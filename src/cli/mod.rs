@@ -3,11 +3,13 @@
 
 pub mod backfill;
 pub mod catalog;
+mod checks;
 pub mod dev;
 pub mod doctor;
 pub mod emulator;
 pub mod run;
 pub mod setup;
+mod shutdown;
 pub mod status;
 
 use std::process::ExitCode;

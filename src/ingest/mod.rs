@@ -1,1 +1,43 @@
 //! From Auth0 to the tables: every source ends in one apply function.
+//!
+//! Most sources only say what to read again ([`target`]); [`refetch`] reads it, [`apply`] writes
+//! it. Nothing here decides about a mutation: that is writeback's.
+
+mod apply;
+mod backfill;
+mod bulk;
+mod hints;
+mod logs;
+mod queue;
+mod refetch;
+mod target;
+
+use std::sync::Arc;
+
+pub use backfill::backfill;
+pub use logs::Logs;
+pub use queue::{Queue, QueueReport};
+pub use refetch::refetch;
+pub use target::Target;
+
+use crate::auth0::Client;
+use crate::catalog::Catalog;
+use crate::pg::Database;
+use crate::pg::mirror::Freshness;
+
+/// What every task of a tenant's ingest shares.
+#[derive(Clone)]
+pub struct Context {
+    /// The catalogue.
+    pub catalog: Arc<Catalog>,
+    /// The service's pool.
+    pub database: Database,
+    /// The tenant's schema.
+    pub schema: String,
+    /// The tenant.
+    pub auth0: Client,
+    /// Which readings may be applied.
+    pub freshness: Arc<Freshness>,
+    /// Start of the correlation ids of our own writes.
+    pub instance: String,
+}

@@ -27,7 +27,11 @@ pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
         .map_err(|error| Error::with(Kind::Config, "DATABASE_URL cannot be read", error))?
         .application_name("auth0-sync")
         // A row that a client holds is skipped and taken up again, never waited for at length.
-        .options([("lock_timeout", "200ms"), ("timezone", "UTC"), ("idle_in_transaction_session_timeout", "60s")]);
+        .options([
+            ("lock_timeout", "200ms"),
+            ("timezone", "UTC"),
+            ("idle_in_transaction_session_timeout", "60s"),
+        ]);
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(10))

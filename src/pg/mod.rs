@@ -7,8 +7,13 @@ mod fault;
 mod ident;
 pub mod mirror;
 mod plan;
+mod server;
 
 pub use connect::{Database, connect};
 pub use fault::{fault, sqlstate};
 pub use ident::{ident, literal};
-pub use plan::{Change, Existing, Roles, apply, migrate, plan};
+pub use plan::{
+    Change, Conflict, Existing, ExistingPublication, Roles, apply, conflicts, migrate, pending_migrations,
+    plan,
+};
+pub use server::{Login, Server, Slot};

@@ -1,12 +1,16 @@
 //! What setup changes in the database: the difference between what the catalogue wants and what
 //! is there. Making it reads only; applying it is one transaction. Changes only add.
 
+mod conflict;
 mod existing;
 mod roles;
 
+use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
-pub use existing::Existing;
+pub use conflict::{Conflict, conflicts};
+use existing::digest;
+pub use existing::{Existing, ExistingPublication};
 pub use roles::Roles;
 
 use super::ddl::{self, Site};
@@ -14,6 +18,8 @@ use super::fault;
 use super::ident::{ident, literal};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// One change: a sentence for people and the statements that make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +39,7 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<()> {
         .execute(&mut *connection)
         .await
         .map_err(fault("cannot create schema _auth0_sync"))?;
-    sqlx::migrate!("./migrations")
+    MIGRATIONS
         .run(&mut *connection)
         .await
         .map_err(|error| Error::with(Kind::Database, "cannot bring schema _auth0_sync up to date", error))?;
@@ -44,11 +50,29 @@ pub async fn migrate(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// What has to change so that `schema` mirrors the catalogue; nothing if it does.
+/// How many of the service's own migrations the database has not had yet.
 ///
 /// # Errors
-/// `setup_conflict`, naming the object of somebody else that stands in the way.
-pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) -> Result<Vec<Change>> {
+/// `database_privilege` for a role that may not look into `_auth0_sync`, else `database`.
+pub async fn pending_migrations(connection: &mut PgConnection) -> Result<usize> {
+    let begun: bool = sqlx::query_scalar("select to_regclass('_auth0_sync._sqlx_migrations') is not null")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(fault("cannot look for _auth0_sync"))?;
+    if !begun {
+        return Ok(MIGRATIONS.iter().count());
+    }
+    let applied: Vec<i64> =
+        sqlx::query_scalar("select version from _auth0_sync._sqlx_migrations where success")
+            .fetch_all(connection)
+            .await
+            .map_err(fault("cannot read the migrations of _auth0_sync"))?;
+    Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
+}
+
+/// What has to change so that `schema` mirrors the catalogue; nothing if it does. Look at
+/// [`conflicts`] first: a plan knows nothing of other people's objects.
+pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) -> Vec<Change> {
     let site = Site { schema, role };
     let mut changes = Vec::new();
     let mut change = |what: String, sql: String| changes.push(Change { what, sql });
@@ -67,40 +91,32 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
         let columns = ddl::columns(resource);
         match existing.columns.get(table) {
             None => {
-                let list: Vec<_> = columns.iter().map(|c| format!("{} {}", ident(&c.name), c.sql_type)).collect();
+                let list: Vec<_> =
+                    columns.iter().map(|c| format!("{} {}", ident(&c.name), c.sql_type)).collect();
                 let key: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
                 let sql = format!(
                     "create table {name} ({}, primary key ({}));\ncomment on table {name} is {};\n\
-                     insert into _auth0_sync.mirror (schema, \"table\") values ({}, {}) on conflict do nothing;\n\
-                     insert into _auth0_sync.backfill (schema, \"table\", state) values ({3}, {4}, 'waiting') \
-                     on conflict do nothing",
+                     insert into _auth0_sync.mirror (schema, \"table\") values ({}, {}) on conflict do nothing;\n{}",
                     list.join(", "),
                     key.join(", "),
                     literal(&ddl::table_comment(resource)),
                     literal(schema),
                     literal(table),
+                    fill_again(schema, table),
                 );
                 change(format!("create table {schema}.{table} ({} columns)", columns.len()), sql);
             }
-            Some(_) if !existing.ours.contains(table) => {
-                let what = format!("{schema}.{table} exists, and auth0-sync did not make it");
-                return Err(Error::new(Kind::SetupConflict, what));
-            }
             Some(there) => {
                 for column in &columns {
-                    match there.get(&column.name).map(|c| c.sql_type.as_str()) {
-                        None => change(
-                            format!("add column {} to {schema}.{table}", column.name),
-                            format!("alter table {name} add column {} {}", ident(&column.name), column.sql_type),
-                        ),
-                        Some(sql_type) if !same_type(sql_type, column.sql_type) => {
-                            let what = format!(
-                                "column {} of {schema}.{table} is {sql_type}, not {}",
-                                column.name, column.sql_type
-                            );
-                            return Err(Error::new(Kind::SetupConflict, what));
-                        }
-                        Some(_) => {}
+                    if !there.contains_key(&column.name) {
+                        // What Auth0 has in it comes with the next filling.
+                        let sql = format!(
+                            "alter table {name} add column {} {};\n{}",
+                            ident(&column.name),
+                            column.sql_type,
+                            fill_again(schema, table)
+                        );
+                        change(format!("add column {} to {schema}.{table}", column.name), sql);
                     }
                 }
             }
@@ -110,7 +126,11 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
             if there.and_then(|c| c.comment.as_deref()) != Some(column.comment.as_str()) {
                 change(
                     format!("comment on column {schema}.{table}.{}", column.name),
-                    format!("comment on column {name}.{} is {}", ident(&column.name), literal(&column.comment)),
+                    format!(
+                        "comment on column {name}.{} is {}",
+                        ident(&column.name),
+                        literal(&column.comment)
+                    ),
                 );
             }
         }
@@ -123,25 +143,58 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
         for trigger in &triggers {
             trigger_change(&site, existing, trigger, &mut change);
         }
-        if existing.can_write.get(table) != Some(&true) {
+        if existing.granted.get(table) != Some(&true) {
             let reader = ident(&format!("{schema}_reader"));
             let writer = ident(&format!("{schema}_writer"));
             change(
                 format!("grant on {schema}.{table}"),
-                format!("grant select on {name} to {reader}; grant select, insert, update, delete on {name} to {writer}"),
+                format!(
+                    "grant select on {name} to {reader}; grant select, insert, update, delete on {name} to {writer}"
+                ),
             );
         }
     }
-    if !existing.published {
-        let cdc = site.name("_sync_cdc");
-        let sql = if existing.has_publication {
-            format!("alter publication auth0_sync add table {cdc}")
-        } else {
-            format!("create publication auth0_sync for table {cdc} with (publish = 'insert')")
-        };
-        change(format!("publish inserts into {schema}._sync_cdc"), sql);
+    grant_schema(&site, existing, &mut change);
+    publish(&site, existing, &mut change);
+    changes
+}
+
+fn grant_schema(site: &Site<'_>, existing: &Existing, change: &mut impl FnMut(String, String)) {
+    let schema = site.schema;
+    let reader = ident(&format!("{schema}_reader"));
+    if !existing.reader_enters {
+        let sql = format!("grant usage on schema {} to {reader}", ident(schema));
+        change(format!("let {schema}_reader use schema {schema}"), sql);
     }
-    Ok(changes)
+    if !existing.reader_sees_cdc {
+        let sql = format!("grant select on {} to {reader}", site.name("_sync_cdc"));
+        change(format!("let {schema}_reader see {schema}._sync_cdc"), sql);
+    }
+}
+
+fn publish(site: &Site<'_>, existing: &Existing, change: &mut impl FnMut(String, String)) {
+    let cdc = site.name("_sync_cdc");
+    if !existing.published {
+        let sql = match existing.publication {
+            Some(_) => format!("alter publication auth0_sync add table {cdc}"),
+            None => format!("create publication auth0_sync for table {cdc} with (publish = 'insert')"),
+        };
+        change(format!("publish inserts into {}._sync_cdc", site.schema), sql);
+    }
+    if existing.publication.is_some_and(|publication| !publication.inserts_only) {
+        let sql = "alter publication auth0_sync set (publish = 'insert')".to_owned();
+        change("publish inserts alone".to_owned(), sql);
+    }
+}
+
+/// Puts a table into the queue of the backfill, whether it has been filled before or not.
+fn fill_again(schema: &str, table: &str) -> String {
+    format!(
+        "insert into _auth0_sync.backfill (schema, \"table\", state) values ({}, {}, 'waiting') \
+         on conflict (schema, \"table\") do update set state = 'waiting', error = null, finished_at = null",
+        literal(schema),
+        literal(table)
+    )
 }
 
 /// Applies a plan in one transaction, with the tenant's entry.
@@ -185,8 +238,8 @@ fn function_change(
     }
     let mut sql = format!("{};", function.sql.trim_end().trim_end_matches(';'));
     let signature = if function.public {
-        let writer = ident(&format!("{}_reader", site.schema));
-        format!("grant execute on function {} to {writer}", site.name(&function.name))
+        let reader = ident(&format!("{}_reader", site.schema));
+        format!("grant execute on function {} to {reader}", site.name(&function.name))
     } else {
         String::new()
     };
@@ -204,7 +257,7 @@ fn trigger_change(
 ) {
     // The trigger's comment holds a digest of its definition; pg_get_triggerdef words it differently
     // from version to version.
-    let digest = format!("auth0-sync {}", existing::digest(&trigger.sql));
+    let digest = format!("auth0-sync {}", digest(&trigger.sql));
     let key = (trigger.table.clone(), trigger.name.clone());
     if existing.triggers.get(&key).and_then(Option::as_deref) == Some(digest.as_str()) {
         return;

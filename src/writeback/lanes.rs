@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio::time::Instant;
 
-use super::ledger::Token;
+use crate::ledger::Token;
 use crate::catalog::RowKey;
 use crate::pg::mirror::Operation;
 
@@ -154,6 +154,16 @@ impl Lanes {
         }
         if let Some(first) = work.ids.first() {
             self.delayed.insert((until, *first));
+        }
+    }
+
+    /// How far the work got is not known; it is taken up again at `until` as the table has it.
+    pub fn put_back_in_doubt(&mut self, work: &Work, until: Instant) {
+        self.put_back(work, until, false);
+        for id in &work.ids {
+            if let Some(queued) = self.queued.get_mut(id) {
+                queued.uncertain = true;
+            }
         }
     }
 

@@ -1,1 +1,17 @@
 //! From a committed mutation to Auth0 and back: lanes, outcomes, settling.
+//!
+//! Decisions ([`lanes`], [`call`], [`request`]) are pure; [`store`], [`settle`],
+//! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
+
+pub mod call;
+mod dispatch;
+pub mod lanes;
+mod recognise;
+mod request;
+mod settle;
+mod store;
+mod worker;
+
+pub use dispatch::{Arrival, Dispatch, Report};
+pub use store::Store;
+pub use worker::Context;

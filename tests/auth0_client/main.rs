@@ -285,7 +285,6 @@ async fn a_refused_connection_proves_that_nothing_left() {
     client.scopes().await.unwrap();
     let url = server.url.clone();
     drop(server);
-    // Until the listener is gone, connections may still come about.
     let address = url.strip_prefix("http://").unwrap();
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;

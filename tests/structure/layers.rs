@@ -4,10 +4,10 @@ use regex::Regex;
 
 use crate::source::Source;
 
-const CORE: &[&str] = &["catalog", "error", "telemetry"];
-const SERVICES: &[&str] = &["auth0", "wal", "pg", "catalog", "error", "telemetry"];
+const CORE: &[&str] = &["catalog", "error", "ledger", "retry", "telemetry"];
+const SERVICES: &[&str] = &["auth0", "wal", "pg", "catalog", "error", "ledger", "retry", "telemetry"];
 const ABOVE_SERVICES: &[&str] =
-    &["status", "ingest", "writeback", "auth0", "wal", "pg", "catalog", "error", "telemetry"];
+    &["status", "ingest", "writeback", "auth0", "wal", "pg", "catalog", "error", "ledger", "retry", "telemetry"];
 
 /// Layers and what each may use; the same as in the comment of `src/lib.rs`.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "pg",
             "catalog",
             "error",
+            "ledger", "retry",
             "telemetry",
         ],
     ),
@@ -38,6 +39,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("emulator", CORE),
     ("catalog", &["error", "telemetry"]),
     ("error", &[]),
+    ("ledger", &[]),
+    ("retry", &[]),
     ("telemetry", &[]),
 ];
 

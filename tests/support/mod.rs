@@ -3,7 +3,7 @@
 //! test its logs are printed.
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "every test file takes what it needs")]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by it")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests alone stand on this")]
 
 pub mod api;
 pub mod postgres;

@@ -16,6 +16,7 @@ use auth0_sync::cli::dev::{
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tempfile::TempDir;
 
+const OLDEST: u32 = 14;
 const SUPERUSER_PASSWORD: &str = "superuser";
 
 /// A running Postgres; dropped, it is stopped and removed.
@@ -26,21 +27,24 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Postgres 18.
+    /// The newest version: 18 where `scripts/test` could install it.
     pub fn start() -> Self {
-        Self::with(18, &[])
+        Self::with(&[])
     }
 
-    /// The oldest version that is supported: 14.
+    /// The same with settings of `postgresql.conf`.
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        Self::launch(versions().pop(), settings)
+    }
+
+    /// The oldest version that is supported: 14 where `scripts/test` could install it.
     pub fn oldest() -> Self {
-        Self::with(14, &[])
+        Self::launch(versions().into_iter().find(|binaries| binaries.major >= OLDEST), &[])
     }
 
-    /// A major version of choice, with settings of `postgresql.conf`.
-    pub fn with(major: u32, settings: &[(&str, &str)]) -> Self {
+    fn launch(binaries: Option<Binaries>, settings: &[(&str, &str)]) -> Self {
         let account = Account::for_postgres().unwrap();
-        let binaries = Binaries::of_major(major, Path::new(env!("CARGO_MANIFEST_DIR")), &account)
-            .unwrap_or_else(|error| panic!("{error} (`scripts/postgres 18 14` for the tests)"));
+        let binaries = binaries.expect("scripts/postgres has installed Postgres");
         let store = store(&account);
         let template = template(&store, &binaries, &account);
         let folder = TempDir::with_prefix_in("postgres-", &store).unwrap();
@@ -131,6 +135,12 @@ impl Drop for Postgres {
             eprintln!("---- the log of Postgres\n{}", self.cluster.log_tail(40));
         }
     }
+}
+
+/// The versions at hand, oldest first.
+fn versions() -> Vec<Binaries> {
+    let account = Account::for_postgres().unwrap();
+    Binaries::all(Path::new(env!("CARGO_MANIFEST_DIR")), &account).unwrap()
 }
 
 /// Where clusters of tests live: under target/, or in the system's folder for such things when

@@ -328,7 +328,11 @@ pub fn tail(path: &Path, lines: usize) -> String {
 pub fn open_folder(folder: &Path) -> Result<()> {
     let new: Vec<_> = folder.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     for folder in new.into_iter().rev() {
-        fs::create_dir(folder).map_err(|error| io("cannot make", folder, error))?;
+        match fs::create_dir(folder) {
+            // Another process was faster.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(|error| io("cannot make", folder, error))?,
+        }
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))
             .map_err(|error| io("cannot open", folder, error))?;
     }

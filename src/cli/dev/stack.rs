@@ -66,7 +66,7 @@ impl Stack {
         let launcher = Launcher { program, folder: folder.path.clone() };
         let mut emulator_options = vec!["--users".to_owned(), args.users.to_string()];
         if let Some(plan) = &args.plan {
-            emulator_options.extend(["--plan".to_owned(), plan.clone()]);
+            emulator_options.extend(["--rate-limits".to_owned(), plan.clone()]);
         }
         let cluster = Cluster::new(
             programs(&folder, &account)?,

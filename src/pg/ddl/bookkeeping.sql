@@ -26,7 +26,7 @@ create table if not exists {schema}._sync_cdc (
     constraint refusal_has_error check ((state in ('reverted', 'cancelled')) = (error is not null)),
     constraint sent_was_tried check (state not in ('sending', 'verifying') or attempts > 0)
 );
-create index if not exists _sync_cdc_unsettled on {schema}._sync_cdc using hash (key) where settled_at is null;
+create index if not exists _sync_cdc_unsettled on {schema}._sync_cdc (key) where settled_at is null;
 create index if not exists _sync_cdc_txid on {schema}._sync_cdc (txid);
 comment on table {schema}._sync_cdc is
     'Every change that clients made to mirror tables, and what became of it at Auth0.';

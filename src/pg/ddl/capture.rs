@@ -29,7 +29,8 @@ pub(in crate::pg) fn capture(site: &Site<'_>, resource: &Resource) -> (Function,
          set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\nas $body$\nbegin\n{body}    return null;\nend\n$body$",
         site.name(&name)
     );
-    let triggers = branches.iter().flatten().map(|(operation, _)| trigger(site, resource, &name, operation)).collect();
+    let triggers =
+        branches.iter().flatten().map(|(operation, _)| trigger(site, resource, &name, operation)).collect();
     (Function { name, sql, public: false }, triggers)
 }
 
@@ -56,7 +57,11 @@ fn insert(site: &Site<'_>, resource: &Resource) -> String {
         .iter()
         .filter(|(_, column)| column.class != Class::WriteOnly)
         .map(|(name, column)| {
-            format!("case when n.{0} is not null then '\"{name}\":' || {1} end", ident(name), json(column, "n", name))
+            format!(
+                "case when n.{0} is not null then '\"{name}\":' || {1} end",
+                ident(name),
+                json(column, "n", name)
+            )
         })
         .collect();
     let select = format!(
@@ -170,7 +175,9 @@ fn key(resource: &Resource, row: &str) -> String {
 fn json(column: &Column, row: &str, name: &str) -> String {
     let value = format!("{row}.{}", ident(name));
     match column.kind {
-        ColumnType::Jsonb | ColumnType::Boolean | ColumnType::Bigint => format!("coalesce({value}::text, 'null')"),
+        ColumnType::Jsonb | ColumnType::Boolean | ColumnType::Bigint => {
+            format!("coalesce({value}::text, 'null')")
+        }
         ColumnType::Text | ColumnType::Double | ColumnType::Timestamptz | ColumnType::TextArray => {
             format!("coalesce(to_json({value})::text, 'null')")
         }

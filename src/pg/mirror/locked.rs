@@ -38,7 +38,12 @@ impl<'c> Locked<'c> {
     ///
     /// # Errors
     /// `database_busy` where a client holds the row: take it up again later.
-    pub async fn take(database: &Database, schema: &str, resource: &'c Resource, key: &RowKey) -> Result<Locked<'c>> {
+    pub async fn take(
+        database: &Database,
+        schema: &str,
+        resource: &'c Resource,
+        key: &RowKey,
+    ) -> Result<Locked<'c>> {
         let mut transaction = database.pool.begin().await.map_err(fault("cannot begin"))?;
         // A row that is not there cannot be locked; this keeps the service's own tasks apart.
         let name = format!("{schema}.{}:{}", resource.table, key.0.join("\u{1}"));
@@ -145,7 +150,10 @@ impl<'c> Locked<'c> {
                     .await
                     .map_err(fault("cannot store a row"))?;
                 if inserted.rows_affected() == 0 {
-                    return Err(Error::new(Kind::DatabaseBusy, "a client has just stored a row with the same key"));
+                    return Err(Error::new(
+                        Kind::DatabaseBusy,
+                        "a client has just stored a row with the same key",
+                    ));
                 }
             }
             (Some(_), None) => {
@@ -222,7 +230,11 @@ pub(super) fn table(schema: &str, name: &str) -> String {
 
 /// `"a" = $n and "b" = $n+1` for the key columns.
 fn matches_key(resource: &Resource, first: usize) -> String {
-    let parts: Vec<_> =
-        resource.key.iter().enumerate().map(|(n, column)| format!("{} = ${}", ident(column), first + n)).collect();
+    let parts: Vec<_> = resource
+        .key
+        .iter()
+        .enumerate()
+        .map(|(n, column)| format!("{} = ${}", ident(column), first + n))
+        .collect();
     parts.join(" and ")
 }

@@ -6,8 +6,10 @@ mod locked;
 mod rebase;
 mod rekey;
 mod shape;
+mod version;
 
-pub use freshness::{Freshness, Reading, Tick};
+pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, rebase};
 pub use shape::row_from_auth0;
+pub use version::version_order;

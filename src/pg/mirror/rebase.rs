@@ -144,7 +144,11 @@ pub fn rebase(resource: &Resource, visible: Option<&Row>, unsettled: &[Unsettled
 
 struct NothingToStandOn;
 
-fn redo(resource: &Resource, row: Option<Row>, mutation: &Unsettled) -> Result<Option<Row>, NothingToStandOn> {
+fn redo(
+    resource: &Resource,
+    row: Option<Row>,
+    mutation: &Unsettled,
+) -> Result<Option<Row>, NothingToStandOn> {
     match (mutation.operation, row) {
         (Operation::Insert, None) => Ok(mutation.after.clone().map(without_nulls)),
         (Operation::Update, Some(mut row)) => {

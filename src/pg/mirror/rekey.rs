@@ -16,7 +16,9 @@ impl Locked<'_> {
     /// `database_busy` where a client holds one of the rows.
     pub async fn rekey(&mut self, catalog: &Catalog, new: &RowKey) -> Result<()> {
         let (old_key, resource) = (self.key.clone(), self.resource);
-        let ([old], [new_value], [column]) = (old_key.0.as_slice(), new.0.as_slice(), resource.key.as_slice()) else {
+        let ([old], [new_value], [column]) =
+            (old_key.0.as_slice(), new.0.as_slice(), resource.key.as_slice())
+        else {
             return Err(Error::new(Kind::Internal, "only keys of one column are replaced"));
         };
         // A child's mutation has a larger id than its parent's: the primary key bounds the search.

@@ -34,7 +34,8 @@ pub fn row_from_auth0<'a>(
     }
     // A listed item of an association describes the other side, whose own table has it.
     if resource.kind != ResourceKind::Association {
-        let unknown = object.iter().filter(|(field, value)| !value.is_null() && !known.contains(&field.as_str()));
+        let unknown =
+            object.iter().filter(|(field, value)| !value.is_null() && !known.contains(&field.as_str()));
         extra.extend(unknown.map(|(field, value)| (field.clone(), value.clone())));
     }
     if !extra.is_empty() {
@@ -54,10 +55,9 @@ fn fit(kind: ColumnType, value: &Value) -> Option<Value> {
         ColumnType::Boolean => value.is_boolean().then(|| value.clone()),
         ColumnType::Bigint => match value {
             Value::Number(number) if number.is_i64() => Some(value.clone()),
-            Value::Number(number) => number
-                .as_f64()
-                .filter(|f| f.fract() == 0.0 && f.abs() < 9e15)
-                .map(|f| Value::from(f as i64)),
+            Value::Number(number) => {
+                number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15).map(|f| Value::from(f as i64))
+            }
             _ => None,
         },
         ColumnType::Double => value.as_f64().map(number),
@@ -89,9 +89,9 @@ fn without_nul(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('\0', "")),
         Value::Array(items) => Value::Array(items.iter().map(without_nul).collect()),
-        Value::Object(map) => {
-            Value::Object(map.iter().map(|(key, value)| (key.replace('\0', ""), without_nul(value))).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.iter().map(|(key, value)| (key.replace('\0', ""), without_nul(value))).collect(),
+        ),
         other => other.clone(),
     }
 }

@@ -17,6 +17,15 @@ pub struct ExistingColumn {
     pub comment: Option<String>,
 }
 
+/// The publication `auth0_sync`.
+#[derive(Clone, Copy, Debug)]
+pub struct ExistingPublication {
+    /// FOR ALL TABLES.
+    pub all_tables: bool,
+    /// It publishes inserts and nothing else.
+    pub inserts_only: bool,
+}
+
 /// What is in the database now, as far as setup cares; empty for a new database.
 #[derive(Clone, Debug, Default)]
 pub struct Existing {
@@ -24,10 +33,16 @@ pub struct Existing {
     pub has_schema: bool,
     /// `_sync_cdc` exists.
     pub has_bookkeeping: bool,
-    /// The publication exists.
-    pub has_publication: bool,
+    /// The publication, where it exists.
+    pub publication: Option<ExistingPublication>,
     /// `_sync_cdc` of this schema is in it.
     pub published: bool,
+    /// Readers may use the schema.
+    pub reader_enters: bool,
+    /// Readers may see `_sync_cdc`.
+    pub reader_sees_cdc: bool,
+    /// The domain of the tenant that this schema mirrors, once setup has run.
+    pub domain: Option<String>,
     /// Table → column → what it is.
     pub columns: HashMap<String, HashMap<String, ExistingColumn>>,
     /// Tables that setup made earlier.
@@ -36,16 +51,18 @@ pub struct Existing {
     pub functions: HashMap<String, String>,
     /// (table, trigger) → comment.
     pub triggers: HashMap<(String, String), Option<String>>,
-    /// Table → whether the writers' role has its privileges.
-    pub can_write: HashMap<String, bool>,
+    /// Table → whether the readers' and the writers' roles have their privileges.
+    pub granted: HashMap<String, bool>,
+    /// (kind, name) → owner, of what the service's role does not own.
+    pub foreign: HashMap<(String, String), String>,
 }
 
 impl Existing {
-    /// Reads the catalogs of Postgres; needs the migrations to be there for `ours`.
+    /// Reads the catalogs of Postgres; `role` is the service's login role, which need not exist yet.
     ///
     /// # Errors
     /// `database`, `database_unavailable`.
-    pub async fn read(connection: &mut PgConnection, schema: &str) -> Result<Existing> {
+    pub async fn read(connection: &mut PgConnection, schema: &str, role: &str) -> Result<Existing> {
         let mut existing = Existing::default();
         let row = sqlx::query(include_str!("../sql/existing_objects.sql"))
             .bind(schema)
@@ -54,8 +71,16 @@ impl Existing {
             .map_err(fault("cannot read what is in the database"))?;
         existing.has_schema = row.get(0);
         existing.has_bookkeeping = row.get(1);
-        existing.has_publication = row.get(2);
-        existing.published = row.get(3);
+        existing.published = row.get(2);
+        existing.reader_enters = row.get(3);
+        existing.reader_sees_cdc = row.get(4);
+        let migrated: bool = row.get(5);
+        existing.publication =
+            sqlx::query_as::<_, (bool, bool)>(include_str!("../sql/existing_publication.sql"))
+                .fetch_optional(&mut *connection)
+                .await
+                .map_err(fault("cannot read the publications"))?
+                .map(|(all_tables, inserts_only)| ExistingPublication { all_tables, inserts_only });
         for row in rows(connection, include_str!("../sql/existing_columns.sql"), schema).await? {
             let column = ExistingColumn { sql_type: row.get(2), comment: row.get(3) };
             existing.columns.entry(row.get(0)).or_default().insert(row.get(1), column);
@@ -67,18 +92,31 @@ impl Existing {
             existing.triggers.insert((row.get(0), row.get(1)), row.get(2));
         }
         for row in rows(connection, include_str!("../sql/existing_grants.sql"), schema).await? {
-            existing.can_write.insert(row.get(0), row.get(1));
+            existing.granted.insert(row.get(0), row.get(1));
         }
-        let migrated: bool = sqlx::query_scalar("select to_regclass('_auth0_sync.mirror') is not null")
-            .fetch_one(&mut *connection)
+        let foreign = sqlx::query(include_str!("../sql/existing_foreign.sql"))
+            .bind(schema)
+            .bind(role)
+            .fetch_all(&mut *connection)
             .await
-            .map_err(fault("cannot look for _auth0_sync"))?;
+            .map_err(fault("cannot read who owns what"))?;
+        for row in foreign {
+            existing.foreign.insert((row.get(0), row.get(1)), row.get(2));
+        }
         if migrated {
-            for row in rows(connection, "select \"table\" from _auth0_sync.mirror where schema = $1", schema).await? {
+            let sql = "select \"table\" from _auth0_sync.mirror where schema = $1";
+            for row in rows(connection, sql, schema).await? {
                 existing.ours.insert(row.get(0));
             }
+            let sql = "select domain from _auth0_sync.tenant where schema = $1";
+            existing.domain = rows(connection, sql, schema).await?.first().map(|row| row.get(0));
         }
         Ok(existing)
+    }
+
+    /// Who owns an object that the service's role does not own.
+    pub(super) fn stranger(&self, kind: &str, name: &str) -> Option<&str> {
+        self.foreign.get(&(kind.to_owned(), name.to_owned())).map(String::as_str)
     }
 }
 
@@ -87,7 +125,11 @@ async fn rows(
     sql: &'static str,
     schema: &str,
 ) -> Result<Vec<sqlx::postgres::PgRow>> {
-    sqlx::query(sql).bind(schema).fetch_all(connection).await.map_err(fault("cannot read what is in the database"))
+    sqlx::query(sql)
+        .bind(schema)
+        .fetch_all(connection)
+        .await
+        .map_err(fault("cannot read what is in the database"))
 }
 
 /// A short digest of a definition.

@@ -26,14 +26,18 @@ impl Roles {
     pub async fn plan(&self, connection: &mut PgConnection, password: Option<&str>) -> Result<Vec<Change>> {
         let exists = |name: String| {
             sqlx::query_as::<_, (bool, bool)>(
-                "select rolreplication, rolcanlogin from pg_catalog.pg_roles where rolname = $1",
+                "select rolreplication or rolsuper, rolcanlogin from pg_catalog.pg_roles where rolname = $1",
             )
             .bind(name)
         };
         let mut changes = Vec::new();
         let mut change = |what: String, sql: String| changes.push(Change { what, sql });
         let service = ident(&self.service);
-        match exists(self.service.clone()).fetch_optional(&mut *connection).await.map_err(fault("cannot read roles"))? {
+        match exists(self.service.clone())
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(fault("cannot read roles"))?
+        {
             None => {
                 let secret = password.map(|text| format!(" password {}", literal(text))).unwrap_or_default();
                 change(
@@ -66,18 +70,19 @@ impl Roles {
             let (reader, writer) = (format!("{}_reader", self.schema), format!("{}_writer", self.schema));
             change(format!("let {writer} read"), format!("grant {} to {}", ident(&reader), ident(&writer)));
         }
-        let may_create: bool = sqlx::query_scalar(
+        let may: bool = sqlx::query_scalar(
             "select coalesce((select pg_catalog.has_database_privilege(oid, current_database(), 'CREATE') \
+             and pg_catalog.has_database_privilege(oid, current_database(), 'CONNECT') \
              from pg_catalog.pg_roles where rolname = $1), false)",
         )
         .bind(&self.service)
         .fetch_one(&mut *connection)
         .await
         .map_err(fault("cannot read privileges of the database"))?;
-        if !may_create {
+        if !may {
             change(
-                format!("let {} create schemas in {}", self.service, self.database),
-                format!("grant create on database {} to {service}", ident(&self.database)),
+                format!("let {} connect to {} and create schemas in it", self.service, self.database),
+                format!("grant connect, create on database {} to {service}", ident(&self.database)),
             );
         }
         Ok(changes)

@@ -4,8 +4,19 @@ select
         select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
         where n.nspname = $1 and c.relname = '_sync_cdc'
     ),
-    exists (select from pg_catalog.pg_publication where pubname = 'auth0_sync'),
     exists (
         select from pg_catalog.pg_publication_tables
         where pubname = 'auth0_sync' and schemaname = $1 and tablename = '_sync_cdc'
-    )
+    ),
+    coalesce((
+        select pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE')
+        from pg_catalog.pg_namespace n join pg_catalog.pg_roles r on r.rolname = $1 || '_reader'
+        where n.nspname = $1
+    ), false),
+    coalesce((
+        select pg_catalog.has_table_privilege(r.oid, c.oid, 'SELECT')
+        from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        join pg_catalog.pg_roles r on r.rolname = $1 || '_reader'
+        where n.nspname = $1 and c.relname = '_sync_cdc'
+    ), false),
+    pg_catalog.to_regclass('_auth0_sync.mirror') is not null

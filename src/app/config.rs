@@ -1,0 +1,159 @@
+//! Configuration: `auth0-sync.toml`, then the environment. An error names the key and where it
+//! came from.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use crate::auth0;
+use crate::error::{Error, Kind, Result};
+
+/// The file that is read where no other is named; it may be missing.
+pub const DEFAULT_FILE: &str = "auth0-sync.toml";
+
+/// Everything the service is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The service's own login: `postgres://role:password@host:port/database`.
+    pub database_url: SecretString,
+    /// Schema of the mirror tables.
+    pub schema: String,
+    /// Replication slot.
+    pub slot: String,
+    /// The tenant.
+    pub auth0: auth0::Settings,
+    /// Where the status page listens.
+    pub status_listen: SocketAddr,
+    /// How often the tenant log is asked when it had nothing new.
+    pub log_interval: Duration,
+    /// Writes to Auth0 under way at most.
+    pub concurrency: usize,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    database_url: Option<SecretString>,
+    schema: Option<String>,
+    slot: Option<String>,
+    status_listen: Option<String>,
+    log_interval_ms: Option<u64>,
+    concurrency: Option<usize>,
+    #[serde(default)]
+    auth0: Auth0File,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Auth0File {
+    domain: Option<String>,
+    base_url: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<SecretString>,
+}
+
+impl Config {
+    /// Reads the file (the default one may be missing, a named one may not) and the environment.
+    ///
+    /// # Errors
+    /// `config`, naming the key and its source.
+    pub fn load(file: Option<&Path>) -> Result<Config> {
+        Self::from_sources(read(file)?, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn from_sources(file: File, env: impl Fn(&str) -> Option<String>) -> Result<Config> {
+        let text = |name: &str, from_file: Option<String>| env(name).or(from_file);
+        let secret = |name: &str, from_file: Option<SecretString>| env(name).map(SecretString::from).or(from_file);
+        let missing = |name: &str, key: &str| {
+            Error::new(Kind::Config, format!("{name} is not set, nor {key} in {DEFAULT_FILE}"))
+        };
+        let base_url = text("AUTH0_BASE_URL", file.auth0.base_url)
+            .map(|url| Url::parse(&url).map_err(|error| Error::with(Kind::Config, "AUTH0_BASE_URL is no URL", error)))
+            .transpose()?;
+        let domain = match (text("AUTH0_DOMAIN", file.auth0.domain), &base_url) {
+            (Some(domain), _) => domain,
+            (None, Some(url)) => url.authority().to_owned(),
+            (None, None) => return Err(missing("AUTH0_DOMAIN", "auth0.domain")),
+        };
+        let mut auth0 = auth0::Settings::new(
+            domain,
+            text("AUTH0_CLIENT_ID", file.auth0.client_id)
+                .ok_or_else(|| missing("AUTH0_CLIENT_ID", "auth0.client_id"))?,
+            secret("AUTH0_CLIENT_SECRET", file.auth0.client_secret)
+                .ok_or_else(|| missing("AUTH0_CLIENT_SECRET", "auth0.client_secret"))?,
+        );
+        auth0.base_url = base_url;
+        auth0.validate()?;
+        let listen = text("AUTH0_SYNC_STATUS_LISTEN", file.status_listen).unwrap_or_else(|| "127.0.0.1:4011".into());
+        let schema = text("AUTH0_SYNC_SCHEMA", file.schema).unwrap_or_else(|| "auth0".into());
+        // The groups of applications are named after it, and Postgres cuts names at 63 bytes.
+        let plain = schema.starts_with(|c: char| c.is_ascii_lowercase())
+            && schema.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && schema.len() <= 56;
+        if !plain || schema.starts_with("pg_") {
+            let what = "schema must be lower-case letters, digits and underscores, at most 56, not starting with pg_";
+            return Err(Error::new(Kind::Config, what));
+        }
+        Ok(Config {
+            database_url: secret("DATABASE_URL", file.database_url)
+                .ok_or_else(|| missing("DATABASE_URL", "database_url"))?,
+            slot: text("AUTH0_SYNC_SLOT", file.slot).unwrap_or_else(|| format!("auth0_sync_{schema}")),
+            schema,
+            auth0,
+            status_listen: listen.parse().map_err(|error| {
+                Error::with(Kind::Config, format!("AUTH0_SYNC_STATUS_LISTEN: {listen} is no address like 127.0.0.1:4011"), error)
+            })?,
+            log_interval: Duration::from_millis(file.log_interval_ms.unwrap_or(1000).max(100)),
+            concurrency: file.concurrency.unwrap_or(16).clamp(1, 256),
+        })
+    }
+}
+
+fn read(file: Option<&Path>) -> Result<File> {
+    let path = file.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_path_buf);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => return Ok(File::default()),
+        Err(error) => return Err(Error::with(Kind::Config, format!("cannot read {}", path.display()), error)),
+    };
+    toml::from_str(&text).map_err(|error| Error::with(Kind::Config, path.display().to_string(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(file: &str, env: &[(&str, &str)]) -> Result<Config> {
+        let find = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        Config::from_sources(toml::from_str(file).unwrap(), find)
+    }
+
+    const ENV: &[(&str, &str)] = &[
+        ("DATABASE_URL", "postgres://service@localhost/db"),
+        ("AUTH0_DOMAIN", "tenant.example.com"),
+        ("AUTH0_CLIENT_ID", "id"),
+        ("AUTH0_CLIENT_SECRET", "secret"),
+    ];
+
+    #[test]
+    fn the_environment_is_enough_and_wins_over_the_file() {
+        let config = config("schema = \"other\"\n[auth0]\ndomain = \"file.example.com\"", ENV).unwrap();
+        assert_eq!((config.schema.as_str(), config.slot.as_str()), ("other", "auth0_sync_other"));
+        assert_eq!(config.auth0.domain, "tenant.example.com");
+    }
+
+    #[test]
+    fn an_error_names_what_is_missing() {
+        for (name, _) in ENV {
+            let rest: Vec<_> = ENV.iter().copied().filter(|(n, _)| n != name).collect();
+            let error = config("", &rest).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        let error = config("schema = \"Strange Name\"", ENV).unwrap_err();
+        assert!(error.to_string().contains("schema"), "{error}");
+    }
+}

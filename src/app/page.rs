@@ -1,0 +1,69 @@
+//! What the status page shows of a running service.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::error::{Error, Kind, Result};
+use crate::ingest::Queue;
+use crate::status::Source;
+use crate::telemetry::metric;
+use crate::writeback::Report;
+
+/// The live state of one tenant's service.
+pub(super) struct Page {
+    pub(super) schema: String,
+    pub(super) domain: String,
+    pub(super) ready: AtomicBool,
+    pub(super) streaming: AtomicBool,
+    pub(super) writeback: watch::Receiver<Report>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) recorder: PrometheusHandle,
+}
+
+/// The recorder of this process's metrics.
+pub(super) fn recorder() -> Result<PrometheusHandle> {
+    PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(|error| Error::with(Kind::Internal, "metrics cannot be recorded", error))
+}
+
+impl Source for Page {
+    fn status(&self) -> Value {
+        let (writeback, queue) = (self.writeback.borrow().clone(), self.queue.report());
+        json!({
+            "schema": self.schema,
+            "domain": self.domain,
+            "ready": self.ready(),
+            "streaming": self.streaming.load(Ordering::Relaxed),
+            "writeback": {
+                "held": writeback.held,
+                "in_flight": writeback.in_flight,
+                "settled": writeback.settled,
+                "waiting_for": writeback.waiting_for.map(Kind::as_str),
+                "hint": writeback.waiting_for.map(|kind| kind.policy().hint),
+            },
+            "refetch": { "open": queue.open, "done": queue.done },
+        })
+    }
+
+    fn ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    fn metrics(&self) -> String {
+        // Gauges are read when they are asked for.
+        let (writeback, queue) = (self.writeback.borrow().clone(), self.queue.report());
+        metrics::gauge!(metric::HELD, "schema" => self.schema.clone()).set(writeback.held as f64);
+        metrics::gauge!(metric::IN_FLIGHT, "schema" => self.schema.clone()).set(writeback.in_flight as f64);
+        metrics::counter!(metric::SETTLED, "schema" => self.schema.clone()).absolute(writeback.settled);
+        metrics::gauge!(metric::REFETCH_OPEN, "schema" => self.schema.clone()).set(queue.open as f64);
+        metrics::counter!(metric::REFETCHED, "schema" => self.schema.clone()).absolute(queue.done);
+        let streaming = f64::from(u8::from(self.streaming.load(Ordering::Relaxed)));
+        metrics::gauge!(metric::STREAMING, "schema" => self.schema.clone()).set(streaming);
+        self.recorder.render()
+    }
+}

@@ -1,0 +1,236 @@
+//! One tenant's service: everything it runs, started in the order that loses nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Config;
+use super::page::{Page, recorder};
+use super::stream::stream;
+use crate::auth0::Client;
+use crate::catalog::Catalog;
+use crate::error::{Error, Kind, Result, Retry};
+use crate::ingest::{self, Logs, Queue, Target};
+use crate::pg::mirror::Freshness;
+use crate::pg::{Database, connect, fault};
+use crate::retry::Delays;
+use crate::writeback::{self, Dispatch, Report};
+use crate::{status, wal};
+
+/// Connections of the pool: workers of writeback, readers of ingest, and some to spare.
+const SPARE_CONNECTIONS: u32 = 8;
+const READERS: usize = 4;
+const ARRIVALS: usize = 256;
+
+/// The service is ready: tables are filled, the stream is on.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// Where the status page is.
+    pub status: SocketAddr,
+}
+
+/// Runs the service until `shutdown`; `ready` is called once.
+///
+/// # Errors
+/// What no repetition mends: configuration, credentials, a schema that setup has not made.
+pub async fn run(config: Config, ready: impl FnOnce(Ready) + Send + 'static, shutdown: CancellationToken) -> Result<()> {
+    let catalog = Arc::new(Catalog::bundled()?);
+    let listener = status::listen(config.status_listen).await?;
+    let address = listener.local_addr().map_err(|error| Error::with(Kind::Io, "the status page has no address", error))?;
+    let size = u32::try_from(config.concurrency + READERS).unwrap_or(64) + SPARE_CONNECTIONS;
+    let Some(database) = until(&shutdown, || connect(&config.database_url, size)).await? else { return Ok(()) };
+    let instance = tenant(&database, &config).await?;
+    let auth0 = Client::new(&config.auth0)?;
+    let Some(scopes) = until(&shutdown, || auth0.scopes()).await? else { return Ok(()) };
+    tracing::info!(domain = %config.auth0.domain, scopes = scopes.len(), "Auth0 has given a token");
+
+    let mut slot = wal::Settings::new(config.database_url.clone());
+    slot.slot.clone_from(&config.slot);
+    let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
+
+    let freshness = Arc::new(Freshness::default());
+    let queue = Arc::new(Queue::default());
+    let reading = ingest::Context {
+        catalog: Arc::clone(&catalog),
+        database: database.clone(),
+        schema: config.schema.clone(),
+        auth0: auth0.clone(),
+        freshness: Arc::clone(&freshness),
+        instance: instance.clone(),
+    };
+    let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
+    let (applied_in, applied) = watch::channel(0);
+    let (report_in, report) = watch::channel(Report::default());
+    let (suspicions_in, suspicions) = mpsc::unbounded_channel();
+    let page = Arc::new(Page {
+        schema: config.schema.clone(),
+        domain: config.auth0.domain.clone(),
+        ready: AtomicBool::new(false),
+        streaming: AtomicBool::new(false),
+        writeback: report,
+        queue: Arc::clone(&queue),
+        recorder: recorder()?,
+    });
+    let dispatch = Dispatch {
+        context: writeback::Context {
+            catalog: Arc::clone(&catalog),
+            store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
+            auth0,
+            freshness,
+            instance,
+        },
+        concurrency: config.concurrency,
+        arrivals,
+        applied: applied_in,
+        report: report_in,
+        suspicions: suspicions_in,
+    };
+
+    let mut tasks = JoinSet::new();
+    let stop = shutdown.clone();
+    tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
+        stop.cancelled().await;
+    }));
+    tasks.spawn(forever(stream(slot, arrivals_in, applied, Arc::clone(&page))));
+    tasks.spawn(write_back(dispatch, shutdown.clone()));
+    for _ in 0..READERS {
+        let (reading, queue) = (reading.clone(), Arc::clone(&queue));
+        tasks.spawn(async move { forever(ingest::refetch(&reading, &queue)).await });
+    }
+    tasks.spawn(forever(suspect(Arc::clone(&catalog), Arc::clone(&queue), suspicions)));
+    tasks.spawn(fill_and_follow(reading, queue, config, page, address, ready, shutdown.clone()));
+
+    let mut outcome = Ok(());
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            ended = tasks.join_next() => match ended {
+                Some(Ok(Ok(()))) => {}
+                Some(Ok(Err(error))) => { outcome = Err(error); break }
+                Some(Err(error)) => { outcome = Err(Error::with(Kind::Internal, "a task broke", error)); break }
+                None => break,
+            }
+        }
+    }
+    shutdown.cancel();
+    // Writeback brings the calls that have left to their end; everything else may just stop.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(7), async {
+        while let Some(ended) = tasks.join_next().await {
+            drop(ended);
+        }
+    })
+    .await;
+    tracing::info!("stopped");
+    outcome
+}
+
+/// Checks that setup has made the schema for this tenant; returns the instance's name.
+async fn tenant(database: &Database, config: &Config) -> Result<String> {
+    let not_set_up = |what: String| Error::new(Kind::SetupCheck, format!("{what}; run `auth0-sync setup` first"));
+    let found: Option<(String, String)> =
+        match sqlx::query_as("select domain, instance from _auth0_sync.tenant where schema = $1")
+            .bind(&config.schema)
+            .fetch_optional(&database.pool)
+            .await
+        {
+            // undefined_table, invalid_schema_name
+            Err(error) if matches!(crate::pg::sqlstate(&error).as_deref(), Some("42P01" | "3F000")) => {
+                return Err(not_set_up("the database has no schema _auth0_sync".into()));
+            }
+            found => found.map_err(fault("cannot read the tenant"))?,
+        };
+    let Some((domain, instance)) = found else {
+        return Err(not_set_up(format!("schema {} is not set up", config.schema)));
+    };
+    if domain != config.auth0.domain {
+        let what = format!("schema {} mirrors {domain}, not {}", config.schema, config.auth0.domain);
+        return Err(Error::new(Kind::SetupConflict, what));
+    }
+    Ok(instance)
+}
+
+/// Repeats what a passing cause has stopped; none where `shutdown` came first.
+async fn until<T, F: Future<Output = Result<T>>>(shutdown: &CancellationToken, work: impl Fn() -> F) -> Result<Option<T>> {
+    let mut delays = Delays::default();
+    loop {
+        match work().await {
+            Ok(done) => return Ok(Some(done)),
+            Err(error) if error.kind().policy().retry == Retry::Backoff => {
+                tracing::warn!(%error, "not yet: {}", error.kind().policy().hint);
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(delays.next_delay()) => {}
+        }
+    }
+}
+
+async fn forever(work: impl Future<Output = ()>) -> Result<()> {
+    work.await;
+    Ok(())
+}
+
+/// Runs the dispatcher; where the database fails it begins anew from the table.
+async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Result<()> {
+    let mut delays = Delays::default();
+    while !shutdown.is_cancelled() {
+        match dispatch.run(&shutdown).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::error!(%error, "writeback starts again from the table"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(delays.next_delay()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Rows that writeback suspects to differ are read.
+async fn suspect(
+    catalog: Arc<Catalog>,
+    queue: Arc<Queue>,
+    mut suspicions: mpsc::UnboundedReceiver<(String, crate::catalog::RowKey)>,
+) {
+    while let Some((table, key)) = suspicions.recv().await {
+        queue.ask(Target::row(&catalog, &table, key));
+    }
+}
+
+/// The log is opened before the tables are filled: what changes meanwhile is seen there.
+async fn fill_and_follow(
+    reading: ingest::Context,
+    queue: Arc<Queue>,
+    config: Config,
+    page: Arc<Page>,
+    address: SocketAddr,
+    ready: impl FnOnce(Ready) + Send,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let open = || Logs::open(reading.clone(), Arc::clone(&queue));
+    let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
+    let fill = until(&shutdown, || ingest::backfill(&reading, &queue));
+    let filled = async {
+        let done = fill.await?;
+        if done.is_some() {
+            while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            page.ready.store(true, Ordering::Relaxed);
+            ready(Ready { status: address });
+        }
+        Ok::<_, Error>(())
+    };
+    let follow = logs.follow(config.log_interval);
+    let keep = Logs::keep(reading.clone(), Arc::clone(&queue));
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        ((), (), filled) = async { tokio::join!(follow, keep, filled) } => filled,
+    }
+}

@@ -1,0 +1,95 @@
+//! Keeps the replication stream going and hands its commits to writeback.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::{mpsc, watch};
+
+use super::page::Page;
+use crate::error::{Kind, Result};
+use crate::retry::Delays;
+use crate::wal::{self, Event, Inserts, Lsn, SlotState, Stream};
+use crate::writeback::Arrival;
+
+/// Streams for ever; ends only when writeback has gone.
+pub(super) async fn stream(
+    settings: wal::Settings,
+    arrivals: mpsc::Sender<Arrival>,
+    applied: watch::Receiver<u64>,
+    page: Arc<Page>,
+) {
+    let mut delays = Delays::default();
+    while !arrivals.is_closed() {
+        let error = match follow(&settings, &arrivals, applied.clone(), &page, &mut delays).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        page.streaming.store(false, Ordering::Relaxed);
+        if error.kind() == Kind::SlotLost {
+            tracing::error!(slot = %settings.slot, %error, "the replication slot is lost, a new one is made");
+            match wal::ensure_slot(&settings).await {
+                // What was committed before the new slot comes from the table.
+                Ok(SlotState::Created | SlotState::Existing { .. }) => {
+                    tracing::warn!(slot = %settings.slot, "a new slot stands, unsettled mutations are read from the table");
+                    if arrivals.send(Arrival::Rescan).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Err(error) => tracing::error!(%error, "no new slot could be made yet"),
+            }
+        } else {
+            tracing::warn!(%error, "the replication stream broke, it is started again");
+        }
+        tokio::time::sleep(delays.next_delay()).await;
+    }
+}
+
+async fn follow(
+    settings: &wal::Settings,
+    arrivals: &mpsc::Sender<Arrival>,
+    mut applied: watch::Receiver<u64>,
+    page: &Page,
+    delays: &mut Delays,
+) -> Result<()> {
+    let mut stream = Stream::start(settings).await?;
+    delays.reset();
+    page.streaming.store(true, Ordering::Relaxed);
+    tracing::info!(slot = %settings.slot, "the replication stream is on");
+    let report = stream.applied();
+    loop {
+        let event = tokio::select! {
+            event = stream.next() => event?,
+            changed = applied.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                report.set(Lsn(*applied.borrow_and_update()));
+                continue;
+            }
+        };
+        let told = match event {
+            Event::Commit { xid, lsn, inserts } => arrived(&page.schema, xid, lsn, inserts),
+            Event::Heartbeat { lsn } => vec![Arrival::Quiet { lsn: lsn.0 }],
+        };
+        for arrival in told {
+            if arrivals.send(arrival).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn arrived(schema: &str, xid: u32, lsn: Lsn, inserts: Inserts) -> Vec<Arrival> {
+    match inserts {
+        Inserts::Each(inserts) => {
+            let ids: Vec<i64> = inserts.iter().filter(|i| &*i.schema == schema).map(|i| i.id).collect();
+            if ids.is_empty() { vec![Arrival::Quiet { lsn: lsn.0 }] } else { vec![Arrival::Commit { lsn: lsn.0, ids }] }
+        }
+        Inserts::Bulk(bulks) => bulks
+            .into_iter()
+            .filter(|bulk| &*bulk.schema == schema)
+            .map(|bulk| Arrival::Large { lsn: lsn.0, xid, first: bulk.first_id, last: bulk.last_id })
+            .collect(),
+    }
+}

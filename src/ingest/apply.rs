@@ -1,0 +1,57 @@
+//! The one apply function: puts a reading of Auth0 into a mirror row, if it still may.
+
+use std::cmp::Ordering;
+
+use super::Context;
+use crate::catalog::{Resource, RowKey};
+use crate::error::Result;
+use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
+
+/// What became of a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// The row's base is what was read.
+    Done,
+    /// The row has something newer already.
+    Stale,
+    /// A mutation of the row is unsettled in a way that leaves no room: read again later.
+    ReadAgain,
+}
+
+/// Applies what Auth0 has (`None`: no such row) under `key`, read from `began` on.
+///
+/// # Errors
+/// `database_busy` where a client holds the row: read again later.
+pub async fn apply(
+    context: &Context,
+    resource: &Resource,
+    key: &RowKey,
+    row: Option<Row>,
+    began: Tick,
+) -> Result<Applied> {
+    let mut locked = Locked::take(&context.database, &context.schema, resource, key).await?;
+    let base = locked.base();
+    // With the lock held: a call that has settled before has set its mark.
+    let fresh = context.freshness.may_apply(&resource.table, key, began);
+    let inserting = locked.unsettled.first().is_some_and(|p| p.mutation.operation == Operation::Insert);
+    let news = match row {
+        // Whether the insert made it or met somebody else's row is for its own answer to say.
+        Some(_) if inserting => return Ok(Applied::ReadAgain),
+        Some(row) => match version_order(resource, Some(&row), base.as_ref()) {
+            Some(Ordering::Less) => return Ok(Applied::Stale),
+            Some(Ordering::Greater) => News::Present(row),
+            Some(Ordering::Equal) | None if fresh => News::Present(row),
+            Some(Ordering::Equal) | None => return Ok(Applied::ReadAgain),
+        },
+        None if !fresh || !locked.unsettled.is_empty() => return Ok(Applied::ReadAgain),
+        None => News::Absent,
+    };
+    let gone = news == News::Absent;
+    locked.apply(news).await?;
+    if gone {
+        locked.remove_children(&context.catalog).await?;
+    }
+    locked.commit().await?;
+    context.freshness.applied(&resource.table, key, began);
+    Ok(Applied::Done)
+}

@@ -1,0 +1,254 @@
+//! The queue of what to read again: duplicates folded, nothing forgotten until it has been read.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
+
+use super::target::Target;
+use crate::ledger::{Ledger, Token};
+
+/// A queue of targets, shared by every source and the tasks that read.
+#[derive(Debug, Default)]
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+    /// Raised whenever a batch of a source is done.
+    progress: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Target>,
+    delayed: BTreeSet<(Instant, u64)>,
+    delayed_targets: HashMap<u64, Target>,
+    next_delayed: u64,
+    known: HashMap<Target, Known>,
+    /// Positions of the log up to which everything has been read.
+    ledger: Ledger<String>,
+    done: u64,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    reading: bool,
+    /// Asked for again while it was being read: that reading may have been too early.
+    again: bool,
+    tries: u32,
+    batches: HashSet<Token>,
+    /// Batches that asked while it was being read: only the next reading serves them.
+    next_batches: HashSet<Token>,
+}
+
+/// What the status page shows of the queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueReport {
+    /// Targets waiting or being read.
+    pub open: usize,
+    /// Targets read since the start.
+    pub done: u64,
+}
+
+impl Queue {
+    /// Asks for targets without a position: suspicions, sweeps.
+    pub fn ask(&self, targets: impl IntoIterator<Item = Target>) {
+        let mut state = self.state();
+        for target in targets {
+            state.add(target, None);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Asks for the targets of a batch of an ordered source that ends at `position`.
+    pub fn ask_for(&self, targets: impl IntoIterator<Item = Target>, position: String) {
+        let mut state = self.state();
+        let token = state.ledger.received(position);
+        for target in targets {
+            if state.add(target, Some(token)) {
+                state.ledger.queued(token);
+            }
+        }
+        state.ledger.loaded(token);
+        drop(state);
+        self.changed.notify_waiters();
+        self.progress.notify_waiters();
+    }
+
+    /// The position up to which every target has been read.
+    pub fn position(&self) -> Option<String> {
+        self.state().ledger.done().cloned()
+    }
+
+    /// Resolves when [`Queue::position`] may have moved; arm it before looking.
+    pub fn progress(&self) -> Notified<'_> {
+        self.progress.notified()
+    }
+
+    /// The next target to read; waits for one.
+    pub async fn next(&self) -> Target {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // Armed before the look, so that nothing asked in between is missed.
+            changed.as_mut().enable();
+            let wake = {
+                let mut state = self.state();
+                match state.pop(Instant::now()) {
+                    Ok(target) => return target,
+                    Err(wake) => wake,
+                }
+            };
+            match wake {
+                Some(until) => tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep_until(until) => {}
+                },
+                None => changed.await,
+            }
+        }
+    }
+
+    /// The target has been read and applied.
+    pub fn done(&self, target: &Target) {
+        let mut state = self.state();
+        state.done += 1;
+        let Some(mut known) = state.known.remove(target) else { return };
+        for token in known.batches.drain() {
+            state.ledger.ended(token);
+        }
+        if known.again {
+            state.waiting.push_back(target.clone());
+            let batches = known.next_batches;
+            state.known.insert(target.clone(), Known { batches, ..Known::default() });
+        }
+        drop(state);
+        self.changed.notify_waiters();
+        self.progress.notify_waiters();
+    }
+
+    /// The target could not be read or applied: again after a growing pause.
+    pub fn again(&self, target: Target) {
+        let mut state = self.state();
+        let tries = match state.known.get_mut(&target) {
+            Some(known) => {
+                known.reading = false;
+                known.again = false;
+                let next: Vec<_> = known.next_batches.drain().collect();
+                known.batches.extend(next);
+                known.tries += 1;
+                known.tries
+            }
+            None => 1,
+        };
+        let pause = Duration::from_millis(20 * 2u64.pow(tries.min(10))).min(Duration::from_secs(10));
+        let ticket = state.next_delayed;
+        state.next_delayed += 1;
+        state.delayed.insert((Instant::now() + pause, ticket));
+        state.delayed_targets.insert(ticket, target);
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// What the status page shows.
+    pub fn report(&self) -> QueueReport {
+        let state = self.state();
+        QueueReport { open: state.known.len(), done: state.done }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether the batch is newly attached to the target.
+    fn add(&mut self, target: Target, batch: Option<Token>) -> bool {
+        match self.known.get_mut(&target) {
+            None => {
+                let known = Known { batches: batch.into_iter().collect(), ..Known::default() };
+                self.known.insert(target.clone(), known);
+                self.waiting.push_back(target);
+                batch.is_some()
+            }
+            Some(known) if known.reading => {
+                known.again = true;
+                batch.is_some_and(|token| known.next_batches.insert(token))
+            }
+            Some(known) => batch.is_some_and(|token| known.batches.insert(token)),
+        }
+    }
+
+    fn pop(&mut self, now: Instant) -> Result<Target, Option<Instant>> {
+        while let Some(&(until, ticket)) = self.delayed.first().filter(|(until, _)| *until <= now) {
+            self.delayed.remove(&(until, ticket));
+            self.waiting.extend(self.delayed_targets.remove(&ticket));
+        }
+        match self.waiting.pop_front() {
+            Some(target) => {
+                self.known.entry(target.clone()).or_default().reading = true;
+                Ok(target)
+            }
+            None => Err(self.delayed.first().map(|(until, _)| *until)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::RowKey;
+
+    fn row(key: &str) -> Target {
+        Target::Row { table: "user".into(), key: RowKey::single(key) }
+    }
+
+    #[tokio::test]
+    async fn duplicates_fold_and_a_position_waits_for_its_targets() {
+        let queue = Queue::default();
+        queue.ask_for([row("a"), row("b")], "1".into());
+        queue.ask_for([row("a")], "2".into());
+        let (a, b) = (queue.next().await, queue.next().await);
+        assert_eq!((a.clone(), b.clone()), (row("a"), row("b")));
+        queue.done(&a);
+        assert_eq!(queue.position(), None);
+        queue.done(&b);
+        assert_eq!(queue.position().as_deref(), Some("2"));
+        assert_eq!(queue.report().open, 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_while_it_is_read_is_read_again() {
+        let queue = Queue::default();
+        queue.ask_for([row("a")], "1".into());
+        let a = queue.next().await;
+        queue.ask_for([row("a")], "2".into());
+        queue.done(&a);
+        assert_eq!(queue.position().as_deref(), Some("1"), "the second batch needs a later reading");
+        let a = queue.next().await;
+        queue.done(&a);
+        assert_eq!(queue.position().as_deref(), Some("2"));
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_read_comes_again() {
+        let queue = Queue::default();
+        queue.ask_for([row("a")], "1".into());
+        let a = queue.next().await;
+        queue.again(a);
+        assert_eq!(queue.position(), None);
+        let a = queue.next().await;
+        queue.done(&a);
+        assert_eq!(queue.position().as_deref(), Some("1"));
+    }
+
+    #[tokio::test]
+    async fn a_batch_without_targets_moves_the_position_at_once() {
+        let queue = Queue::default();
+        queue.ask_for([], "1".into());
+        assert_eq!(queue.position().as_deref(), Some("1"));
+    }
+}

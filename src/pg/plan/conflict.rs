@@ -1,0 +1,117 @@
+//! What stands in the way: objects of somebody else under the names that the service needs.
+
+use super::{Existing, same_type};
+use crate::catalog::Catalog;
+use crate::pg::ddl::{self, Site};
+use crate::pg::ident::ident;
+
+/// An object that stands in the way, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// Names the object and its owner.
+    pub what: String,
+    /// A statement or an advice.
+    pub mend: String,
+}
+
+/// Everything that keeps `schema` from mirroring the tenant `domain`; nothing in a new database.
+pub fn conflicts(
+    catalog: &Catalog,
+    schema: &str,
+    role: &str,
+    domain: &str,
+    existing: &Existing,
+) -> Vec<Conflict> {
+    let mut found = Vec::new();
+    let mut conflict = |what: String, mend: String| found.push(Conflict { what, mend });
+    let service = ident(role);
+    if let Some(other) = existing.domain.as_deref().filter(|other| host(other) != host(domain)) {
+        conflict(
+            format!("schema {schema} mirrors the tenant {other}, not {domain}"),
+            "configure another schema for this tenant, or the other AUTH0_DOMAIN; two tenants never share a schema"
+                .to_owned(),
+        );
+    }
+    for name in [schema, "_auth0_sync"] {
+        if let Some(owner) = existing.stranger("schema", name) {
+            conflict(
+                format!("schema {name} exists and belongs to {owner}"),
+                format!("alter schema {} owner to {service}, or configure another schema", ident(name)),
+            );
+        }
+    }
+    if existing.has_bookkeeping && existing.domain.is_none() {
+        conflict(
+            format!("{schema}._sync_cdc exists, and auth0-sync did not make it"),
+            "rename or drop it, or configure another schema".to_owned(),
+        );
+    }
+    for resource in catalog.iter() {
+        let table = resource.table.as_str();
+        let Some(there) = existing.columns.get(table) else { continue };
+        let name = format!("{}.{}", ident(schema), ident(table));
+        if !existing.ours.contains(table) {
+            conflict(
+                format!("{schema}.{table} exists, and auth0-sync did not make it"),
+                format!("rename it (alter table {name} rename to …), drop it, or configure another schema"),
+            );
+            continue;
+        }
+        if let Some(owner) = existing.stranger("relation", table) {
+            conflict(
+                format!("{schema}.{table} belongs to {owner}, not to {role}"),
+                format!("alter table {name} owner to {service}"),
+            );
+        }
+        for column in ddl::columns(resource) {
+            let Some(actual) = there.get(&column.name).map(|column| column.sql_type.as_str()) else {
+                continue;
+            };
+            if !same_type(actual, column.sql_type) {
+                conflict(
+                    format!(
+                        "column {} of {schema}.{table} is {actual}, not {}",
+                        column.name, column.sql_type
+                    ),
+                    format!(
+                        "alter table {name} rename column {} to …; setup then adds it anew",
+                        ident(&column.name)
+                    ),
+                );
+            }
+        }
+    }
+    let site = Site { schema, role };
+    let of_tables = catalog
+        .iter()
+        .flat_map(|resource| [ddl::judge(&site, resource).0.name, ddl::capture(&site, resource).0.name]);
+    for function in ddl::functions(&site).into_iter().map(|function| function.name).chain(of_tables) {
+        if let Some(owner) = existing.stranger("function", &function) {
+            conflict(
+                format!("function {schema}.{function} belongs to {owner}, not to {role}"),
+                format!(
+                    "alter routine {}.{} owner to {service}, or drop it",
+                    ident(schema),
+                    ident(&function)
+                ),
+            );
+        }
+    }
+    if let Some(owner) = existing.stranger("publication", "auth0_sync") {
+        conflict(
+            format!("publication auth0_sync belongs to {owner}, not to {role}"),
+            format!("alter publication auth0_sync owner to {service}, or drop it"),
+        );
+    } else if existing.publication.is_some_and(|publication| publication.all_tables) {
+        conflict(
+            "publication auth0_sync publishes all tables".to_owned(),
+            "drop publication auth0_sync; setup makes it for _sync_cdc alone".to_owned(),
+        );
+    }
+    found
+}
+
+/// A domain without its port: an emulator may come back on another one, and a tenant has none.
+fn host(domain: &str) -> &str {
+    domain.split_once(':').map_or(domain, |(host, _)| host)
+}

@@ -1,0 +1,59 @@
+//! What the stream tells its owner.
+
+use std::sync::Arc;
+
+use super::lsn::Lsn;
+
+/// A transaction with more inserts than this is not held: it is told as [`Inserts::Bulk`].
+pub const MAX_IDS: usize = 10_000;
+
+/// One thing that came through the slot, in commit order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A transaction that put mutations into a published table.
+    Commit {
+        /// The transaction's id, without the epoch.
+        xid: u32,
+        /// Its end: once everything up to here is settled, give it to [`super::Applied`].
+        lsn: Lsn,
+        /// Which mutations.
+        inserts: Inserts,
+    },
+    /// Everything before this position has been told, and no transaction is half told. Some are
+    /// left out where a newer one follows.
+    Heartbeat {
+        /// The position.
+        lsn: Lsn,
+    },
+}
+
+/// The mutations of one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inserts {
+    /// Each one, in the order of the statements.
+    Each(Vec<CdcInsert>),
+    /// Too many to hold: read them from the table, in pages. One entry a schema.
+    Bulk(Vec<Bulk>),
+}
+
+/// One row of one `_sync_cdc`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CdcInsert {
+    /// The tenant's schema.
+    pub schema: Arc<str>,
+    /// `_sync_cdc.id`.
+    pub id: i64,
+}
+
+/// Many rows of one `_sync_cdc`. Other transactions' rows may lie between the two ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bulk {
+    /// The tenant's schema.
+    pub schema: Arc<str>,
+    /// The smallest id.
+    pub first_id: i64,
+    /// The largest id.
+    pub last_id: i64,
+    /// How many.
+    pub count: u64,
+}

@@ -1,0 +1,316 @@
+//! The dispatcher of one tenant: loads unsettled mutations, hands work to workers, takes their
+//! ends. It owns the lanes; memory stays bounded because loading stops when they are full.
+
+use std::collections::{HashMap, VecDeque};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::call::delay;
+use super::lanes::{Lanes, Next, Work};
+use crate::ledger::{Ledger, Token};
+use super::settle::cancel;
+use super::store::Which;
+use super::worker::{Context, Ended, work};
+use crate::catalog::RowKey;
+use crate::error::{Error, Kind, Result};
+
+/// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
+/// publication that is dropped while the stream runs goes unheard.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
+/// Mutations held in memory at most; the rest waits in the table.
+const HELD: usize = 10_000;
+const PAGE: i64 = 1_000;
+
+/// What the stream tells.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A commit with these mutations.
+    Commit {
+        /// Its end.
+        lsn: u64,
+        /// `_sync_cdc` ids.
+        ids: Vec<i64>,
+    },
+    /// A commit with too many mutations to hold.
+    Large {
+        /// Its end.
+        lsn: u64,
+        /// Low half of its txid.
+        xid: u32,
+        /// Smallest id.
+        first: i64,
+        /// Largest id.
+        last: i64,
+    },
+    /// Nothing for this tenant up to here.
+    Quiet {
+        /// The position.
+        lsn: u64,
+    },
+    /// The slot is new: read what is unsettled from the table.
+    Rescan,
+}
+
+/// What the status page shows of writeback.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Mutations held in lanes.
+    pub held: usize,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// Mutations settled since the start.
+    pub settled: u64,
+    /// Why nothing leaves at the moment.
+    pub waiting_for: Option<Kind>,
+}
+
+struct Segment {
+    which: Which,
+    commit: Option<Token>,
+}
+
+/// The dispatcher's channels and settings.
+pub struct Dispatch {
+    /// What workers share.
+    pub context: Context,
+    /// Calls under way at most.
+    pub concurrency: usize,
+    /// From the stream.
+    pub arrivals: mpsc::Receiver<Arrival>,
+    /// The apply position, to the stream.
+    pub applied: watch::Sender<u64>,
+    /// To the status page.
+    pub report: watch::Sender<Report>,
+    /// Rows that should be read from Auth0, to ingest.
+    pub suspicions: mpsc::UnboundedSender<(String, RowKey)>,
+}
+
+struct State {
+    lanes: Lanes,
+    ledger: Ledger<u64>,
+    backlog: VecDeque<Segment>,
+    tasks: JoinSet<(Work, Result<Ended>)>,
+    tries: HashMap<i64, u32>,
+    hold: Option<(Instant, Kind, u32)>,
+    settled: u64,
+}
+
+impl Dispatch {
+    /// Runs until `shutdown`; then lets the calls under way end.
+    ///
+    /// # Errors
+    /// Database errors that outlast repeated tries.
+    pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
+        let mut state = State {
+            lanes: Lanes::default(),
+            ledger: Ledger::default(),
+            backlog: VecDeque::new(),
+            tasks: JoinSet::new(),
+            tries: HashMap::new(),
+            hold: None,
+            settled: 0,
+        };
+        self.rescan(&mut state).await?;
+        let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+        loop {
+            self.fill(&mut state).await?;
+            let wake = self.start(&mut state);
+            self.tell(&mut state);
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(ended) = state.tasks.join_next() => self.took(&mut state, ended)?,
+                arrival = self.arrivals.recv() => match arrival {
+                    Some(arrival) => self.arrived(&mut state, arrival).await?,
+                    None => break,
+                },
+                _ = look.tick(), if state.backlog.is_empty() => self.rescan(&mut state).await?,
+                () = tokio::time::sleep_until(wake.unwrap_or_else(far)), if wake.is_some() => {}
+            }
+        }
+        // Calls that have left are brought to their end; whatever is cut off is read back at the next start.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), async {
+            while state.tasks.join_next().await.is_some() {}
+        })
+        .await;
+        Ok(())
+    }
+
+    async fn rescan(&self, state: &mut State) -> Result<()> {
+        let snapshot = self.context.store.snapshot().await?;
+        // Position 0 moves nothing, and holds back later commits until the scan has settled.
+        let commit = Some(state.ledger.received(0));
+        state.backlog.push_front(Segment { which: Which::Snapshot { snapshot, after: 0 }, commit });
+        Ok(())
+    }
+
+    async fn arrived(&self, state: &mut State, arrival: Arrival) -> Result<()> {
+        match arrival {
+            Arrival::Commit { lsn, ids } => {
+                let commit = Some(state.ledger.received(lsn));
+                state.backlog.push_back(Segment { which: Which::Ids(ids), commit });
+            }
+            Arrival::Large { lsn, xid, first, last } => {
+                let commit = Some(state.ledger.received(lsn));
+                let which = Which::Transaction { xid, after: first - 1, last };
+                state.backlog.push_back(Segment { which, commit });
+            }
+            Arrival::Quiet { lsn } => {
+                let nothing = state.ledger.received(lsn);
+                state.ledger.loaded(nothing);
+            }
+            Arrival::Rescan => self.rescan(state).await?,
+        }
+        Ok(())
+    }
+
+    /// Loads from the backlog, in the order of commits, until the lanes are full.
+    async fn fill(&self, state: &mut State) -> Result<()> {
+        while state.lanes.len() < HELD {
+            let Some(segment) = state.backlog.front_mut() else { return Ok(()) };
+            let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
+            let store = &self.context.store;
+            let page = store.load(&self.context.catalog, &segment.which, limit, segment.commit).await?;
+            let last = page.last().map(|queued| queued.id);
+            let whole = (page.len() as i64) < limit;
+            let commit = segment.commit;
+            match &mut segment.which {
+                Which::Snapshot { after, .. } | Which::Transaction { after, .. } => {
+                    *after = last.unwrap_or(*after);
+                }
+                Which::Ids(_) => {}
+            }
+            if whole {
+                state.backlog.pop_front();
+            }
+            for queued in page {
+                if state.lanes.push(queued)
+                    && let Some(commit) = commit
+                {
+                    state.ledger.queued(commit);
+                }
+            }
+            if whole && let Some(commit) = commit {
+                state.ledger.loaded(commit);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts as much work as may leave; returns when to look again.
+    fn start(&self, state: &mut State) -> Option<Instant> {
+        loop {
+            let now = Instant::now();
+            // While the way to Auth0 is closed, one call at a time finds out whether it has opened.
+            let most = match state.hold {
+                Some((until, ..)) if until > now => return Some(until),
+                Some(_) => 1,
+                None => self.concurrency,
+            };
+            if state.tasks.len() >= most {
+                return None;
+            }
+            match state.lanes.next(now) {
+                Next::Work(todo) => {
+                    let context = self.context.clone();
+                    let tries = todo.ids.first().and_then(|id| state.tries.get(id)).copied().unwrap_or(0);
+                    state.tasks.spawn(async move {
+                        let ended = work(&context, &todo, tries).await;
+                        (todo, ended)
+                    });
+                }
+                Next::WaitUntil(until) => return Some(until),
+                Next::Idle => return None,
+            }
+        }
+    }
+
+    fn took(
+        &self,
+        state: &mut State,
+        ended: std::result::Result<(Work, Result<Ended>), tokio::task::JoinError>,
+    ) -> Result<()> {
+        let (mut work, ended) =
+            ended.map_err(|error| Error::with(Kind::Internal, "a worker of writeback broke", error))?;
+        let first = work.ids.first().copied().unwrap_or_default();
+        match ended {
+            Ok(Ended::Settled(settled)) => {
+                state.hold = None;
+                state.tries.remove(&first);
+                if let Some(new) = &settled.rekeyed {
+                    state.lanes.rekey(&work.node.0, &work.node.1, new);
+                    work.node.1 = new.clone();
+                }
+                if settled.orphans {
+                    self.cancel_dependents(state, &work, first);
+                }
+                if settled.read_again {
+                    // The receiver is gone only at shutdown.
+                    let _ = self.suspicions.send(work.node.clone());
+                }
+                state.settled += settled.ids.len() as u64;
+                for commit in state.lanes.settled(&work, &settled.ids) {
+                    state.ledger.ended(commit);
+                }
+            }
+            Ok(Ended::Back { at, alone, everybody }) => {
+                let tries = state.tries.entry(first).or_default();
+                *tries += 1;
+                match everybody {
+                    Some(kind) => {
+                        if state.hold.as_ref().is_none_or(|(_, held, _)| *held != kind) {
+                            tracing::warn!(kind = kind.as_str(), "writes wait: {}", kind.policy().hint);
+                        }
+                        state.hold = Some((at, kind, *tries));
+                    }
+                    None => state.hold = None,
+                }
+                state.lanes.put_back(&work, at, alone);
+            }
+            Err(error) => {
+                // The row in the table says how far it got: look again before anything is sent.
+                tracing::error!(%error, table = %work.node.0, "a mutation could not be brought to its end, it is taken up again");
+                let tries = state.tries.entry(first).or_default();
+                *tries += 1;
+                let at = Instant::now() + delay(*tries);
+                state.lanes.put_back_in_doubt(&work, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// What hangs on a refused insert is reverted without a call.
+    fn cancel_dependents(&self, state: &mut State, work: &Work, cause: i64) {
+        for id in state.lanes.dependents(&work.node, cause) {
+            if let Some(todo) = state.lanes.take(id) {
+                let context = self.context.clone();
+                state.tasks.spawn(async move {
+                    let ended = cancel(&context.store, &context.catalog, &todo, cause).await;
+                    (todo, ended.map(Ended::Settled))
+                });
+            }
+        }
+    }
+
+    fn tell(&self, state: &mut State) {
+        let applied = state.ledger.done().copied().unwrap_or(0);
+        self.applied.send_if_modified(|there| {
+            let newer = applied > *there;
+            *there = applied.max(*there);
+            newer
+        });
+        self.report.send_replace(Report {
+            held: state.lanes.len(),
+            in_flight: state.tasks.len(),
+            settled: state.settled,
+            waiting_for: state.hold.map(|(_, kind, _)| kind),
+        });
+    }
+}
+
+fn far() -> Instant {
+    Instant::now() + std::time::Duration::from_secs(3600)
+}

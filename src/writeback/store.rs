@@ -1,0 +1,226 @@
+//! What writeback reads and writes in `_sync_cdc` outside of settling. Claims are compare-and-set:
+//! a row that somebody else moved meanwhile is not touched.
+
+use serde_json::{Map, Value};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::lanes::Queued;
+use crate::ledger::Token;
+use super::request::{Content, join};
+use crate::catalog::{Catalog, Resource, RowKey};
+use crate::error::{Error, Kind, Result};
+use crate::pg::mirror::Operation;
+use crate::pg::{Database, fault, ident};
+
+/// `_sync_cdc` of one tenant.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The service's pool.
+    pub database: Database,
+    /// The tenant's schema.
+    pub schema: String,
+}
+
+/// How far mutations that go out together have got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No call has left.
+    Pending,
+    /// A call may have left.
+    Sent,
+    /// They have settled.
+    Settled,
+}
+
+/// Which unsettled mutations to load.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// These ids.
+    Ids(Vec<i64>),
+    /// Those that a snapshot saw, after an id.
+    Snapshot {
+        /// `pg_current_snapshot()` as text.
+        snapshot: String,
+        /// The last id of the page before.
+        after: i64,
+    },
+    /// Those of one transaction, after an id.
+    Transaction {
+        /// The low half of its xid8, as the stream has it.
+        xid: u32,
+        /// The last id of the page before.
+        after: i64,
+        /// The last id of the transaction.
+        last: i64,
+    },
+}
+
+impl Store {
+    /// Text of the current snapshot: what is visible in it is loaded from the table, the rest
+    /// comes by the stream.
+    pub async fn snapshot(&self) -> Result<String> {
+        sqlx::query_scalar("select pg_catalog.pg_current_snapshot()::text")
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot take a snapshot"))
+    }
+
+    /// At most `limit` unsettled mutations, in id order.
+    pub async fn load(&self, catalog: &Catalog, which: &Which, limit: i64, commit: Option<Token>) -> Result<Vec<Queued>> {
+        let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state";
+        let cdc = self.cdc();
+        let select = |condition: &str| {
+            AssertSqlSafe(format!(
+                "select {columns} from {cdc} where settled_at is null and {condition} order by id limit {limit}"
+            ))
+        };
+        let rows = match which {
+            Which::Ids(ids) => sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(&self.database.pool).await,
+            Which::Snapshot { snapshot, after } => {
+                let condition = "id > $1 and pg_catalog.pg_visible_in_snapshot(txid, $2::pg_snapshot)";
+                sqlx::query(select(condition)).bind(after).bind(snapshot).fetch_all(&self.database.pool).await
+            }
+            Which::Transaction { xid, after, last } => {
+                let condition = "id > $1 and id <= $2 and (txid::text::numeric % 4294967296) = $3";
+                sqlx::query(select(condition))
+                    .bind(after)
+                    .bind(last)
+                    .bind(i64::from(*xid))
+                    .fetch_all(&self.database.pool)
+                    .await
+            }
+        };
+        let rows = rows.map_err(fault("cannot read unsettled mutations"))?;
+        rows.iter().map(|row| queued(catalog, row, commit)).collect()
+    }
+
+    /// Moves mutations to `sending` (or `verifying`, where a call may have left already) and
+    /// returns what the call is made of, with the request id that stands for it.
+    ///
+    /// # Errors
+    /// `internal` where not all of them could be claimed: somebody else owns them now.
+    pub async fn claim(&self, resource: &Resource, ids: &[i64], uncertain: bool, request_id: &str) -> Result<(Content, String)> {
+        let sql = if uncertain {
+            format!(
+                "update {} set state = 'verifying', request_id = coalesce(request_id, $2) \
+                 where id = any ($1) and state in ('sending', 'verifying') \
+                 returning id, operation, key, before, after, request_id",
+                self.cdc()
+            )
+        } else {
+            format!(
+                "update {} set state = 'sending', attempts = attempts + 1, request_id = $2 \
+                 where id = any ($1) and state in ('pending', 'verifying') \
+                 returning id, operation, key, before, after, request_id",
+                self.cdc()
+            )
+        };
+        let mut rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(ids)
+            .bind(request_id)
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault("cannot claim mutations"))?;
+        rows.sort_by_key(|row| row.get::<i64, _>(0));
+        let Some(last) = rows.last().filter(|_| rows.len() == ids.len()) else {
+            return Err(Error::new(Kind::Internal, "mutations to send are owned by somebody else"));
+        };
+        let operation: String = last.get(1);
+        let image = |row: &PgRow, column: usize| match row.get::<Option<Value>, _>(column) {
+            Some(Value::Object(image)) => image,
+            _ => Map::new(),
+        };
+        let values: Vec<(String, Value)> = sqlx::query_as(
+            "select \"column\", value from _auth0_sync.write_only \
+             where schema = $1 and mutation_id = any ($2) order by mutation_id, id",
+        )
+        .bind(&self.schema)
+        .bind(ids)
+        .fetch_all(&self.database.pool)
+        .await
+        .map_err(fault("cannot read write-only values"))?;
+        let content = Content {
+            operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
+            key: image(last, 2),
+            before: join(resource, rows.iter().map(|row| image(row, 3))),
+            after: join(resource, rows.iter().map(|row| image(row, 4))),
+            write_only: values.into_iter().collect(),
+        };
+        Ok((content, last.get::<Option<String>, _>(5).unwrap_or_else(|| request_id.to_owned())))
+    }
+
+    /// How far mutations that went out together have got.
+    pub async fn standing(&self, ids: &[i64]) -> Result<Standing> {
+        let sql = format!(
+            "select count(*) filter (where settled_at is not null), count(*) filter (where state = 'pending') \
+             from {} where id = any ($1)",
+            self.cdc()
+        );
+        let (settled, pending): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(ids)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot look how far mutations have got"))?;
+        Ok(match (settled, pending) {
+            (1.., _) => Standing::Settled,
+            (0, 1..) => Standing::Pending,
+            _ => Standing::Sent,
+        })
+    }
+
+    /// Puts mutations back to `pending`: the request never left, which is not an attempt.
+    pub async fn put_back(&self, ids: &[i64]) -> Result<()> {
+        let sql = format!(
+            "update {} set state = 'pending', attempts = greatest(attempts - 1, 0) \
+             where id = any ($1) and state in ('sending', 'verifying')",
+            self.cdc()
+        );
+        self.execute(sql, ids, "cannot put mutations back").await
+    }
+
+    /// Notes that the outcome is unknown.
+    pub async fn doubt(&self, ids: &[i64]) -> Result<()> {
+        let sql = format!("update {} set state = 'verifying' where id = any ($1) and state = 'sending'", self.cdc());
+        self.execute(sql, ids, "cannot note that an outcome is unknown").await
+    }
+
+    async fn execute(&self, sql: String, ids: &[i64], what: &str) -> Result<()> {
+        sqlx::query(AssertSqlSafe(sql)).bind(ids).execute(&self.database.pool).await.map_err(fault(what))?;
+        Ok(())
+    }
+
+    fn cdc(&self) -> String {
+        format!("{}.\"_sync_cdc\"", ident(&self.schema))
+    }
+}
+
+fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queued> {
+    let table: String = row.get(1);
+    let resource = catalog.resource(&table)?;
+    let operation: String = row.get(2);
+    let (key, image): (Value, Value) = (row.get(3), row.get(4));
+    let key = key
+        .as_object()
+        .and_then(|key| RowKey::of(resource, key))
+        .ok_or_else(|| Error::new(Kind::Internal, format!("a mutation of {table} has no key")))?;
+    let references = resource.columns.iter().filter_map(|(name, column)| {
+        let parent = column.references.as_ref()?;
+        let value = image.get(name)?.as_str()?;
+        let part = resource.key.iter().position(|key| key == name);
+        Some(((parent.clone(), RowKey::single(value)), part))
+    });
+    let state: String = row.get(5);
+    Ok(Queued {
+        id: row.get(0),
+        references: references.collect(),
+        node: (table, key),
+        operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
+        uncertain: state != "pending",
+        commit,
+    })
+}
+
+fn strange(operation: &str) -> Error {
+    Error::new(Kind::Internal, format!("operation {operation} is unknown"))
+}
