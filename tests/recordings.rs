@@ -1,8 +1,6 @@
 //! The judge of the emulator: recorded sessions of real tenants, played against it. Skipped, and
 //! it says so, where the recordings are not at hand.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it, in its own functions too")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -6,6 +6,7 @@ mod access;
 mod client;
 mod faults;
 mod paging;
+mod process;
 mod state;
 mod tenant_log;
 mod users;

@@ -98,13 +98,13 @@ async fn links_are_made_listed_from_both_sides_undone_and_go_with_their_ends() {
     assert_eq!(tenant.post(&roles, json!({"roles": [role]})).await.status, 204);
     assert_eq!(tenant.post(&roles, json!({"roles": [role]})).await.status, 204);
     assert_eq!(tenant.post(&members, json!({"members": [user]})).await.status, 204);
-    assert_eq!(ids(&tenant.get(&roles).await.body, "id"), [role.clone()]);
+    assert_eq!(ids(&tenant.get(&roles).await.body, "id"), [role.as_str()]);
     assert_eq!(
         ids(&tenant.get(&format!("/api/v2/roles/{role}/users")).await.body, "user_id"),
-        [user.clone()]
+        [user.as_str()]
     );
     let mine = tenant.get(&format!("/api/v2/users/{user}/organizations")).await;
-    assert_eq!(ids(&mine.body, "id"), [organization.clone()]);
+    assert_eq!(ids(&mine.body, "id"), [organization.as_str()]);
     assert_eq!(tenant.post(&roles, json!({"roles": ["rol_unknown"]})).await.status, 404);
     assert_eq!(tenant.post(&roles, json!({"roles": []})).await.status, 400);
 

@@ -86,11 +86,9 @@ impl Quirks for Users {
         }
         complete_profile(user);
         let same =
-            |field: &&str| text(user, field).is_some_and(|value| taken(store, &name, field, value, None));
+            |field: &str| text(user, field).is_some_and(|value| taken(store, &name, field, value, None));
         let id = text(user, "user_id").unwrap_or_default();
-        if ["email", "username", "phone_number"].iter().any(|field| same(field))
-            || store.get(TABLE, id).is_some()
-        {
+        if ["email", "username", "phone_number"].into_iter().any(same) || store.get(TABLE, id).is_some() {
             return Err(Problem::new(409, "The user already exists.", "auth0_idp_error"));
         }
         Ok(())
