@@ -132,7 +132,7 @@ fn may_write(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) 
     }
 }
 
-fn new_key(site: &Site<'_>, resource: &Resource) -> String {
+fn new_key(resource: &Resource) -> String {
     let Some(first) = resource.key.first() else { return String::new() };
     let key = format!("new.{}", ident(first));
     let digits = "substr(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 9, 24)";
