@@ -6,13 +6,17 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests alone stand on this")]
 
 pub mod api;
+pub mod compare;
 pub mod postgres;
 pub mod process;
+pub mod session;
 pub mod stand;
 pub mod wait;
 
 pub use api::Api;
 pub use postgres::Postgres;
+pub use compare::{all_settled, equal};
 pub use process::Program;
+pub use session::{Refusal, Session};
 pub use stand::{Emulator, Stand};
 pub use wait::{wait_for, wait_until};
