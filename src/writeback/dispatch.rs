@@ -2,6 +2,7 @@
 //! ends. It owns the lanes; memory stays bounded because loading stops when they are full.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -10,19 +11,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::delay;
 use super::lanes::{Lanes, Next, Work};
-use crate::ledger::{Ledger, Token};
 use super::settle::cancel;
 use super::store::Which;
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
+use crate::ledger::{Ledger, Token};
 
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
-const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(60);
 /// Mutations held in memory at most; the rest waits in the table.
 const HELD: usize = 10_000;
 const PAGE: i64 = 1_000;
+/// A commit that cannot be seen yet is looked for again after this, and twice as long each time.
+const UNSEEN: Duration = Duration::from_millis(1);
+/// After this a commit is left to the regular look at the table.
+const UNSEEN_MOST: Duration = Duration::from_secs(60);
 
 /// What the stream tells.
 #[derive(Debug)]
@@ -70,6 +75,14 @@ pub struct Report {
 struct Segment {
     which: Which,
     commit: Option<Token>,
+    /// The pause after which it is looked for again, where its commit could not be seen.
+    pause: Duration,
+}
+
+impl Segment {
+    fn new(which: Which, commit: Token) -> Segment {
+        Segment { which, commit: Some(commit), pause: UNSEEN }
+    }
 }
 
 /// The dispatcher's channels and settings.
@@ -92,6 +105,8 @@ struct State {
     lanes: Lanes,
     ledger: Ledger<u64>,
     backlog: VecDeque<Segment>,
+    /// Commits that the stream has told and nobody can see yet, with when to look again.
+    unseen: Vec<(Instant, Segment)>,
     tasks: JoinSet<(Work, Result<Ended>)>,
     tries: HashMap<i64, u32>,
     hold: Option<(Instant, Kind, u32)>,
@@ -108,6 +123,7 @@ impl Dispatch {
             lanes: Lanes::default(),
             ledger: Ledger::default(),
             backlog: VecDeque::new(),
+            unseen: Vec::new(),
             tasks: JoinSet::new(),
             tries: HashMap::new(),
             hold: None,
@@ -117,7 +133,7 @@ impl Dispatch {
         let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         loop {
             self.fill(&mut state).await?;
-            let wake = self.start(&mut state);
+            let wake = self.start(&mut state).into_iter().chain(state.unseen.iter().map(|(at, _)| *at)).min();
             self.tell(&mut state);
             tokio::select! {
                 biased;
@@ -132,7 +148,7 @@ impl Dispatch {
             }
         }
         // Calls that have left are brought to their end; whatever is cut off is read back at the next start.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), async {
+        let _ = tokio::time::timeout(Duration::from_secs(5), async {
             while state.tasks.join_next().await.is_some() {}
         })
         .await;
@@ -142,21 +158,21 @@ impl Dispatch {
     async fn rescan(&self, state: &mut State) -> Result<()> {
         let snapshot = self.context.store.snapshot().await?;
         // Position 0 moves nothing, and holds back later commits until the scan has settled.
-        let commit = Some(state.ledger.received(0));
-        state.backlog.push_front(Segment { which: Which::Snapshot { snapshot, after: 0 }, commit });
+        let commit = state.ledger.received(0);
+        state.backlog.push_front(Segment::new(Which::Snapshot { snapshot, after: 0 }, commit));
         Ok(())
     }
 
     async fn arrived(&self, state: &mut State, arrival: Arrival) -> Result<()> {
         match arrival {
             Arrival::Commit { lsn, ids } => {
-                let commit = Some(state.ledger.received(lsn));
-                state.backlog.push_back(Segment { which: Which::Ids(ids), commit });
+                let commit = state.ledger.received(lsn);
+                state.backlog.push_back(Segment::new(Which::Ids(ids), commit));
             }
             Arrival::Large { lsn, xid, first, last } => {
-                let commit = Some(state.ledger.received(lsn));
+                let commit = state.ledger.received(lsn);
                 let which = Which::Transaction { xid, after: first - 1, last };
-                state.backlog.push_back(Segment { which, commit });
+                state.backlog.push_back(Segment::new(which, commit));
             }
             Arrival::Quiet { lsn } => {
                 let nothing = state.ledger.received(lsn);
@@ -169,11 +185,27 @@ impl Dispatch {
 
     /// Loads from the backlog, in the order of commits, until the lanes are full.
     async fn fill(&self, state: &mut State) -> Result<()> {
+        let now = Instant::now();
+        for (_, segment) in state.unseen.extract_if(.., |(at, _)| *at <= now) {
+            state.backlog.push_front(segment);
+        }
         while state.lanes.len() < HELD {
             let Some(segment) = state.backlog.front_mut() else { return Ok(()) };
             let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
             let store = &self.context.store;
             let page = store.load(&self.context.catalog, &segment.which, limit, segment.commit).await?;
+            let Some(page) = page else {
+                let later = Instant::now() + segment.pause;
+                segment.pause *= 2;
+                if let Some(segment) = state.backlog.pop_front() {
+                    if segment.pause < UNSEEN_MOST {
+                        state.unseen.push((later, segment));
+                    } else if let Some(commit) = segment.commit {
+                        state.ledger.loaded(commit);
+                    }
+                }
+                continue;
+            };
             let last = page.last().map(|queued| queued.id);
             let whole = (page.len() as i64) < limit;
             let commit = segment.commit;
@@ -312,5 +344,5 @@ impl Dispatch {
 }
 
 fn far() -> Instant {
-    Instant::now() + std::time::Duration::from_secs(3600)
+    Instant::now() + Duration::from_secs(3600)
 }

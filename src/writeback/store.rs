@@ -6,10 +6,10 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::lanes::Queued;
-use crate::ledger::Token;
 use super::request::{Content, join};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
+use crate::ledger::Token;
 use crate::pg::mirror::Operation;
 use crate::pg::{Database, fault, ident};
 
@@ -66,8 +66,35 @@ impl Store {
             .map_err(fault("cannot take a snapshot"))
     }
 
-    /// At most `limit` unsettled mutations, in id order.
-    pub async fn load(&self, catalog: &Catalog, which: &Which, limit: i64, commit: Option<Token>) -> Result<Vec<Queued>> {
+    /// At most `limit` unsettled mutations, in id order; none where their commit cannot be seen yet:
+    /// Postgres sends a commit before it lets others see it.
+    pub async fn load(
+        &self,
+        catalog: &Catalog,
+        which: &Which,
+        limit: i64,
+        commit: Option<Token>,
+    ) -> Result<Option<Vec<Queued>>> {
+        let rows = self.unsettled(which, limit).await?;
+        let last = match which {
+            Which::Ids(ids) => ids.last(),
+            Which::Transaction { last, .. } => Some(last),
+            Which::Snapshot { .. } => None,
+        };
+        let rows = match last {
+            Some(last) if rows.is_empty() => {
+                if !self.is_visible(*last).await? {
+                    return Ok(None);
+                }
+                // It may have come into sight between the two looks.
+                self.unsettled(which, limit).await?
+            }
+            _ => rows,
+        };
+        rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<_>>().map(Some)
+    }
+
+    async fn unsettled(&self, which: &Which, limit: i64) -> Result<Vec<PgRow>> {
         let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state";
         let cdc = self.cdc();
         let select = |condition: &str| {
@@ -75,11 +102,12 @@ impl Store {
                 "select {columns} from {cdc} where settled_at is null and {condition} order by id limit {limit}"
             ))
         };
+        let pool = &self.database.pool;
         let rows = match which {
-            Which::Ids(ids) => sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(&self.database.pool).await,
+            Which::Ids(ids) => sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(pool).await,
             Which::Snapshot { snapshot, after } => {
                 let condition = "id > $1 and pg_catalog.pg_visible_in_snapshot(txid, $2::pg_snapshot)";
-                sqlx::query(select(condition)).bind(after).bind(snapshot).fetch_all(&self.database.pool).await
+                sqlx::query(select(condition)).bind(after).bind(snapshot).fetch_all(pool).await
             }
             Which::Transaction { xid, after, last } => {
                 let condition = "id > $1 and id <= $2 and (txid::text::numeric % 4294967296) = $3";
@@ -87,12 +115,20 @@ impl Store {
                     .bind(after)
                     .bind(last)
                     .bind(i64::from(*xid))
-                    .fetch_all(&self.database.pool)
+                    .fetch_all(pool)
                     .await
             }
         };
-        let rows = rows.map_err(fault("cannot read unsettled mutations"))?;
-        rows.iter().map(|row| queued(catalog, row, commit)).collect()
+        rows.map_err(fault("cannot read unsettled mutations"))
+    }
+
+    /// Whether a mutation is there, settled or not.
+    async fn is_visible(&self, id: i64) -> Result<bool> {
+        sqlx::query_scalar(AssertSqlSafe(format!("select exists (select from {} where id = $1)", self.cdc())))
+            .bind(id)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot look for a mutation"))
     }
 
     /// Moves mutations to `sending` (or `verifying`, where a call may have left already) and
@@ -100,7 +136,13 @@ impl Store {
     ///
     /// # Errors
     /// `internal` where not all of them could be claimed: somebody else owns them now.
-    pub async fn claim(&self, resource: &Resource, ids: &[i64], uncertain: bool, request_id: &str) -> Result<(Content, String)> {
+    pub async fn claim(
+        &self,
+        resource: &Resource,
+        ids: &[i64],
+        uncertain: bool,
+        request_id: &str,
+    ) -> Result<(Content, String)> {
         let sql = if uncertain {
             format!(
                 "update {} set state = 'verifying', request_id = coalesce(request_id, $2) \
@@ -181,7 +223,10 @@ impl Store {
 
     /// Notes that the outcome is unknown.
     pub async fn doubt(&self, ids: &[i64]) -> Result<()> {
-        let sql = format!("update {} set state = 'verifying' where id = any ($1) and state = 'sending'", self.cdc());
+        let sql = format!(
+            "update {} set state = 'verifying' where id = any ($1) and state = 'sending'",
+            self.cdc()
+        );
         self.execute(sql, ids, "cannot note that an outcome is unknown").await
     }
 
