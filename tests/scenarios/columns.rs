@@ -30,14 +30,19 @@ pub async fn two_sessions_and_auth0_change_one_row_without_loss(stand: &mut Stan
     let id = user(&mut one, 8).await;
     stand.emulator.fault(json!({"match": {"method": "PATCH"}, "times": 2, "delay_ms": 200})).await;
     let update = |set: &str| format!("update auth0.user set {set} where user_id = '{id}'");
-    one.run(&update("nickname = 'from one', app_metadata = coalesce(app_metadata, '{}') || '{\"one\": 1}'")).await;
-    two.run(&update("name = 'from two', app_metadata = coalesce(app_metadata, '{}') || '{\"two\": 2}'")).await;
+    one.run(&update("nickname = 'from one', app_metadata = coalesce(app_metadata, '{}') || '{\"one\": 1}'"))
+        .await;
+    two.run(&update("name = 'from two', app_metadata = coalesce(app_metadata, '{}') || '{\"two\": 2}'"))
+        .await;
     let path = format!("/api/v2/users/{}", id.replace('|', "%7C"));
     stand.emulator.api.patch(&path, json!({"given_name": "from Auth0", "app_metadata": {"three": 3}})).await;
     assert_eq!(one.wait().await.as_deref(), Ok("confirmed"));
     assert_eq!(two.wait().await.as_deref(), Ok("confirmed"));
     let there = api_user(stand, &id).await;
-    assert_eq!((&there["nickname"], &there["name"], &there["given_name"]), (&"from one".into(), &"from two".into(), &"from Auth0".into()));
+    assert_eq!(
+        (&there["nickname"], &there["name"], &there["given_name"]),
+        (&"from one".into(), &"from two".into(), &"from Auth0".into())
+    );
     for (key, value) in [("one", 1), ("two", 2), ("three", 3)] {
         assert_eq!(there["app_metadata"][key], value, "{there}");
     }
@@ -63,14 +68,19 @@ pub async fn what_users_add_to_a_table_is_theirs(stand: &mut Stand) {
     let sent = session.text("select after from auth0._sync_cdc order by id desc limit 1").await;
     assert_eq!(sent, "{\"description\":\"both\"}");
 
-    let refused = json!({"statusCode": 403, "error": "Forbidden", "message": "Not this one", "errorCode": "no"});
+    let refused =
+        json!({"statusCode": 403, "error": "Forbidden", "message": "Not this one", "errorCode": "no"});
     stand.emulator.fault(json!({"match": {"method": "DELETE", "path": "/roles/"}, "times": 1, "do": "status", "status": 403, "body": refused})).await;
     session.run("delete from auth0.role where name = 'noted'").await;
     assert_eq!(session.wait().await.unwrap_err().message, "[Auth0] Not this one");
     let back = &session.rows("select * from auth0.role where name = 'noted'").await[0];
-    assert_eq!((&back["note"], &back["loud"], &back["description"]), (&"kept".into(), &"NOTED".into(), &"both".into()));
+    assert_eq!(
+        (&back["note"], &back["loud"], &back["description"]),
+        (&"kept".into(), &"NOTED".into(), &"both".into())
+    );
     assert!(session.count("select count(*) from public.seen").await > 0, "triggers that users add fire");
-    let triggers = "select count(*) from pg_trigger where tgrelid = 'auth0.role'::regclass and tgname = 'see'";
+    let triggers =
+        "select count(*) from pg_trigger where tgrelid = 'auth0.role'::regclass and tgname = 'see'";
     assert_eq!(session.count(triggers).await, 1);
     session.confirmed("delete from auth0.role where name = 'noted'").await;
     all_settled(stand).await;

@@ -19,8 +19,16 @@ pub async fn provisional_keys_are_replaced_everywhere(stand: &mut Stand) {
     assert_eq!(there(stand, "organization_member", "organization_id", &key).await.len(), 4);
     let role = &there(stand, "role", "name", "keymaster").await[0];
     assert_eq!(role["description"], "Has keys");
-    assert_eq!(there(stand, "user_role", "role_id", role["id"].as_str().unwrap()).await[0]["user_id"], id.as_str());
-    for table in ["organization_member where organization_id", "role where id", "user_role where role_id", "_sync_cdc where key::text || coalesce(after::text, '')"] {
+    assert_eq!(
+        there(stand, "user_role", "role_id", role["id"].as_str().unwrap()).await[0]["user_id"],
+        id.as_str()
+    );
+    for table in [
+        "organization_member where organization_id",
+        "role where id",
+        "user_role where role_id",
+        "_sync_cdc where key::text || coalesce(after::text, '')",
+    ] {
         let left = session.count(&format!("select count(*) from auth0.{table} like '%new_%'")).await;
         assert_eq!(left, 0, "{table}");
     }
@@ -29,16 +37,21 @@ pub async fn provisional_keys_are_replaced_everywhere(stand: &mut Stand) {
 pub async fn a_refused_organization_takes_its_members_back(stand: &mut Stand) {
     let mut session = stand.session().await;
     let taken = session.text("select name from auth0.organization order by name limit 1").await;
-    session.run(&format!(
-        "begin; insert into auth0.organization (name, display_name) values ('{taken}', 'Again'); \
+    session
+        .run(&format!(
+            "begin; insert into auth0.organization (name, display_name) values ('{taken}', 'Again'); \
          insert into auth0.organization_member select o.id, u.user_id from auth0.organization o, \
          (select user_id from auth0.user limit 3) u where o.display_name = 'Again'; commit"
-    )).await;
+        ))
+        .await;
     let refusal = session.wait().await.unwrap_err();
     assert_eq!(refusal.message, "[Auth0] An organization with this name already exists.");
     all_settled(stand).await;
-    let states = session.rows("select operation, \"table\", state, error from auth0._sync_cdc order by id desc limit 4").await;
-    let cancelled = states.iter().filter(|row| row["state"] == "cancelled" && row["table"] == "organization_member");
+    let states = session
+        .rows("select operation, \"table\", state, error from auth0._sync_cdc order by id desc limit 4")
+        .await;
+    let cancelled =
+        states.iter().filter(|row| row["state"] == "cancelled" && row["table"] == "organization_member");
     assert_eq!(cancelled.count(), 3, "{states:?}");
     assert_eq!(states[3]["state"], "reverted");
     assert_eq!(states[3]["error"]["status"], 409);
@@ -56,13 +69,24 @@ pub async fn upserts_insert_or_update(stand: &mut Stand) {
              on conflict (user_id) do {set}"
         )
     };
-    let new = |n: u32| format!("('auth0|upsert{n}', 'upsert{n}@example.com', 'Username-Password-Authentication', 'long-enough-1', 'fresh')");
+    let new = |n: u32| {
+        format!(
+            "('auth0|upsert{n}', 'upsert{n}@example.com', 'Username-Password-Authentication', 'long-enough-1', 'fresh')"
+        )
+    };
     session.confirmed(&upsert(&new(1), "update set nickname = excluded.nickname")).await;
-    let old = format!("('{there_already}', 'nobody@example.com', 'Username-Password-Authentication', null, 'upserted')");
-    session.confirmed(&upsert(&format!("{old}, {}", new(2)), "update set nickname = excluded.nickname")).await;
+    let old = format!(
+        "('{there_already}', 'nobody@example.com', 'Username-Password-Authentication', null, 'upserted')"
+    );
+    session
+        .confirmed(&upsert(&format!("{old}, {}", new(2)), "update set nickname = excluded.nickname"))
+        .await;
     session.confirmed(&upsert(&format!("{}, {}, {old}", new(2), new(3)), "nothing")).await;
     for n in 1..=3 {
-        assert_eq!(there(stand, "user", "user_id", &format!("auth0|upsert{n}")).await[0]["nickname"], "fresh");
+        assert_eq!(
+            there(stand, "user", "user_id", &format!("auth0|upsert{n}")).await[0]["nickname"],
+            "fresh"
+        );
     }
     assert_eq!(there(stand, "user", "user_id", &there_already).await[0]["nickname"], "upserted");
     assert_eq!(stand.root().await.count("select count(*) from _auth0_sync.write_only").await, 0);

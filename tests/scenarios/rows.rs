@@ -20,7 +20,9 @@ pub async fn users_roles_and_links_come_and_go(stand: &mut Stand) {
     assert!(role.starts_with("rol_"), "{role}");
     session.confirmed(&format!("insert into auth0.user_role values ('auth0|walk-in', '{role}')")).await;
     assert_eq!(there(stand, "user_role", "user_id", "auth0|walk-in").await[0]["role_id"], role.as_str());
-    session.confirmed(&format!("update auth0.role set description = 'Looks twice' where id = '{role}'")).await;
+    session
+        .confirmed(&format!("update auth0.role set description = 'Looks twice' where id = '{role}'"))
+        .await;
     assert_eq!(there(stand, "role", "id", &role).await[0]["description"], "Looks twice");
     session.confirmed("delete from auth0.user_role where user_id = 'auth0|walk-in'").await;
     assert!(there(stand, "user_role", "user_id", "auth0|walk-in").await.is_empty());
@@ -32,10 +34,12 @@ pub async fn users_roles_and_links_come_and_go(stand: &mut Stand) {
     session.confirmed(&format!("delete from auth0.role where id = '{role}'")).await;
     assert!(there(stand, "role", "id", &role).await.is_empty());
     // The API makes a key where none is given, in the form that it would have itself.
-    session.confirmed(
-        "insert into auth0.user (email, connection, password) \
+    session
+        .confirmed(
+            "insert into auth0.user (email, connection, password) \
          values ('keyless@example.com', 'Username-Password-Authentication', 'long-enough-1')",
-    ).await;
+        )
+        .await;
     let key = session.text("select user_id from auth0.user where email = 'keyless@example.com'").await;
     assert_eq!(api_user(stand, &key).await["email"], "keyless@example.com");
 }
@@ -51,12 +55,20 @@ pub async fn organizations_and_members_come_and_go(stand: &mut Stand) {
     session.confirmed(&format!("update auth0.organization set display_name = 'Hooli XYZ', metadata = '{{\"tier\": \"tin\"}}' where id = '{key}'")).await;
     let made = &there(stand, "organization", "id", &key).await[0];
     assert_eq!((&made["display_name"], &made["metadata"]), (&"Hooli XYZ".into(), &json!({"tier": "tin"})));
-    session.confirmed(&format!("delete from auth0.organization_member where organization_id = '{key}'")).await;
+    session
+        .confirmed(&format!("delete from auth0.organization_member where organization_id = '{key}'"))
+        .await;
     assert!(there(stand, "organization_member", "organization_id", &key).await.is_empty());
-    session.confirmed(&format!("insert into auth0.organization_member select '{key}', user_id from auth0.user limit 5")).await;
+    session
+        .confirmed(&format!(
+            "insert into auth0.organization_member select '{key}', user_id from auth0.user limit 5"
+        ))
+        .await;
     session.confirmed(&format!("delete from auth0.organization where id = '{key}'")).await;
     assert!(there(stand, "organization", "id", &key).await.is_empty());
-    let left = session.count(&format!("select count(*) from auth0.organization_member where organization_id = '{key}'")).await;
+    let left = session
+        .count(&format!("select count(*) from auth0.organization_member where organization_id = '{key}'"))
+        .await;
     assert_eq!(left, 0, "members go with their organization");
 }
 
@@ -68,7 +80,10 @@ pub async fn clients_connections_and_the_tenant_change(stand: &mut Stand) {
     session.confirmed(&format!("update auth0.client set description = 'At the door', client_metadata = '{{\"floor\": \"1\"}}' where client_id = '{key}'")).await;
     session.confirmed(&format!("update auth0.client set client_metadata = client_metadata || '{{\"door\": \"2\"}}' where client_id = '{key}'")).await;
     let made = &there(stand, "client", "client_id", &key).await[0];
-    assert_eq!((&made["description"], &made["client_metadata"]), (&"At the door".into(), &json!({"floor": "1", "door": "2"})));
+    assert_eq!(
+        (&made["description"], &made["client_metadata"]),
+        (&"At the door".into(), &json!({"floor": "1", "door": "2"}))
+    );
     session.confirmed(&format!("delete from auth0.client where client_id = '{key}'")).await;
     assert!(there(stand, "client", "client_id", &key).await.is_empty());
 
@@ -88,7 +103,14 @@ pub async fn clients_connections_and_the_tenant_change(stand: &mut Stand) {
     session.confirmed(&format!("delete from auth0.connection where id = '{key}'")).await;
     assert!(there(stand, "connection", "id", &key).await.is_empty());
 
-    session.confirmed("update auth0.tenant set friendly_name = 'Acme of tests', support_email = 'help@example.com'").await;
+    session
+        .confirmed(
+            "update auth0.tenant set friendly_name = 'Acme of tests', support_email = 'help@example.com'",
+        )
+        .await;
     let settings = stand.emulator.api.get("/api/v2/tenants/settings").await;
-    assert_eq!((&settings["friendly_name"], &settings["support_email"]), (&"Acme of tests".into(), &"help@example.com".into()));
+    assert_eq!(
+        (&settings["friendly_name"], &settings["support_email"]),
+        (&"Acme of tests".into(), &"help@example.com".into())
+    );
 }

@@ -24,15 +24,22 @@ pub async fn a_password_reaches_auth0_and_nothing_else(stand: &mut Stand) {
          values ('auth0|secretive', 'secretive@example.com', 'Username-Password-Authentication', '{MARKER}-2')"
     )).await;
     // Auth0 refuses a password that is too short; its trace must go as well.
-    session.run(&format!("update auth0.user set password = 'x', nickname = 'no' where user_id = '{id}'")).await;
+    session
+        .run(&format!("update auth0.user set password = 'x', nickname = 'no' where user_id = '{id}'"))
+        .await;
     assert!(session.wait().await.is_err());
-    session.confirmed(&format!("update auth0.user set password = '{MARKER}-3', nickname = 'both' where user_id = '{id}'")).await;
+    session
+        .confirmed(&format!(
+            "update auth0.user set password = '{MARKER}-3', nickname = 'both' where user_id = '{id}'"
+        ))
+        .await;
     all_settled(stand).await;
     for n in 1..=3 {
         assert!(stand.emulator.journal().contains(&format!("{MARKER}-{n}")), "password {n} did not arrive");
     }
 
-    let shown = root.rows("select * from auth0.user where password is not null or connection is not null").await;
+    let shown =
+        root.rows("select * from auth0.user where password is not null or connection is not null").await;
     assert!(shown.is_empty(), "{shown:?}");
     let told = root.rows("select * from auth0._sync_cdc").await;
     assert!(!format!("{told:?}").contains(MARKER), "_sync_cdc");

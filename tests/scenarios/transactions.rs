@@ -10,7 +10,12 @@ pub async fn what_is_rolled_back_is_never_sent(stand: &mut Stand) {
     let id = user(&mut session, 10).await;
     let update = |set: &str| format!("update auth0.user set {set} where user_id = '{id}';");
     let before = session.count("select count(*) from auth0._sync_cdc").await;
-    session.run(&format!("begin; {} insert into auth0.role (name) values ('ghost'); rollback", update("nickname = 'ghost'"))).await;
+    session
+        .run(&format!(
+            "begin; {} insert into auth0.role (name) values ('ghost'); rollback",
+            update("nickname = 'ghost'")
+        ))
+        .await;
     session.confirmed(&format!(
         "begin; {} savepoint a; {} insert into auth0.role (name) values ('ghost'); rollback to a; {} commit",
         update("nickname = 'kept'"),

@@ -23,7 +23,8 @@ type Rows = BTreeMap<String, Map<String, Value>>;
 pub async fn all_settled(stand: &Stand) {
     let mut root = stand.root().await;
     let unsettled = async || {
-        let rows = root.rows("select * from auth0._sync_cdc where settled_at is null order by id limit 20").await;
+        let rows =
+            root.rows("select * from auth0._sync_cdc where settled_at is null order by id limit 20").await;
         rows.is_empty().then_some(())
     };
     wait_for("every mutation is settled", WITHIN, unsettled).await;
@@ -63,7 +64,11 @@ pub async fn differences(stand: &Stand) -> Vec<String> {
         for key in keys {
             match (here.get(key), there.get(key)) {
                 (Some(here), Some(there)) => {
-                    found.extend(row(table, &columns, here, there).into_iter().map(|what| format!("{table} {key}: {what}")));
+                    found.extend(
+                        row(table, &columns, here, there)
+                            .into_iter()
+                            .map(|what| format!("{table} {key}: {what}")),
+                    );
                 }
                 (Some(_), None) => found.push(format!("{table} {key} is not at Auth0")),
                 (None, _) => found.push(format!("{table} {key} is not in the table")),
@@ -98,7 +103,12 @@ fn by_key(rows: &[Value], key: &[String], single: bool) -> Rows {
     rows.iter().map(|row| (name(row), row.as_object().unwrap().clone())).collect()
 }
 
-fn row(table: &str, columns: &BTreeSet<String>, here: &Map<String, Value>, there: &Map<String, Value>) -> Vec<String> {
+fn row(
+    table: &str,
+    columns: &BTreeSet<String>,
+    here: &Map<String, Value>,
+    there: &Map<String, Value>,
+) -> Vec<String> {
     let hidden = HIDDEN.iter().find(|(name, _)| *name == table).map_or(&[][..], |(_, fields)| fields);
     let is_link = table.contains('_');
     let extra = here.get("extra").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -109,7 +119,9 @@ fn row(table: &str, columns: &BTreeSet<String>, here: &Map<String, Value>, there
             found.push(format!("{field} is {here:?}, at Auth0 {there:?}"));
         }
     };
-    for column in columns.iter().filter(|column| *column != "extra" && !(table == "tenant" && *column == "id")) {
+    for column in
+        columns.iter().filter(|column| *column != "extra" && !(table == "tenant" && *column == "id"))
+    {
         let there = there.get(column).filter(|_| !hidden.contains(&column.as_str()));
         say(column, here.get(column).filter(|v| !v.is_null()).or_else(|| extra.get(column)), there);
     }
@@ -134,7 +146,8 @@ fn plain(value: &Value) -> Option<Value> {
         Value::Array(items) => Some(items.iter().map(|item| plain(item).unwrap_or_default()).collect()),
         Value::Object(object) => {
             // Compared without order.
-            let sorted: BTreeMap<_, _> = object.iter().map(|(k, v)| (k.clone(), plain(v).unwrap_or_default())).collect();
+            let sorted: BTreeMap<_, _> =
+                object.iter().map(|(k, v)| (k.clone(), plain(v).unwrap_or_default())).collect();
             Some(Value::Object(sorted.into_iter().collect()))
         }
         other => Some(other.clone()),

@@ -14,8 +14,8 @@ pub mod stand;
 pub mod wait;
 
 pub use api::Api;
-pub use postgres::Postgres;
 pub use compare::{all_settled, equal};
+pub use postgres::Postgres;
 pub use process::Program;
 pub use session::{Refusal, Session};
 pub use stand::{Emulator, Stand};

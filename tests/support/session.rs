@@ -41,7 +41,9 @@ impl Session {
 
     /// `auth0.wait()`.
     pub async fn wait(&mut self) -> Result<String, Refusal> {
-        self.try_one("select auth0.wait('20 seconds')").await.map(|answer| answer.as_str().unwrap().to_owned())
+        self.try_one("select auth0.wait('20 seconds')")
+            .await
+            .map(|answer| answer.as_str().unwrap().to_owned())
     }
 
     /// The first value of the first row, as JSON.
@@ -77,7 +79,8 @@ impl Session {
 
     async fn try_one(&mut self, sql: &str) -> Result<Value, Refusal> {
         let sql = format!("select to_jsonb(x.v) from ({sql}) x (v)");
-        let row = self.connection.fetch_optional(AssertSqlSafe(sql)).await.map_err(|error| refusal(&error))?;
+        let row =
+            self.connection.fetch_optional(AssertSqlSafe(sql)).await.map_err(|error| refusal(&error))?;
         Ok(row.and_then(|row| row.get::<Option<Value>, _>(0)).unwrap_or(Value::Null))
     }
 }
