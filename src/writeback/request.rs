@@ -29,7 +29,12 @@ pub struct Content {
 ///
 /// # Errors
 /// `internal` where the catalogue describes no such call.
-pub(super) fn build(resource: &Resource, content: &Content, current: Option<&Row>, correlation_id: &str) -> Result<Request> {
+pub(super) fn build(
+    resource: &Resource,
+    content: &Content,
+    current: Option<&Row>,
+    correlation_id: &str,
+) -> Result<Request> {
     let (call, write) = match content.operation {
         Operation::Insert => (resource.create.as_ref().map(|create| &create.call), Some(WriteCall::Create)),
         Operation::Update => (resource.update.as_ref(), Some(WriteCall::Update)),
@@ -65,7 +70,12 @@ pub(super) fn read(resource: &Resource, key: &Map<String, Value>, lane: Lane) ->
     Some(Request::get(path, lane))
 }
 
-fn request(call: &Call, values: &Map<String, Value>, body: Option<Value>, correlation_id: &str) -> Result<Request> {
+fn request(
+    call: &Call,
+    values: &Map<String, Value>,
+    body: Option<Value>,
+    correlation_id: &str,
+) -> Result<Request> {
     let method = Method::from_str(&call.method)
         .map_err(|error| Error::with(Kind::Catalog, format!("{} is no HTTP method", call.method), error))?;
     let path = fill_path(&call.path, values)
@@ -73,7 +83,12 @@ fn request(call: &Call, values: &Map<String, Value>, body: Option<Value>, correl
     Ok(Request::write(method, path, body, correlation_id))
 }
 
-fn fields(resource: &Resource, content: &Content, current: Option<&Row>, write: WriteCall) -> Map<String, Value> {
+fn fields(
+    resource: &Resource,
+    content: &Content,
+    current: Option<&Row>,
+    write: WriteCall,
+) -> Map<String, Value> {
     let mut body = Map::new();
     for (name, column) in &resource.columns {
         if column.only_on.is_some_and(|only| only != write) {
@@ -84,7 +99,9 @@ fn fields(resource: &Resource, content: &Content, current: Option<&Row>, write: 
             Class::CreateOnly => write == WriteCall::Create,
             Class::Writable | Class::WriteOnly => true,
         };
-        let Some(value) = content.write_only.get(name).or_else(|| content.after.get(name)).filter(|_| allowed) else {
+        let Some(value) =
+            content.write_only.get(name).or_else(|| content.after.get(name)).filter(|_| allowed)
+        else {
             continue;
         };
         let value = match (write, column.merge) {
@@ -108,7 +125,8 @@ fn fields(resource: &Resource, content: &Content, current: Option<&Row>, write: 
 /// Every key that the mutation touches, with its new value; null removes it.
 fn changed_keys(content: &Content, column: &str) -> Map<String, Value> {
     let object = |row: &Row| row.get(column).and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut keys: Map<String, Value> = object(&content.before).into_iter().map(|(key, _)| (key, Value::Null)).collect();
+    let mut keys: Map<String, Value> =
+        object(&content.before).into_iter().map(|(key, _)| (key, Value::Null)).collect();
     keys.extend(object(&content.after));
     keys
 }
@@ -116,7 +134,9 @@ fn changed_keys(content: &Content, column: &str) -> Map<String, Value> {
 /// A key that the client's side made, as a body carries it.
 fn own_key(resource: &Resource, column: &str, value: &Value) -> Value {
     match (&resource.new_key, value.as_str()) {
-        (NewKey::Client { prefix, strip_prefix: true }, Some(text)) if resource.key.iter().any(|k| k == column) => {
+        (NewKey::Client { prefix, strip_prefix: true }, Some(text))
+            if resource.key.iter().any(|k| k == column) =>
+        {
             Value::String(text.strip_prefix(prefix.as_str()).unwrap_or(text).to_owned())
         }
         _ => value.clone(),

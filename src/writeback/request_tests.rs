@@ -46,7 +46,8 @@ fn metadata_goes_by_key_and_null_unsets() {
 #[test]
 fn a_merging_column_set_to_null_removes_its_keys() {
     let before = json!({"app_metadata": {"a": 1}});
-    let user = content(Operation::Update, json!({"user_id": "auth0|a"}), before, json!({"app_metadata": null}));
+    let user =
+        content(Operation::Update, json!({"user_id": "auth0|a"}), before, json!({"app_metadata": null}));
     assert_eq!(built("user", &user, None).body.unwrap(), json!({"app_metadata": {"a": null}}));
 }
 
