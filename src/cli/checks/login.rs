@@ -105,7 +105,8 @@ impl Login {
                 ident(role)
             ),
             "28000" => format!(
-                "as an administrator: alter role {} login; and look whether pg_hba.conf lets it in",
+                "as an administrator: create role {0} login replication; or alter role {0} login; \
+                 and look whether pg_hba.conf lets it in",
                 ident(role)
             ),
             "3D000" => format!(
