@@ -29,8 +29,10 @@ pub(in crate::cli) fn check(name: &str, slot: &Slot, report: &mut Report) {
 /// Looks at a slot while the service should be running.
 pub(in crate::cli) fn check_running(name: &str, slot: Option<&Slot>, report: &mut Report) {
     let Some(slot) = slot else {
-        return report
-            .wrong(format!("slot {name} is missing"), "run `auth0-sync setup`, or start the service: both make it");
+        return report.wrong(
+            format!("slot {name} is missing"),
+            "run `auth0-sync setup`, or start the service: both make it",
+        );
     };
     if !slot.active {
         report.wrong(
