@@ -42,7 +42,10 @@ pub(super) async fn ask(listen: SocketAddr) -> Result<Status> {
             Ipv6Addr::LOCALHOST.into()
         });
     }
-    let silent = |error| Error::with(Kind::Io, format!("no service answers at {address}"), error);
+    let silent = |error: reqwest::Error| {
+        let what = format!("no service answers at {address}");
+        if error.is_connect() { Error::new(Kind::Io, what) } else { Error::with(Kind::Io, what, error) }
+    };
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(silent)?;
     let answer = client.get(format!("http://{address}/status")).send().await.map_err(silent)?;
     answer.error_for_status().map_err(silent)?.json().await.map_err(|error| {

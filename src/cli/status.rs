@@ -200,7 +200,8 @@ fn listing(status: &Value) -> String {
     };
     for (source, about) in status["sources"].as_object().into_iter().flatten() {
         let age = about["age_seconds"].as_f64().unwrap_or_default();
-        let _ = writeln!(text, "{source:<9}  read up to {}, {age:.0} s ago", word(&about["position"]));
+        let position = about["position"].as_str().filter(|text| !text.is_empty()).unwrap_or("its beginning");
+        let _ = writeln!(text, "{source:<9}  read up to {}, {age:.0} s ago", position);
     }
     let service = &status["service"];
     let _ = if service["running"] == json!(true) {
