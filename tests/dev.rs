@@ -154,7 +154,7 @@ async fn the_health_check_of_the_images_sees_the_service_and_its_end() {
     let port: String = port.chars().take_while(char::is_ascii_digit).collect();
     let healthy = || {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/healthy");
-        Command::new(script).args([&port, "/health"]).output().unwrap().status.success()
+        Command::new(script).args([&port, "/ready"]).output().unwrap().status.success()
     };
     wait_for("the service is healthy", SOON, async || healthy().then_some(())).await;
     let begun = Instant::now();

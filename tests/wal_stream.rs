@@ -232,7 +232,7 @@ async fn the_slot_advances_while_others_write_and_nobody_touches_the_publication
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_owner_does_not_keep_wal_or_time_out() {
-    let mut bell = Bell::new(Postgres::with(18, &[("wal_sender_timeout", "2s")])).await;
+    let mut bell = Bell::new(Postgres::with(&[("wal_sender_timeout", "2s")])).await;
     let mut stream = bell.stream().await;
     // More transactions than can wait for the owner, who does not look for longer than the timeout.
     for _ in 0..200 {
@@ -274,10 +274,9 @@ async fn a_dropped_slot_is_told_and_made_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_postgres_invalidated_is_told_and_made_anew() {
-    for major in [18, 14] {
-        let settings =
-            [("max_slot_wal_keep_size", "1MB"), ("max_wal_size", "32MB"), ("min_wal_size", "32MB")];
-        let mut bell = Bell::new(Postgres::with(major, &settings)).await;
+    let settings = [("max_slot_wal_keep_size", "1MB"), ("max_wal_size", "32MB"), ("min_wal_size", "32MB")];
+    for postgres in [Postgres::with(&settings), Postgres::oldest_with(&settings)] {
+        let mut bell = Bell::new(postgres).await;
         assert_eq!(ensure_slot(&bell.settings).await.unwrap(), SlotState::Created);
         let existing = ensure_slot(&bell.settings).await.unwrap();
         assert_eq!(existing, SlotState::Existing { confirmed_flush_lsn: bell.confirmed().await });

@@ -13,7 +13,7 @@ use crate::auth0;
 use crate::error::{Error, Kind, Result};
 
 /// The file that is read where no other is named; it may be missing.
-pub const DEFAULT_FILE: &str = "auth0-sync.toml";
+pub(super) const DEFAULT_FILE: &str = "auth0-sync.toml";
 
 /// Everything the service is told.
 #[derive(Clone, Debug)]

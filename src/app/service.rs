@@ -95,13 +95,13 @@ pub async fn run(config: Config, ready: impl FnOnce(Ready) + Send + 'static, shu
     tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
         stop.cancelled().await;
     }));
-    tasks.spawn(forever(stream(slot, arrivals_in, applied, Arc::clone(&page))));
+    tasks.spawn(forever(shutdown.clone(), stream(slot, arrivals_in, applied, Arc::clone(&page))));
     tasks.spawn(write_back(dispatch, shutdown.clone()));
     for _ in 0..READERS {
-        let (reading, queue) = (reading.clone(), Arc::clone(&queue));
-        tasks.spawn(async move { forever(ingest::refetch(&reading, &queue)).await });
+        let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
+        tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
-    tasks.spawn(forever(suspect(Arc::clone(&catalog), Arc::clone(&queue), suspicions)));
+    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(&catalog), Arc::clone(&queue), suspicions)));
     tasks.spawn(fill_and_follow(reading, queue, config, page, address, ready, shutdown.clone()));
 
     let mut outcome = Ok(());
@@ -171,8 +171,11 @@ async fn until<T, F: Future<Output = Result<T>>>(shutdown: &CancellationToken, w
     }
 }
 
-async fn forever(work: impl Future<Output = ()>) -> Result<()> {
-    work.await;
+async fn forever(shutdown: CancellationToken, work: impl Future<Output = ()>) -> Result<()> {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = work => {}
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Calls that create, change and delete a row: schema, exceptions of the resource, defaults,
 //! uniqueness, then the store.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::ids;
@@ -13,6 +14,9 @@ use super::show;
 use super::store::{Row, Store};
 use super::world::{Request, World, key_of};
 use crate::catalog::{Call, Class, Merge, NewKey, Resource, WriteCall};
+
+/// The stamp that every write sets.
+const UPDATED: &str = "updated_at";
 
 /// A new row.
 ///
@@ -168,7 +172,7 @@ pub(super) fn delete(
     remove(world, store, &resource.table, &key);
     let body = rules.delete.answer.clone().map(|mut fields| {
         for value in fields.values_mut().filter(|value| value.as_str() == Some("$now")) {
-            *value = ids::time(chrono::Utc::now()).into();
+            *value = ids::time(Utc::now()).into();
         }
         Value::Object(fields)
     });
@@ -220,11 +224,15 @@ fn unique(
     if taken { Err(Problem::new(409, "The resource already exists.", "conflict")) } else { Ok(()) }
 }
 
+/// Sets the times of a write. Two writes of a row never have the same time: at Auth0 a call takes
+/// longer than the millisecond that the times are given in.
 fn stamp(rules: &Rules, request: &Request, body: &mut Fields, new: bool) {
-    let now = Value::from(ids::time(request.now));
     for name in &rules.stamps {
-        if new || name == "updated_at" {
-            body.insert(name.clone(), now.clone());
+        if new || name == UPDATED {
+            let last =
+                body.get(name).and_then(Value::as_str).and_then(|text| text.parse::<DateTime<Utc>>().ok());
+            let next = last.map_or(request.now, |last| request.now.max(last + TimeDelta::milliseconds(1)));
+            body.insert(name.clone(), ids::time(next).into());
         }
     }
 }

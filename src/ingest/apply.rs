@@ -9,7 +9,7 @@ use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
 
 /// What became of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
+pub(super) enum Applied {
     /// The row's base is what was read.
     Done,
     /// The row has something newer already.
@@ -22,7 +22,7 @@ pub enum Applied {
 ///
 /// # Errors
 /// `database_busy` where a client holds the row: read again later.
-pub async fn apply(
+pub(super) async fn apply(
     context: &Context,
     resource: &Resource,
     key: &RowKey,

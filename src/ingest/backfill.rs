@@ -3,16 +3,16 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::refetch::{below, read_set, shown};
+use super::refetch::{below, object, read_set};
 use super::target::Target;
 use super::{Context, Queue, bulk};
 use crate::auth0::{Lane, Pages, Request};
 use crate::catalog::{List, Resource, ResourceKind, RowKey, placeholders};
 use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::Row;
+use crate::pg::mirror::{Row, row_from_auth0};
 use crate::pg::{fault, ident};
 
 /// Links below this many parents are fetched at a time.
@@ -78,7 +78,7 @@ async fn fill_singleton(
     let get = resource.get.as_ref().ok_or_else(|| Error::new(Kind::Catalog, "a singleton has no get"))?;
     let reading = context.freshness.begin();
     let answer = context.auth0.read(&Request::get(get.path.clone(), lane)).await?;
-    let row = shown(resource, answer.body.as_object());
+    let row = row_from_auth0(resource, &object(answer.body), |_| None);
     if let Some(key) = RowKey::of(resource, &row) {
         let left = bulk::store(context, resource, vec![(key, row)], reading.began()).await?;
         again(rows(context, resource, left));
@@ -162,7 +162,7 @@ async fn note(context: &Context, resource: &Resource, state: &str, rows: u64, er
         .bind(&resource.table)
         .bind(state)
         .bind(i64::try_from(rows).unwrap_or(i64::MAX))
-        .bind(error.map(Value::String).as_ref().and_then(Value::as_str))
+        .bind(error)
         .execute(&context.database.pool)
         .await
         .map_err(fault("cannot note the progress of the backfill"))?;

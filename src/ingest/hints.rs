@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, Resource, RowKey, path_matches};
 use crate::pg::mirror::row_from_auth0;
 
 /// Targets of one log entry; empty for what the mirror does not show, and for our own writes.
-pub fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<Target> {
+pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<Target> {
     let kind = entry.get("type").and_then(Value::as_str).unwrap_or_default();
     if kind != "sapi" {
         return catalog.iter().flat_map(|resource| hinted(catalog, resource, kind, entry)).collect();
@@ -50,11 +50,10 @@ fn called(resource: &Resource, method: &str, path: &str, answer: Option<&Map<Str
         if let Some(key) = path_matches(&call.path, path).and_then(|values| RowKey::of(resource, &values)) {
             return vec![Target::Row { table: table(), key }];
         }
-        if !call.path.contains('{') && call.path == path {
-            if let crate::catalog::NewKey::Fixed { value } = &resource.new_key {
+        if !call.path.contains('{') && call.path == path
+            && let crate::catalog::NewKey::Fixed { value } = &resource.new_key {
                 return vec![Target::Row { table: table(), key: RowKey::single(value.clone()) }];
             }
-        }
     }
     for (n, list) in resource.list.iter().enumerate().filter(|(_, list)| list.parent.is_some()) {
         if let Some(values) = path_matches(&list.path, path) {

@@ -9,7 +9,7 @@ use super::apply::{Applied, apply};
 use super::target::Target;
 use super::{Context, Queue};
 use crate::auth0::{Lane, Pages, Request};
-use crate::catalog::{List, NewKey, Resource, RowKey, fill_path, placeholders};
+use crate::catalog::{List, Resource, RowKey, fill_path, placeholders};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::{Row, row_from_auth0};
 use crate::pg::{fault, ident};
@@ -59,20 +59,11 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
         .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {} is missing", get.path)))?;
     let reading = context.freshness.begin();
     let row = match context.auth0.read(&Request::get(path, Lane::Refetch)).await {
-        Ok(answer) => Some(shown(resource, answer.body.as_object())),
+        Ok(answer) => Some(row_from_auth0(resource, &object(answer.body), |_| None)),
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),
     };
     Ok(apply(context, resource, key, row, reading.began()).await? != Applied::ReadAgain)
-}
-
-/// A row as Auth0 answered it; a singleton's key is ours.
-pub(super) fn shown(resource: &Resource, object: Option<&Map<String, Value>>) -> Row {
-    let mut row = object.map(|object| row_from_auth0(resource, object, |_| None)).unwrap_or_default();
-    if let (NewKey::Fixed { value }, Some(column)) = (&resource.new_key, resource.key.first()) {
-        row.insert(column.clone(), Value::String(value.clone()));
-    }
-    row
 }
 
 /// Reads every row below a parent and applies all, the absence of others included: for rows that
@@ -141,4 +132,12 @@ async fn known_below(context: &Context, resource: &Resource, values: &Map<String
     }
     let rows = query.fetch_all(&context.database.pool).await.map_err(fault("cannot read the keys below a parent"))?;
     Ok(rows.iter().map(|row| RowKey((0..resource.key.len()).map(|n| row.get(n)).collect())).collect())
+}
+
+/// A body that is an object; an answer without one shows no field.
+pub(super) fn object(body: Value) -> Map<String, Value> {
+    match body {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
 }

@@ -29,7 +29,7 @@ pub struct Content {
 ///
 /// # Errors
 /// `internal` where the catalogue describes no such call.
-pub fn build(resource: &Resource, content: &Content, current: Option<&Row>, correlation_id: &str) -> Result<Request> {
+pub(super) fn build(resource: &Resource, content: &Content, current: Option<&Row>, correlation_id: &str) -> Result<Request> {
     let (call, write) = match content.operation {
         Operation::Insert => (resource.create.as_ref().map(|create| &create.call), Some(WriteCall::Create)),
         Operation::Update => (resource.update.as_ref(), Some(WriteCall::Update)),
@@ -54,13 +54,13 @@ pub fn build(resource: &Resource, content: &Content, current: Option<&Row>, corr
 }
 
 /// Whether the object has to be read before it can be written, because the API replaces it whole.
-pub fn reads_first(resource: &Resource, content: &Content) -> bool {
+pub(super) fn reads_first(resource: &Resource, content: &Content) -> bool {
     let replaced = |column: &str| resource.columns.get(column).is_some_and(|c| c.merge == Merge::ReadKeys);
     content.operation == Operation::Update && content.after.keys().any(|column| replaced(column))
 }
 
 /// The call that reads the row.
-pub fn read(resource: &Resource, key: &Map<String, Value>, lane: Lane) -> Option<Request> {
+pub(super) fn read(resource: &Resource, key: &Map<String, Value>, lane: Lane) -> Option<Request> {
     let path = fill_path(&resource.get.as_ref()?.path, key)?;
     Some(Request::get(path, lane))
 }
@@ -124,7 +124,7 @@ fn own_key(resource: &Resource, column: &str, value: &Value) -> Value {
 }
 
 /// Later images over earlier ones; objects that merge are joined key by key.
-pub fn join(resource: &Resource, images: impl IntoIterator<Item = Row>) -> Row {
+pub(super) fn join(resource: &Resource, images: impl IntoIterator<Item = Row>) -> Row {
     let mut joined = Row::new();
     for (column, value) in images.into_iter().flatten() {
         let merges = resource.columns.get(&column).is_some_and(|c| c.merge.by_key());

@@ -20,7 +20,7 @@ const MAX_NOTIFICATION: usize = 7900;
 
 /// What settling did.
 #[derive(Debug, Default)]
-pub struct Settled {
+pub(super) struct Settled {
     /// Mutations of the row that have settled, those that were cancelled included.
     pub ids: Vec<i64>,
     /// The key that Auth0 made, where it replaced a provisional one.
@@ -36,7 +36,7 @@ pub struct Settled {
 /// # Errors
 /// `internal` where the mutations are not ours any more; database errors otherwise. Nothing is
 /// changed then, and the mutations stay unsettled.
-pub async fn settle(store: &Store, catalog: &Catalog, work: &Work, verdict: &Verdict) -> Result<Settled> {
+pub(super) async fn settle(store: &Store, catalog: &Catalog, work: &Work, verdict: &Verdict) -> Result<Settled> {
     let mut pause = Duration::from_millis(5);
     loop {
         match settle_once(store, catalog, work, verdict).await {
@@ -110,7 +110,7 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
 ///
 /// # Errors
 /// As [`settle`].
-pub async fn cancel(store: &Store, catalog: &Catalog, work: &Work, cause: i64) -> Result<Settled> {
+pub(super) async fn cancel(store: &Store, catalog: &Catalog, work: &Work, cause: i64) -> Result<Settled> {
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
     let mut pause = Duration::from_millis(5);

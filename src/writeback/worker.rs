@@ -32,7 +32,7 @@ pub struct Context {
 
 /// How work ended.
 #[derive(Debug)]
-pub enum Ended {
+pub(super) enum Ended {
     /// Settled.
     Settled(Settled),
     /// Nothing happened; again not before `at`.
@@ -50,7 +50,7 @@ pub enum Ended {
 ///
 /// # Errors
 /// Database errors; the mutations stay unsettled and the caller takes them up again.
-pub async fn work(context: &Context, work: &Work, tries: u32) -> Result<Ended> {
+pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<Ended> {
     let (table, key) = &work.node;
     let resource = context.catalog.resource(table)?;
     let uncertain = work.uncertain

@@ -39,7 +39,12 @@ impl Postgres {
 
     /// The oldest version that is supported: 14 where `scripts/test` could install it.
     pub fn oldest() -> Self {
-        Self::launch(versions().into_iter().find(|binaries| binaries.major >= OLDEST), &[])
+        Self::oldest_with(&[])
+    }
+
+    /// The oldest with settings of `postgresql.conf`.
+    pub fn oldest_with(settings: &[(&str, &str)]) -> Self {
+        Self::launch(versions().into_iter().find(|binaries| binaries.major >= OLDEST), settings)
     }
 
     fn launch(binaries: Option<Binaries>, settings: &[(&str, &str)]) -> Self {

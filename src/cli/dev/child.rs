@@ -146,11 +146,9 @@ impl Child {
         self.process.id()
     }
 
-    /// Waits for its end.
-    pub(super) async fn ended(&mut self) -> Result<ExitStatus> {
-        let name = self.name;
-        let wait = self.process.wait().await;
-        wait.map_err(|error| Error::with(Kind::Io, format!("cannot watch the {name}"), error))
+    /// The exit status, if it has ended.
+    pub(super) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten()
     }
 
     /// Asks it to end, waits, and kills it if that takes too long.

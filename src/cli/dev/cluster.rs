@@ -192,11 +192,9 @@ impl Cluster {
         let _ = child.wait();
     }
 
-    /// The exit status, if the server has ended by itself.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self.process.as_mut()?.try_wait().ok().flatten()?;
-        self.process = None;
-        Some(status)
+    /// The exit status, if the server has ended by itself; the same until the next start.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut()?.try_wait().ok().flatten()
     }
 
     /// The server's process, while it runs.
@@ -212,6 +210,11 @@ impl Cluster {
     /// The major version of its programs.
     pub fn major(&self) -> u32 {
         self.binaries.major
+    }
+
+    /// The folder of its programs.
+    pub fn programs(&self) -> &Path {
+        &self.binaries.bin
     }
 
     /// A connection string of the superuser for one database.
@@ -295,6 +298,9 @@ struct PidFile {
 
 /// Signals a child, waits for its end, and kills it if that takes too long.
 fn end(child: &mut Child, signal: Signal) {
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
     let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
     let begun = Instant::now();
     while begun.elapsed() < STOPPED_WITHIN {

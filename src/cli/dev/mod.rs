@@ -93,7 +93,7 @@ Ready.
 Try in psql:
 
   select user_id, email, email_verified from auth0.user limit 5;
-  update auth0.user set email_verified = not email_verified where email like 'a%';
+  update auth0.user set email_verified = true where user_id = (select min(user_id) from auth0.user);
   select auth0.wait();
 
 Ctrl-C stops everything; the same command takes up where it was.",

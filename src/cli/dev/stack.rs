@@ -6,7 +6,7 @@ use std::{env, path::PathBuf, time::Duration};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     time::sleep,
 };
 
@@ -25,6 +25,7 @@ const DATABASE: &str = "auth0dev";
 const SERVICE_ROLE: &str = "auth0_sync";
 const APP_ROLE: &str = "app";
 const OLDEST: u32 = 14;
+const NEWEST: u32 = 18;
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 const LAST_DELAY: Duration = Duration::from_secs(10);
 
@@ -101,6 +102,12 @@ impl Stack {
 
     async fn start_all(&mut self) -> Result<Ready> {
         let major = self.cluster.major();
+        if major < NEWEST {
+            self.progress.say(&format!(
+                "Postgres {major} in {} stands in for {NEWEST}, which `scripts/postgres` installs.",
+                self.cluster.programs().display()
+            ));
+        }
         self.folder.remember(&self.memory)?;
         if !self.cluster.exists() {
             self.progress.step(&format!("Postgres {major}: makes its cluster"));
@@ -180,8 +187,8 @@ impl Stack {
     }
 
     async fn start_service(&mut self) -> Result<()> {
-        let args = ["run", "--json"].map(str::to_owned);
-        let (child, ready) = self.launcher.start("service", &args, &self.service_variables()?).await?;
+        let variables = self.service_variables()?;
+        let (child, ready) = self.launcher.start("service", &service_args(), &variables).await?;
         self.service = Some(child);
         self.service_ready = ready;
         Ok(())
@@ -219,38 +226,55 @@ impl Stack {
     pub(super) async fn keep_running(&mut self) -> Result<()> {
         let mut child_ended = signal(SignalKind::child())
             .map_err(|error| Error::with(Kind::Io, "cannot watch the children", error))?;
+        let mut delay = FIRST_DELAY;
         loop {
-            if let Some(status) = self.cluster.ended() {
-                self.progress.say(&format!("Postgres ended ({status}); it is started again."));
-                self.start_postgres()?;
+            self.revive_what_the_service_needs().await?;
+            if let Some(status) = self.service.as_mut().and_then(Child::has_ended) {
+                self.progress.say(&format!("The service ended ({status}); it is started again."));
+                self.service = None;
             }
+            if self.service.is_some() {
+                child_ended.recv().await;
+                continue;
+            }
+            let launcher = self.launcher.clone();
+            let variables = self.service_variables()?;
+            let start = async {
+                sleep(delay).await;
+                launcher.start("service", &service_args(), &variables).await
+            };
             tokio::select! {
-                _ = child_ended.recv() => {}
-                end = ended(&mut self.emulator) => {
-                    self.progress.say(&format!("The emulator ended ({}); it is started again.", end?));
-                    self.emulator = None;
-                    self.start_emulator().await?;
-                }
-                end = ended(&mut self.service) => {
-                    self.progress.say(&format!("The service ended ({}); it is started again.", end?));
-                    self.service = None;
-                    self.restart_service().await?;
-                }
+                started = start => match started {
+                    Ok((child, ready)) => {
+                        self.service = Some(child);
+                        self.service_ready = ready;
+                        delay = FIRST_DELAY;
+                        self.say_service_is_ready()?;
+                    }
+                    Err(error) => {
+                        delay = (delay * 2).min(LAST_DELAY);
+                        self.progress.say(&format!("{error}\nIt is started again in {delay:?}."));
+                    }
+                },
+                () = what_the_service_needs_ends(&mut self.cluster, &mut self.emulator, &mut child_ended) => {}
             }
         }
     }
 
-    /// Tries until the service is ready, slower and slower.
-    async fn restart_service(&mut self) -> Result<()> {
-        let mut delay = FIRST_DELAY;
-        while let Err(error) = self.start_service().await {
-            self.progress.say(&format!("{error}\nIt is started again in {delay:?}."));
-            sleep(delay).await;
-            delay = (delay * 2).min(LAST_DELAY);
-            if self.cluster.ended().is_some() {
-                self.start_postgres()?;
-            }
+    async fn revive_what_the_service_needs(&mut self) -> Result<()> {
+        if let Some(status) = self.cluster.has_ended() {
+            self.progress.say(&format!("Postgres ended ({status}); it is started again."));
+            self.start_postgres()?;
         }
+        if let Some(status) = self.emulator.as_mut().and_then(Child::has_ended) {
+            self.progress.say(&format!("The emulator ended ({status}); it is started again."));
+            self.emulator = None;
+            self.start_emulator().await?;
+        }
+        Ok(())
+    }
+
+    fn say_service_is_ready(&self) -> Result<()> {
         let pid = self.service.as_ref().and_then(Child::pid).unwrap_or_default();
         let status = text(&self.service_ready, "status_url")?;
         self.progress.say(&format!("The service is ready again (pid {pid}, status {status})."));
@@ -284,7 +308,7 @@ fn programs(folder: &Folder, account: &Account) -> Result<Binaries> {
         return Err(Error::new(
             Kind::Io,
             format!(
-                "{} is Postgres {}, and {OLDEST} is the oldest supported; `scripts/postgres` installs 18",
+                "{} is Postgres {}, and {OLDEST} is the oldest supported; `scripts/postgres` installs {NEWEST}",
                 newest.bin.display(),
                 newest.major
             ),
@@ -298,10 +322,18 @@ fn programs(folder: &Folder, account: &Account) -> Result<Binaries> {
     }
 }
 
-async fn ended(child: &mut Option<Child>) -> Result<std::process::ExitStatus> {
-    match child {
-        Some(child) => child.ended().await,
-        None => std::future::pending().await,
+fn service_args() -> [String; 2] {
+    ["run", "--json"].map(str::to_owned)
+}
+
+/// Returns when Postgres or the emulator has ended.
+async fn what_the_service_needs_ends(
+    cluster: &mut Cluster,
+    emulator: &mut Option<Child>,
+    child_ended: &mut Signal,
+) {
+    while cluster.has_ended().is_none() && emulator.as_mut().and_then(Child::has_ended).is_none() {
+        child_ended.recv().await;
     }
 }
 

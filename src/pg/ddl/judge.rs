@@ -21,7 +21,7 @@ pub(in crate::pg) fn judge(site: &Site<'_>, resource: &Resource) -> (Function, V
         "    if new.extra is not null and (tg_op = 'INSERT' or new.extra is distinct from old.extra) then\n{}    end if;\n",
         refuse(site, resource, "428C9", &literal("column \"extra\" is read-only"), "extra", "Auth0 sets it.")
     ));
-    body.push_str(&new_key(site, resource));
+    body.push_str(&new_key(resource));
     for (column, about) in &columns {
         body.push_str(&valid(site, resource, column, about));
     }
@@ -79,6 +79,7 @@ fn is_checked(column: &Column) -> bool {
         || column.required
 }
 
+/// Raised where it is judged, so that the error's context is one line.
 fn refuse(
     site: &Site<'_>,
     resource: &Resource,
@@ -87,12 +88,13 @@ fn refuse(
     column: &str,
     hint: &str,
 ) -> String {
+    let hint = if hint.is_empty() { String::new() } else { format!(", hint = {}", literal(hint)) };
     format!(
-        "        perform {}('{code}', {message}, {}, {}, {});\n",
-        site.name("_refuse"),
+        "        raise exception using errcode = '{code}', message = '[Auth0] ' || {message}, schema = {}, \
+         table = {}, column = {}{hint};\n",
+        literal(site.schema),
         literal(&resource.table),
         literal(column),
-        literal(hint)
     )
 }
 
@@ -130,7 +132,7 @@ fn may_write(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) 
     }
 }
 
-fn new_key(site: &Site<'_>, resource: &Resource) -> String {
+fn new_key(resource: &Resource) -> String {
     let Some(first) = resource.key.first() else { return String::new() };
     let key = format!("new.{}", ident(first));
     let digits = "substr(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 9, 24)";
@@ -145,7 +147,6 @@ fn new_key(site: &Site<'_>, resource: &Resource) -> String {
         }
         NewKey::Given | NewKey::Fixed { .. } => return String::new(),
     };
-    let _ = site;
     format!("    if tg_op = 'INSERT' then\n{statement}    end if;\n")
 }
 

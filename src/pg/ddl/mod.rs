@@ -59,7 +59,6 @@ pub(super) fn bookkeeping(site: &Site<'_>) -> String {
 pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
     [
         ("_changed_keys", false, include_str!("changed_keys.sql")),
-        ("_refuse", false, include_str!("refuse.sql")),
         ("_refuse_statement", false, include_str!("refuse_statement.sql")),
         ("_remember", false, include_str!("remember.sql")),
         ("wait_for", true, include_str!("wait_for.sql")),
@@ -85,7 +84,7 @@ pub(super) fn refusals(site: &Site<'_>, resource: &Resource) -> Vec<Trigger> {
                 ResourceKind::Association if operation == "update" => {
                     "INSERT the new link and DELETE the old one.".to_owned()
                 }
-                _ => String::new(),
+                _ => "Auth0's Management API has no call for it.".to_owned(),
             };
             refused.push((operation, format!("rows of {}.{table} cannot be {verb}", site.schema), hint));
         }

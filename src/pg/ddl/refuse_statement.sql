@@ -4,7 +4,11 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $body$
 begin
-    perform {schema}._refuse('0A000', tg_argv[0], tg_table_name, '', tg_argv[1]);
-    return null;
+    raise exception using
+        errcode = '0A000',
+        message = '[Auth0] ' || tg_argv[0],
+        hint = tg_argv[1],
+        schema = tg_table_schema,
+        table = tg_table_name;
 end
 $body$;

@@ -5,9 +5,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 
 use super::Row;
-use crate::catalog::{Class, ColumnType, Resource, ResourceKind};
+use crate::catalog::{Class, ColumnType, NewKey, Resource, ResourceKind};
 
-/// The row that Auth0's object shows; `names` maps columns to fields where a list has names of its own.
+/// The row that Auth0's object shows, a singleton's own key included; `names` maps columns to fields where a list has names of its own.
 pub fn row_from_auth0<'a>(
     resource: &'a Resource,
     object: &Map<String, Value>,
@@ -31,6 +31,9 @@ pub fn row_from_auth0<'a>(
                 extra.insert(field.to_owned(), value.clone());
             }
         }
+    }
+    if let (NewKey::Fixed { value }, [key]) = (&resource.new_key, resource.key.as_slice()) {
+        row.insert(key.clone(), Value::String(value.clone()));
     }
     // A listed item of an association describes the other side, whose own table has it.
     if resource.kind != ResourceKind::Association {
