@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitStatus;
 
 use axum::Router;
@@ -338,8 +340,8 @@ async fn a_role_that_applications_could_share_is_warned_of() {
     let emulator = tenant(DOMAIN).await;
     let mut ground = Ground::new(Postgres::start(), &emulator).await;
     ground.set_up(&[]).await.succeeds(&[]);
-    let _shell =
-        PgConnection::connect(&ground.postgres.url("auth0_sync", "service", DATABASE)).await.unwrap();
+    let url = ground.postgres.url("auth0_sync", "service", DATABASE);
+    let _shell = PgConnection::connect(&format!("{url}?application_name=psql")).await.unwrap();
     ground.run(&["setup"]).await.succeeds(&["1 session of other programs use role auth0_sync"]);
     ground.set("DATABASE_URL", &ground.postgres.admin_url(DATABASE));
     ground.run(&["setup", "--dry-run"]).await.succeeds(&["role postgres is a superuser"]);
@@ -347,6 +349,51 @@ async fn a_role_that_applications_could_share_is_warned_of() {
     let said = ground.run(&["setup"]).await;
     said.fails(&["DATABASE_URL cannot be read", "percent-encoded"]);
     assert!(!said.log.contains("pa#ss"), "{}", said.log);
+}
+
+#[tokio::test]
+async fn a_socket_serves_an_administrator_and_not_the_service() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let socket = folder.path().to_str().unwrap();
+    let emulator = tenant(DOMAIN).await;
+    let mut ground = Ground::new(Postgres::with(&[("unix_socket_directories", socket)]), &emulator).await;
+    let url = url::Url::parse(&ground.postgres.admin_url(DATABASE)).unwrap();
+    let by_socket = |role: &str, password: &str| {
+        let port = url.port().unwrap();
+        format!("postgres:///{DATABASE}?host={socket}&port={port}&user={role}&password={password}")
+    };
+    let admin = by_socket(url.username(), url.password().unwrap());
+    ground.run(&["setup", "--admin-url", &admin]).await.succeeds(&["schema auth0 is ready"]);
+    ground.set("DATABASE_URL", &by_socket("auth0_sync", "service"));
+    ground.run(&["setup"]).await.fails(&["DATABASE_URL leads to a Unix socket"]);
+}
+
+#[tokio::test]
+async fn a_table_that_somebody_holds_is_not_waited_for_at_length() {
+    let emulator = tenant(DOMAIN).await;
+    let ground = Ground::new(Postgres::start(), &emulator).await;
+    ground.set_up(&[]).await.succeeds(&[]);
+    ground.execute("drop trigger auth0_sync_capture_insert on auth0.role").await;
+    let mut holder = ground.admin().await;
+    let mut transaction = holder.begin().await.unwrap();
+    transaction.execute("select from auth0.role; lock auth0.role in row exclusive mode").await.unwrap();
+    ground.set_up(&[]).await.fails(&["a long transaction holds a table", "nothing was changed"]);
+    transaction.rollback().await.unwrap();
+    ground.set_up(&[]).await.succeeds(&["define trigger auth0_sync_capture_insert on auth0.role"]);
+}
+
+#[tokio::test]
+async fn two_setups_at_once_both_succeed() {
+    let emulator = tenant(DOMAIN).await;
+    let ground = Ground::new(Postgres::start(), &emulator).await;
+    let roles = "create role auth0_sync login replication password 'service'; create role auth0_reader; \
+                 create role auth0_writer in role auth0_reader";
+    ground.execute(&format!("{roles}; grant connect, create on database {DATABASE} to auth0_sync")).await;
+    let (one, other) = tokio::join!(ground.run(&["setup"]), ground.run(&["setup"]));
+    one.succeeds(&[]);
+    other.succeeds(&[]);
+    ground.run(&["setup"]).await.succeeds(&["nothing has to change"]);
 }
 
 #[tokio::test]

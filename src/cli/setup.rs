@@ -103,13 +103,27 @@ async fn change(config: &Config, catalog: &Catalog, mut findings: Findings) -> R
             })?
         }
     };
+    // Of two setups at once, the second finds nothing left to do.
+    sqlx::query("select pg_advisory_lock(hashtext('auth0-sync setup'))")
+        .execute(&mut service)
+        .await
+        .map_err(fault("another setup is at work"))?;
     if findings.missing.migrations > 0 {
         pg::migrate(&mut service).await?;
     }
     // Roles and migrations have come meanwhile, so what is missing is looked at anew.
     let existing = Existing::read(&mut service, &config.schema, &findings.role).await?;
     let changes = pg::plan(catalog, &config.schema, &findings.role, &existing);
-    pg::apply(&mut service, &config.schema, &config.auth0.domain, &changes).await?;
+    if let Err(error) = pg::apply(&mut service, &config.schema, &config.auth0.domain, &changes).await {
+        return Err(match error.kind() {
+            Kind::DatabaseBusy => Error::with(
+                Kind::SetupCheck,
+                "a long transaction holds a table of the schema; let it end and run setup again; nothing was changed",
+                error,
+            ),
+            _ => error,
+        });
+    }
     let mut slot = wal::Settings::new(config.database_url.clone());
     slot.slot.clone_from(&config.slot);
     wal::ensure_slot(&slot).await.map(drop)
