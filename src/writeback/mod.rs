@@ -3,6 +3,7 @@
 //! Decisions ([`lanes`], [`call`], [`request`]) are pure; [`store`], [`settle`],
 //! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
+mod backlog;
 pub mod call;
 mod dispatch;
 pub mod lanes;
