@@ -9,10 +9,12 @@ mod dispatch;
 pub mod lanes;
 mod recognise;
 mod request;
+mod retention;
 mod settle;
 mod store;
 mod worker;
 
 pub use dispatch::{Arrival, Dispatch, Report};
+pub use retention::forget_settled;
 pub use store::Store;
 pub use worker::Context;
