@@ -33,7 +33,7 @@ pub(super) fn create(
     schema::check(resource, rules, WriteCall::Create, &body)?;
     let mut draft = Draft::default();
     for (name, value) in body {
-        change(resource, rules, &mut draft, &name, value, true);
+        change(resource, rules, &mut draft, &name, value);
     }
     let quirks = quirks::of(&resource.table);
     quirks.create(world, store, request, &mut draft)?;
@@ -99,7 +99,7 @@ pub(super) fn update(
     quirks.judge(world, store, row, &patch)?;
     let mut draft = Draft { body: row.body.clone(), hidden: row.hidden.clone(), once: Fields::new() };
     for (name, value) in &patch {
-        change(resource, rules, &mut draft, name, value.clone(), false);
+        change(resource, rules, &mut draft, name, value.clone());
     }
     quirks.update(store, request, row, &patch, &mut draft)?;
     if let Some(kind) = rules.kind_of(&draft.body).cloned() {
@@ -117,7 +117,7 @@ pub(super) fn update(
 }
 
 /// One field of a body, put where it belongs: null unsets, some objects are merged.
-fn change(resource: &Resource, rules: &Rules, draft: &mut Draft, name: &str, value: Value, new: bool) {
+fn change(resource: &Resource, rules: &Rules, draft: &mut Draft, name: &str, value: Value) {
     if rules.transient.iter().any(|transient| transient == name) {
         return;
     }
@@ -137,7 +137,7 @@ fn change(resource: &Resource, rules: &Rules, draft: &mut Draft, name: &str, val
         {
             fields.insert(name.to_owned(), json!({}));
         }
-        Value::Object(keys) if merges && (new || fields.get(name).is_some_and(Value::is_object)) => {
+        Value::Object(keys) if merges && fields.get(name).is_none_or(Value::is_object) => {
             let old = fields.entry(name.to_owned()).or_insert_with(|| json!({}));
             for (key, value) in keys {
                 match old.as_object_mut() {

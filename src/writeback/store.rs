@@ -159,7 +159,10 @@ impl Store {
             key: image(last, 2),
             before: join(resource, rows.iter().map(|row| image(row, 3))),
             after: join(resource, rows.iter().map(|row| image(row, 4))),
-            write_only: values.into_iter().collect(),
+            write_only: join(
+                resource,
+                values.into_iter().map(|(column, value)| Map::from_iter([(column, value)])),
+            ),
         };
         Ok((content, last.get::<Option<String>, _>(5).unwrap_or_else(|| request_id.to_owned())))
     }

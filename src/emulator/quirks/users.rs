@@ -164,7 +164,7 @@ impl Quirks for Users {
         &self,
         store: &Store,
         request: &Request,
-        _: &Row,
+        old: &Row,
         patch: &Fields,
         draft: &mut Draft,
     ) -> Result<(), Problem> {
@@ -176,10 +176,8 @@ impl Quirks for Users {
             lower(&mut draft.body, "username");
         }
         // A new address has not been verified yet.
-        if patch.contains_key("email")
-            && !patch.contains_key("email_verified")
-            && draft.body.contains_key("email")
-        {
+        let moved = text(&draft.body, "email").is_some_and(|email| old.text("email") != Some(email));
+        if moved && !patch.contains_key("email_verified") {
             draft.body.insert("email_verified".into(), false.into());
         }
         if patch.contains_key("password") {
