@@ -91,6 +91,11 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
         }
     }
     for list in &resource.list {
+        if let Some(column) = &list.slice_by
+            && resource.columns.get(column).map(|c| c.kind) != Some(ColumnType::Timestamptz)
+        {
+            return Err(format!("list {} is sliced by {column}, which is not a timestamptz", list.path));
+        }
         if list.parent.is_some() != (placeholders(&list.path).count() > 0) {
             return Err(format!("list {} must name its parent exactly if it has a placeholder", list.path));
         }

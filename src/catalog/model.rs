@@ -146,6 +146,8 @@ pub struct List {
     pub per_page: u32,
     /// The most results that offset paging gives, over all pages.
     pub cap: Option<u32>,
+    /// A time column by which a longer list is searched in slices that stay below the cap.
+    pub slice_by: Option<String>,
     /// Query parameters sent always.
     #[serde(default)]
     pub query: IndexMap<String, String>,
