@@ -67,12 +67,15 @@ impl Config {
 
     fn from_sources(file: File, env: impl Fn(&str) -> Option<String>) -> Result<Config> {
         let text = |name: &str, from_file: Option<String>| env(name).or(from_file);
-        let secret = |name: &str, from_file: Option<SecretString>| env(name).map(SecretString::from).or(from_file);
+        let secret =
+            |name: &str, from_file: Option<SecretString>| env(name).map(SecretString::from).or(from_file);
         let missing = |name: &str, key: &str| {
             Error::new(Kind::Config, format!("{name} is not set, nor {key} in {DEFAULT_FILE}"))
         };
         let base_url = text("AUTH0_BASE_URL", file.auth0.base_url)
-            .map(|url| Url::parse(&url).map_err(|error| Error::with(Kind::Config, "AUTH0_BASE_URL is no URL", error)))
+            .map(|url| {
+                Url::parse(&url).map_err(|error| Error::with(Kind::Config, "AUTH0_BASE_URL is no URL", error))
+            })
             .transpose()?;
         let domain = match (text("AUTH0_DOMAIN", file.auth0.domain), &base_url) {
             (Some(domain), _) => domain,
@@ -88,24 +91,36 @@ impl Config {
         );
         auth0.base_url = base_url;
         auth0.validate()?;
-        let listen = text("AUTH0_SYNC_STATUS_LISTEN", file.status_listen).unwrap_or_else(|| "127.0.0.1:4011".into());
+        let listen =
+            text("AUTH0_SYNC_STATUS_LISTEN", file.status_listen).unwrap_or_else(|| "127.0.0.1:4011".into());
         let schema = text("AUTH0_SYNC_SCHEMA", file.schema).unwrap_or_else(|| "auth0".into());
-        // The groups of applications are named after it, and Postgres cuts names at 63 bytes.
+        // The slot and the groups of applications are named after it, and Postgres cuts names at 63 bytes.
         let plain = schema.starts_with(|c: char| c.is_ascii_lowercase())
             && schema.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-            && schema.len() <= 56;
+            && schema.len() <= 52;
         if !plain || schema.starts_with("pg_") {
-            let what = "schema must be lower-case letters, digits and underscores, at most 56, not starting with pg_";
+            let what = "schema must be lower-case letters, digits and underscores, at most 52, not starting with pg_";
+            return Err(Error::new(Kind::Config, what));
+        }
+        let slot = text("AUTH0_SYNC_SLOT", file.slot).unwrap_or_else(|| format!("auth0_sync_{schema}"));
+        if !slot.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            || !(1..=63).contains(&slot.len())
+        {
+            let what = "slot (AUTH0_SYNC_SLOT) must be lower-case letters, digits and underscores, at most 63";
             return Err(Error::new(Kind::Config, what));
         }
         Ok(Config {
             database_url: secret("DATABASE_URL", file.database_url)
                 .ok_or_else(|| missing("DATABASE_URL", "database_url"))?,
-            slot: text("AUTH0_SYNC_SLOT", file.slot).unwrap_or_else(|| format!("auth0_sync_{schema}")),
+            slot,
             schema,
             auth0,
             status_listen: listen.parse().map_err(|error| {
-                Error::with(Kind::Config, format!("AUTH0_SYNC_STATUS_LISTEN: {listen} is no address like 127.0.0.1:4011"), error)
+                Error::with(
+                    Kind::Config,
+                    format!("AUTH0_SYNC_STATUS_LISTEN: {listen} is no address like 127.0.0.1:4011"),
+                    error,
+                )
             })?,
             log_interval: Duration::from_millis(file.log_interval_ms.unwrap_or(1000).max(100)),
             concurrency: file.concurrency.unwrap_or(16).clamp(1, 256),
@@ -117,8 +132,12 @@ fn read(file: Option<&Path>) -> Result<File> {
     let path = file.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_path_buf);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => return Ok(File::default()),
-        Err(error) => return Err(Error::with(Kind::Config, format!("cannot read {}", path.display()), error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => {
+            return Ok(File::default());
+        }
+        Err(error) => {
+            return Err(Error::with(Kind::Config, format!("cannot read {}", path.display()), error));
+        }
     };
     toml::from_str(&text).map_err(|error| Error::with(Kind::Config, path.display().to_string(), error))
 }

@@ -37,12 +37,20 @@ pub struct Ready {
 ///
 /// # Errors
 /// What no repetition mends: configuration, credentials, a schema that setup has not made.
-pub async fn run(config: Config, ready: impl FnOnce(Ready) + Send + 'static, shutdown: CancellationToken) -> Result<()> {
+pub async fn run(
+    config: Config,
+    ready: impl FnOnce(Ready) + Send + 'static,
+    shutdown: CancellationToken,
+) -> Result<()> {
     let catalog = Arc::new(Catalog::bundled()?);
     let listener = status::listen(config.status_listen).await?;
-    let address = listener.local_addr().map_err(|error| Error::with(Kind::Io, "the status page has no address", error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Error::with(Kind::Io, "the status page has no address", error))?;
     let size = u32::try_from(config.concurrency + READERS).unwrap_or(64) + SPARE_CONNECTIONS;
-    let Some(database) = until(&shutdown, || connect(&config.database_url, size)).await? else { return Ok(()) };
+    let Some(database) = until(&shutdown, || connect(&config.database_url, size)).await? else {
+        return Ok(());
+    };
     let instance = tenant(&database, &config).await?;
     let auth0 = Client::new(&config.auth0)?;
     let Some(scopes) = until(&shutdown, || auth0.scopes()).await? else { return Ok(()) };
@@ -130,7 +138,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Ready) + Send + 'static, shu
 
 /// Checks that setup has made the schema for this tenant; returns the instance's name.
 async fn tenant(database: &Database, config: &Config) -> Result<String> {
-    let not_set_up = |what: String| Error::new(Kind::SetupCheck, format!("{what}; run `auth0-sync setup` first"));
+    let not_set_up =
+        |what: String| Error::new(Kind::SetupCheck, format!("{what}; run `auth0-sync setup` first"));
     let found: Option<(String, String)> =
         match sqlx::query_as("select domain, instance from _auth0_sync.tenant where schema = $1")
             .bind(&config.schema)
@@ -154,7 +163,10 @@ async fn tenant(database: &Database, config: &Config) -> Result<String> {
 }
 
 /// Repeats what a passing cause has stopped; none where `shutdown` came first.
-async fn until<T, F: Future<Output = Result<T>>>(shutdown: &CancellationToken, work: impl Fn() -> F) -> Result<Option<T>> {
+async fn until<T, F: Future<Output = Result<T>>>(
+    shutdown: &CancellationToken,
+    work: impl Fn() -> F,
+) -> Result<Option<T>> {
     let mut delays = Delays::default();
     loop {
         match work().await {

@@ -84,7 +84,11 @@ fn arrived(schema: &str, xid: u32, lsn: Lsn, inserts: Inserts) -> Vec<Arrival> {
     match inserts {
         Inserts::Each(inserts) => {
             let ids: Vec<i64> = inserts.iter().filter(|i| &*i.schema == schema).map(|i| i.id).collect();
-            if ids.is_empty() { vec![Arrival::Quiet { lsn: lsn.0 }] } else { vec![Arrival::Commit { lsn: lsn.0, ids }] }
+            if ids.is_empty() {
+                vec![Arrival::Quiet { lsn: lsn.0 }]
+            } else {
+                vec![Arrival::Commit { lsn: lsn.0, ids }]
+            }
         }
         Inserts::Bulk(bulks) => bulks
             .into_iter()

@@ -219,6 +219,9 @@ pub struct Column {
     /// Never stored in the mirror or in `_sync_cdc`; implies `write_only`.
     #[serde(default)]
     pub secret: bool,
+    /// First-level keys of an object that are secrets: taken on write, sent, never stored or shown.
+    #[serde(default)]
+    pub secret_keys: Vec<String>,
     /// What a PATCH with this object does.
     #[serde(default)]
     pub merge: Merge,

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
     /// Whose rate limits are kept: off, free, professional, enterprise, enterprise-development
-    #[arg(long, value_name = "PLAN", default_value = "off")]
+    #[arg(long, visible_alias = "plan", value_name = "PLAN", default_value = "off")]
     rate_limits: String,
     /// Whether offset paging ends after 1,000 results, as Auth0's does: on or off
     #[arg(long, value_name = "SWITCH", default_value = "on", value_parser = ["on", "off"])]

@@ -30,6 +30,7 @@ pub(super) fn run(shared: &Shared, state: &mut State, request: &Request, path: &
             state.faults = Faults::default();
             Answer::empty(204)
         }
+        ("GET", "health") => Answer::new(200, json!({"status": "ok"})),
         ("GET", "state") => Answer::new(200, reads::everything(&shared.world, &state.store, request)),
         ("GET", "calls") => Answer::new(200, json!(state.calls)),
         ("DELETE", "calls") => {

@@ -1,21 +1,26 @@
 //! New ids, secrets and times in the shapes that Auth0 gives them.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use rand::RngExt;
+use rand::{Rng, RngExt};
 
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const HEX: &[u8] = b"0123456789abcdef";
 
 /// Fills `{16}` in a shape with 16 letters or digits, `{24x}` with 24 hexadecimal digits.
 pub(super) fn shaped(shape: &str) -> String {
+    shaped_by(&mut rand::rng(), shape)
+}
+
+/// The same from a source of randomness that the caller has.
+pub(super) fn shaped_by(rng: &mut impl Rng, shape: &str) -> String {
     let mut id = String::new();
     let mut rest = shape;
     while let Some((before, after)) = rest.split_once('{') {
         let (count, tail) = after.split_once('}').unwrap_or((after, ""));
         id.push_str(before);
         match count.strip_suffix('x') {
-            Some(count) => id.push_str(&random(HEX, count.parse().unwrap_or(24))),
-            None => id.push_str(&random(LETTERS, count.parse().unwrap_or(16))),
+            Some(count) => id.push_str(&random(rng, HEX, count.parse().unwrap_or(24))),
+            None => id.push_str(&random(rng, LETTERS, count.parse().unwrap_or(16))),
         }
         rest = tail;
     }
@@ -24,16 +29,15 @@ pub(super) fn shaped(shape: &str) -> String {
 
 /// So many letters and digits.
 pub(super) fn word(length: usize) -> String {
-    random(LETTERS, length)
+    random(&mut rand::rng(), LETTERS, length)
 }
 
 /// So many hexadecimal digits.
 pub(super) fn hex(length: usize) -> String {
-    random(HEX, length)
+    random(&mut rand::rng(), HEX, length)
 }
 
-fn random(alphabet: &[u8], length: usize) -> String {
-    let mut rng = rand::rng();
+fn random(rng: &mut impl Rng, alphabet: &[u8], length: usize) -> String {
     (0..length).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
 }
 

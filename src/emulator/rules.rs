@@ -63,6 +63,10 @@ pub(super) struct Rules {
     pub(super) length: bool,
     /// Rows of a fresh tenant.
     pub(super) fresh: Vec<Fields>,
+    /// Further rows of a tenant that is filled with users.
+    pub(super) sample: Vec<Fields>,
+    /// Of the users that fill a tenant, every so manieth gets a link of this kind.
+    pub(super) sample_every: Option<usize>,
     /// Calls that the catalogue has no use for.
     pub(super) route: Vec<Route>,
     /// Per value of a field, named by `by`: what a row of that kind gets (connections: strategies).

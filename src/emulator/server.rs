@@ -103,7 +103,7 @@ impl Emulator {
                 }
             }
             if options.users > 0 {
-                populate::people(&world, &mut store, tenant, options.users)?;
+                populate::people(&world, &mut store, tenant, &client, options.users)?;
             }
             store.commit()?;
         }

@@ -1,6 +1,7 @@
 //! Calls that create, change and delete a row: schema, exceptions of the resource, defaults,
 //! uniqueness, then the store.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::ids;
@@ -13,6 +14,9 @@ use super::show;
 use super::store::{Row, Store};
 use super::world::{Request, World, key_of};
 use crate::catalog::{Call, Class, Merge, NewKey, Resource, WriteCall};
+
+/// The stamp that every write sets.
+const UPDATED: &str = "updated_at";
 
 /// A new row.
 ///
@@ -29,7 +33,7 @@ pub(super) fn create(
     schema::check(resource, rules, WriteCall::Create, &body)?;
     let mut draft = Draft::default();
     for (name, value) in body {
-        change(resource, rules, &mut draft, &name, value, true);
+        change(resource, rules, &mut draft, &name, value);
     }
     let quirks = quirks::of(&resource.table);
     quirks.create(world, store, request, &mut draft)?;
@@ -95,7 +99,7 @@ pub(super) fn update(
     quirks.judge(world, store, row, &patch)?;
     let mut draft = Draft { body: row.body.clone(), hidden: row.hidden.clone(), once: Fields::new() };
     for (name, value) in &patch {
-        change(resource, rules, &mut draft, name, value.clone(), false);
+        change(resource, rules, &mut draft, name, value.clone());
     }
     quirks.update(store, request, row, &patch, &mut draft)?;
     if let Some(kind) = rules.kind_of(&draft.body).cloned() {
@@ -113,7 +117,7 @@ pub(super) fn update(
 }
 
 /// One field of a body, put where it belongs: null unsets, some objects are merged.
-fn change(resource: &Resource, rules: &Rules, draft: &mut Draft, name: &str, value: Value, new: bool) {
+fn change(resource: &Resource, rules: &Rules, draft: &mut Draft, name: &str, value: Value) {
     if rules.transient.iter().any(|transient| transient == name) {
         return;
     }
@@ -133,7 +137,7 @@ fn change(resource: &Resource, rules: &Rules, draft: &mut Draft, name: &str, val
         {
             fields.insert(name.to_owned(), json!({}));
         }
-        Value::Object(keys) if merges && (new || fields.get(name).is_some_and(Value::is_object)) => {
+        Value::Object(keys) if merges && fields.get(name).is_none_or(Value::is_object) => {
             let old = fields.entry(name.to_owned()).or_insert_with(|| json!({}));
             for (key, value) in keys {
                 match old.as_object_mut() {
@@ -168,7 +172,7 @@ pub(super) fn delete(
     remove(world, store, &resource.table, &key);
     let body = rules.delete.answer.clone().map(|mut fields| {
         for value in fields.values_mut().filter(|value| value.as_str() == Some("$now")) {
-            *value = ids::time(chrono::Utc::now()).into();
+            *value = ids::time(Utc::now()).into();
         }
         Value::Object(fields)
     });
@@ -220,11 +224,15 @@ fn unique(
     if taken { Err(Problem::new(409, "The resource already exists.", "conflict")) } else { Ok(()) }
 }
 
+/// Sets the times of a write. Two writes of a row never have the same time: at Auth0 a call takes
+/// longer than the millisecond that the times are given in.
 fn stamp(rules: &Rules, request: &Request, body: &mut Fields, new: bool) {
-    let now = Value::from(ids::time(request.now));
     for name in &rules.stamps {
-        if new || name == "updated_at" {
-            body.insert(name.clone(), now.clone());
+        if new || name == UPDATED {
+            let last =
+                body.get(name).and_then(Value::as_str).and_then(|text| text.parse::<DateTime<Utc>>().ok());
+            let next = last.map_or(request.now, |last| request.now.max(last + TimeDelta::milliseconds(1)));
+            body.insert(name.clone(), ids::time(next).into());
         }
     }
 }

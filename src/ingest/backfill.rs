@@ -116,7 +116,13 @@ async fn fill_list(
     Ok(seen.len() as u64)
 }
 
-async fn fill_below(context: &Context, resource: &Resource, list: &List, parent: &str, lane: Lane) -> Result<u64> {
+async fn fill_below(
+    context: &Context,
+    resource: &Resource,
+    list: &List,
+    parent: &str,
+    lane: Lane,
+) -> Result<u64> {
     let parents = keys(context, context.catalog.resource(parent)?).await?;
     if placeholders(&list.path).count() != 1 {
         return Err(Error::new(Kind::Catalog, format!("{} has more than one placeholder", list.path)));
@@ -129,7 +135,13 @@ async fn fill_below(context: &Context, resource: &Resource, list: &List, parent:
 }
 
 /// A link that a client holds or has just written is read again with its siblings.
-async fn read_until_whole(context: &Context, resource: &Resource, list: &List, parent: &[String], lane: Lane) -> Result<()> {
+async fn read_until_whole(
+    context: &Context,
+    resource: &Resource,
+    list: &List,
+    parent: &[String],
+    lane: Lane,
+) -> Result<()> {
     for pause in [20, 50, 100, 200, 500, 1000, 2000] {
         match read_set(context, resource, list, parent, lane).await {
             Ok(true) => return Ok(()),
@@ -149,14 +161,23 @@ fn rows(context: &Context, resource: &Resource, keys: Vec<RowKey>) -> Vec<Target
 /// Keys that the mirror shows and that Auth0 can know.
 async fn keys(context: &Context, resource: &Resource) -> Result<Vec<RowKey>> {
     let columns: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
-    let sql = format!("select {} from {}.{}", columns.join(", "), ident(&context.schema), ident(&resource.table));
-    let rows =
-        sqlx::query(AssertSqlSafe(sql)).fetch_all(&context.database.pool).await.map_err(fault("cannot read keys"))?;
+    let sql =
+        format!("select {} from {}.{}", columns.join(", "), ident(&context.schema), ident(&resource.table));
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .fetch_all(&context.database.pool)
+        .await
+        .map_err(fault("cannot read keys"))?;
     let keys = rows.iter().map(|row| RowKey((0..resource.key.len()).map(|n| row.get(n)).collect()));
     Ok(keys.filter(|key| !key.0.iter().any(|part: &String| part.starts_with("new_"))).collect())
 }
 
-async fn note(context: &Context, resource: &Resource, state: &str, rows: u64, error: Option<String>) -> Result<()> {
+async fn note(
+    context: &Context,
+    resource: &Resource,
+    state: &str,
+    rows: u64,
+    error: Option<String>,
+) -> Result<()> {
     sqlx::query(include_str!("sql/note_backfill.sql"))
         .bind(&context.schema)
         .bind(&resource.table)

@@ -17,7 +17,12 @@ use crate::pg::{fault, ident, literal};
 ///
 /// # Errors
 /// Database errors other than a row that a client holds.
-pub(super) async fn store(context: &Context, resource: &Resource, rows: Vec<(RowKey, Row)>, began: Tick) -> Result<Vec<RowKey>> {
+pub(super) async fn store(
+    context: &Context,
+    resource: &Resource,
+    rows: Vec<(RowKey, Row)>,
+    began: Tick,
+) -> Result<Vec<RowKey>> {
     let stored = insert(context, resource, &rows, began).await?;
     let mut again = Vec::new();
     for (key, row) in rows.into_iter().filter(|(key, _)| !stored.contains(key)) {
@@ -31,7 +36,12 @@ pub(super) async fn store(context: &Context, resource: &Resource, rows: Vec<(Row
     Ok(again)
 }
 
-async fn insert(context: &Context, resource: &Resource, rows: &[(RowKey, Row)], began: Tick) -> Result<HashSet<RowKey>> {
+async fn insert(
+    context: &Context,
+    resource: &Resource,
+    rows: &[(RowKey, Row)],
+    began: Tick,
+) -> Result<HashSet<RowKey>> {
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
@@ -41,7 +51,8 @@ async fn insert(context: &Context, resource: &Resource, rows: &[(RowKey, Row)], 
     let keys: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
     let key_list = keys.join(", ");
     let key_object = |alias: &str| {
-        let parts: Vec<_> = resource.key.iter().map(|k| format!("{}, {alias}.{}", literal(k), ident(k))).collect();
+        let parts: Vec<_> =
+            resource.key.iter().map(|k| format!("{}, {alias}.{}", literal(k), ident(k))).collect();
         format!("pg_catalog.jsonb_build_object({})", parts.join(", "))
     };
     let touched = |alias: &str| {
@@ -66,12 +77,16 @@ async fn insert(context: &Context, resource: &Resource, rows: &[(RowKey, Row)], 
         Err(error) => return Err(error),
     };
     // A client's delete may have been committed while the insert waited for it: look in a new snapshot.
-    let undo = format!("delete from {name} t where {} and {} returning {key_list}", one_of(resource), touched("t"));
+    let undo =
+        format!("delete from {name} t where {} and {} returning {key_list}", one_of(resource), touched("t"));
     let mut stored: HashSet<RowKey> =
         inserted.iter().map(|row| RowKey((0..resource.key.len()).map(|n| row.get(n)).collect())).collect();
     let names = Value::Array(stored.iter().map(|key| Value::Object(key.to_json(resource))).collect());
-    let undone =
-        sqlx::query(AssertSqlSafe(undo)).bind(names).fetch_all(&mut *transaction).await.map_err(fault("cannot look again"))?;
+    let undone = sqlx::query(AssertSqlSafe(undo))
+        .bind(names)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(fault("cannot look again"))?;
     for row in undone {
         stored.remove(&RowKey((0..resource.key.len()).map(|n| row.get(n)).collect()));
     }

@@ -22,8 +22,13 @@ pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<T
     let path = path.split('?').next().unwrap_or_default();
     let Some(path) = path.strip_prefix("/api/v2") else { return Vec::new() };
     let answer = entry.pointer("/details/response/body").and_then(Value::as_object);
-    let exact: Vec<Target> = catalog.iter().flat_map(|resource| called(resource, method, path, answer)).collect();
-    if exact.is_empty() { catalog.iter().filter_map(|resource| above(resource, path)).collect() } else { exact }
+    let exact: Vec<Target> =
+        catalog.iter().flat_map(|resource| called(resource, method, path, answer)).collect();
+    if exact.is_empty() {
+        catalog.iter().filter_map(|resource| above(resource, path)).collect()
+    } else {
+        exact
+    }
 }
 
 fn hinted(catalog: &Catalog, resource: &Resource, kind: &str, entry: &Value) -> Vec<Target> {
@@ -37,7 +42,11 @@ fn hinted(catalog: &Catalog, resource: &Resource, kind: &str, entry: &Value) -> 
         let values: Map<String, Value> = values.collect::<Option<_>>()?;
         match RowKey::of(resource, &values) {
             Some(key) => Target::row(catalog, &resource.table, key),
-            None => resource.list.iter().enumerate().find_map(|(n, list)| Target::set(resource, n, &values, &list.path)),
+            None => resource
+                .list
+                .iter()
+                .enumerate()
+                .find_map(|(n, list)| Target::set(resource, n, &values, &list.path)),
         }
     };
     hints.filter_map(target).collect()
@@ -46,14 +55,18 @@ fn hinted(catalog: &Catalog, resource: &Resource, kind: &str, entry: &Value) -> 
 /// What a call of this resource changed.
 fn called(resource: &Resource, method: &str, path: &str, answer: Option<&Map<String, Value>>) -> Vec<Target> {
     let table = || resource.table.clone();
-    for call in [resource.update.as_ref(), resource.delete.as_ref(), resource.get.as_ref()].into_iter().flatten() {
+    for call in
+        [resource.update.as_ref(), resource.delete.as_ref(), resource.get.as_ref()].into_iter().flatten()
+    {
         if let Some(key) = path_matches(&call.path, path).and_then(|values| RowKey::of(resource, &values)) {
             return vec![Target::Row { table: table(), key }];
         }
-        if !call.path.contains('{') && call.path == path
-            && let crate::catalog::NewKey::Fixed { value } = &resource.new_key {
-                return vec![Target::Row { table: table(), key: RowKey::single(value.clone()) }];
-            }
+        if !call.path.contains('{')
+            && call.path == path
+            && let crate::catalog::NewKey::Fixed { value } = &resource.new_key
+        {
+            return vec![Target::Row { table: table(), key: RowKey::single(value.clone()) }];
+        }
     }
     for (n, list) in resource.list.iter().enumerate().filter(|(_, list)| list.parent.is_some()) {
         if let Some(values) = path_matches(&list.path, path) {
@@ -107,7 +120,10 @@ mod tests {
         assert_eq!(found(&sapi("patch", "/api/v2/users/auth0%7C1", json!({}))), [row("user", "auth0|1")]);
         assert_eq!(found(&sapi("post", "/api/v2/roles", json!({"id": "rol_1"}))), [row("role", "rol_1")]);
         assert_eq!(found(&sapi("patch", "/api/v2/tenants/settings", json!({}))), [row("tenant", "tenant")]);
-        assert_eq!(found(&sapi("post", "/api/v2/users/auth0%7C1/identities", json!([]))), [row("user", "auth0|1")]);
+        assert_eq!(
+            found(&sapi("post", "/api/v2/users/auth0%7C1/identities", json!([]))),
+            [row("user", "auth0|1")]
+        );
         let roles = Target::Set { table: "user_role".into(), list: 1, parent: vec!["auth0|1".into()] };
         assert_eq!(found(&sapi("delete", "/api/v2/users/auth0%7C1/roles", Value::Null)), [roles]);
         assert_eq!(found(&sapi("post", "/api/v2/elsewhere", json!({}))), []);

@@ -32,17 +32,19 @@ impl Logs {
     /// # Errors
     /// Of Auth0 and of the database.
     pub async fn open(context: Context, queue: Arc<Queue>) -> Result<Logs> {
-        let stored: Option<String> =
-            sqlx::query_scalar("select position from _auth0_sync.checkpoint where schema = $1 and source = $2")
-                .bind(&context.schema)
-                .bind(SOURCE)
-                .fetch_optional(&context.database.pool)
-                .await
-                .map_err(fault("cannot read the checkpoint of the log"))?;
+        let stored: Option<String> = sqlx::query_scalar(
+            "select position from _auth0_sync.checkpoint where schema = $1 and source = $2",
+        )
+        .bind(&context.schema)
+        .bind(SOURCE)
+        .fetch_optional(&context.database.pool)
+        .await
+        .map_err(fault("cannot read the checkpoint of the log"))?;
         let position = match stored {
             Some(position) => position,
             None => {
-                let newest = entries(&context, &[("sort", "date:-1"), ("per_page", "1"), ("page", "0")]).await?;
+                let newest =
+                    entries(&context, &[("sort", "date:-1"), ("per_page", "1"), ("page", "0")]).await?;
                 let position = newest.first().and_then(id).unwrap_or_default();
                 store(&context.database.pool, &context.schema, &position).await?;
                 position
@@ -111,7 +113,8 @@ impl Logs {
 }
 
 async fn entries(context: &Context, query: &[(&str, &str)]) -> Result<Vec<Value>> {
-    let request = query.iter().fold(Request::get("/logs", Lane::Refetch), |r, (name, value)| r.query(*name, *value));
+    let request =
+        query.iter().fold(Request::get("/logs", Lane::Refetch), |r, (name, value)| r.query(*name, *value));
     match context.auth0.read(&request).await?.body {
         Value::Array(entries) => Ok(entries),
         _ => Err(Error::new(Kind::Auth0Answer, "GET /logs: the answer is not an array")),

@@ -37,7 +37,8 @@ async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool>
     match target {
         Target::Row { key, .. } => read_row(context, queue, resource, key).await,
         Target::Set { list, parent, .. } => {
-            let list = resource.list.get(*list).ok_or_else(|| Error::new(Kind::Internal, "a list is gone"))?;
+            let list =
+                resource.list.get(*list).ok_or_else(|| Error::new(Kind::Internal, "a list is gone"))?;
             read_set(context, resource, list, parent, Lane::Refetch).await
         }
         Target::Table { .. } => {
@@ -108,14 +109,28 @@ pub(super) async fn read_set(
 }
 
 /// A listed item as a row of the mirror: the parent's columns come from the path.
-pub(super) fn below(resource: &Resource, list: &List, item: &Map<String, Value>, parent: &Map<String, Value>) -> Row {
+pub(super) fn below(
+    resource: &Resource,
+    list: &List,
+    item: &Map<String, Value>,
+    parent: &Map<String, Value>,
+) -> Row {
     let mut row = row_from_auth0(resource, item, |column| list.fields.get(column).map(String::as_str));
-    row.extend(parent.iter().filter(|(name, _)| resource.columns.contains_key(*name)).map(|(n, v)| (n.clone(), v.clone())));
+    row.extend(
+        parent
+            .iter()
+            .filter(|(name, _)| resource.columns.contains_key(*name))
+            .map(|(n, v)| (n.clone(), v.clone())),
+    );
     row
 }
 
 /// Keys of the mirror's rows with these values in these columns.
-async fn known_below(context: &Context, resource: &Resource, values: &Map<String, Value>) -> Result<Vec<RowKey>> {
+async fn known_below(
+    context: &Context,
+    resource: &Resource,
+    values: &Map<String, Value>,
+) -> Result<Vec<RowKey>> {
     let keys: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
     let conditions: Vec<_> =
         values.keys().enumerate().map(|(n, column)| format!("{} = ${}", ident(column), n + 1)).collect();
@@ -130,7 +145,10 @@ async fn known_below(context: &Context, resource: &Resource, values: &Map<String
     for value in values.values() {
         query = query.bind(value.as_str());
     }
-    let rows = query.fetch_all(&context.database.pool).await.map_err(fault("cannot read the keys below a parent"))?;
+    let rows = query
+        .fetch_all(&context.database.pool)
+        .await
+        .map_err(fault("cannot read the keys below a parent"))?;
     Ok(rows.iter().map(|row| RowKey((0..resource.key.len()).map(|n| row.get(n)).collect())).collect())
 }
 

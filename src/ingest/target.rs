@@ -46,17 +46,25 @@ impl Target {
         }
         let row = key.to_json(resource);
         // The last list is the narrowest: below a user there are fewer roles than users below a role.
-        resource.list.iter().enumerate().rev().find_map(|(n, list)| Target::set(resource, n, &row, &list.path))
+        resource
+            .list
+            .iter()
+            .enumerate()
+            .rev()
+            .find_map(|(n, list)| Target::set(resource, n, &row, &list.path))
     }
 
     /// The rows of a list, where `values` fill the placeholders of its path.
     pub fn set(resource: &Resource, list: usize, values: &Map<String, Value>, path: &str) -> Option<Target> {
-        let parent = placeholders(path).map(|name| Some(values.get(name)?.as_str()?.to_owned())).collect::<Option<_>>()?;
+        let parent = placeholders(path)
+            .map(|name| Some(values.get(name)?.as_str()?.to_owned()))
+            .collect::<Option<_>>()?;
         Some(Target::Set { table: resource.table.clone(), list, parent })
     }
 
     /// Whether rows of the table are read below a parent only.
     pub fn is_nested(resource: &Resource) -> bool {
-        resource.kind == ResourceKind::Association || resource.list.first().is_some_and(|list| list.parent.is_some())
+        resource.kind == ResourceKind::Association
+            || resource.list.first().is_some_and(|list| list.parent.is_some())
     }
 }

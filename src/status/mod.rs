@@ -55,5 +55,9 @@ pub async fn serve(
 }
 
 async fn ready(State(source): State<Arc<dyn Source>>) -> (StatusCode, &'static str) {
-    if source.ready() { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    if source.ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
 }

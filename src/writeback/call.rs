@@ -81,7 +81,9 @@ pub enum Found {
 pub fn after_read_back(found: Found, operation: Operation, wanted: &Row, now: Instant) -> Step {
     let again = Step::SendAgain { at: now, kind: Kind::Auth0NoAnswer, everybody: false };
     match (operation, found) {
-        (_, Found::Repeatable) | (Operation::Insert, Found::Nothing) | (Operation::Delete, Found::Row(..)) => again,
+        (_, Found::Repeatable)
+        | (Operation::Insert, Found::Nothing)
+        | (Operation::Delete, Found::Row(..)) => again,
         (Operation::Insert, Found::Row(answer, _)) => Step::Finish(Verdict::Applied(Some(answer))),
         (Operation::Delete, Found::Nothing) => Step::Finish(Verdict::Gone),
         (Operation::Update, Found::Nothing) => Step::Finish(Verdict::Refused(Refusal {
@@ -153,7 +155,13 @@ mod tests {
         assert_eq!(step, Step::Finish(Verdict::Applied(Some(row.clone()))));
         let other = object(json!({"name": "old"}));
         assert!(matches!(after_read_back(found(), Operation::Update, &other, now), Step::SendAgain { .. }));
-        assert!(matches!(after_read_back(Found::Nothing, Operation::Insert, &other, now), Step::SendAgain { .. }));
-        assert_eq!(after_read_back(Found::Nothing, Operation::Delete, &other, now), Step::Finish(Verdict::Gone));
+        assert!(matches!(
+            after_read_back(Found::Nothing, Operation::Insert, &other, now),
+            Step::SendAgain { .. }
+        ));
+        assert_eq!(
+            after_read_back(Found::Nothing, Operation::Delete, &other, now),
+            Step::Finish(Verdict::Gone)
+        );
     }
 }

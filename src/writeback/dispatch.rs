@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::delay;
 use super::lanes::{Lanes, Next, Work};
-use crate::ledger::{Ledger, Token};
 use super::settle::cancel;
 use super::store::Which;
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
+use crate::ledger::{Ledger, Token};
 
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.

@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio::time::Instant;
 
-use crate::ledger::Token;
 use crate::catalog::RowKey;
+use crate::ledger::Token;
 use crate::pg::mirror::Operation;
 
 /// A row of a mirror table.
@@ -231,7 +231,8 @@ impl Lanes {
             lane.alone.remove(&id);
         }
         // What waited for this one to go: rows that reference it, rows that it references.
-        let children = self.lanes.get(&queued.node).map(|lane| lane.referenced_by.clone()).unwrap_or_default();
+        let children =
+            self.lanes.get(&queued.node).map(|lane| lane.referenced_by.clone()).unwrap_or_default();
         self.candidates.extend(children);
         for (node, _) in &queued.references {
             if let Some(lane) = self.lanes.get_mut(node) {
@@ -296,9 +297,10 @@ impl Lanes {
             !earlier.into_iter().any(comes_or_goes)
         });
         let children_are_done = queued.operation == Operation::Update
-            || self.lanes.get(&queued.node).is_none_or(|lane| {
-                lane.referenced_by.range(..queued.id).all(|id| with.contains(id))
-            });
+            || self
+                .lanes
+                .get(&queued.node)
+                .is_none_or(|lane| lane.referenced_by.range(..queued.id).all(|id| with.contains(id)));
         parents_are_there && children_are_done
     }
 }

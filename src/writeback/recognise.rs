@@ -27,11 +27,9 @@ pub(super) async fn in_list(
     query: &IndexMap<String, String>,
     columns: &[String],
 ) -> Result<Found> {
-    let list = resource
-        .list
-        .iter()
-        .find(|list| list.parent.is_none())
-        .ok_or_else(|| Error::new(Kind::Catalog, format!("{} has no list to recognise a create in", resource.table)))?;
+    let list = resource.list.iter().find(|list| list.parent.is_none()).ok_or_else(|| {
+        Error::new(Kind::Catalog, format!("{} has no list to recognise a create in", resource.table))
+    })?;
     let list = filtered(list, query, &content.after);
     for look in 0..LOOKS {
         if look > 0 {
@@ -66,7 +64,9 @@ fn filtered(list: &List, query: &IndexMap<String, String>, values: &Row) -> List
 }
 
 async fn known(context: &Context, resource: &Resource, row: &Row) -> Result<bool> {
-    let (Some(key), Some(column)) = (RowKey::of(resource, row), resource.key.first()) else { return Ok(false) };
+    let (Some(key), Some(column)) = (RowKey::of(resource, row), resource.key.first()) else {
+        return Ok(false);
+    };
     let sql = format!(
         "select exists (select from {}.{} where {} = $1)",
         ident(&context.store.schema),

@@ -46,7 +46,8 @@ fn metadata_goes_by_key_and_null_unsets() {
 #[test]
 fn a_merging_column_set_to_null_removes_its_keys() {
     let before = json!({"app_metadata": {"a": 1}});
-    let user = content(Operation::Update, json!({"user_id": "auth0|a"}), before, json!({"app_metadata": null}));
+    let user =
+        content(Operation::Update, json!({"user_id": "auth0|a"}), before, json!({"app_metadata": null}));
     assert_eq!(built("user", &user, None).body.unwrap(), json!({"app_metadata": {"a": null}}));
 }
 
@@ -60,6 +61,17 @@ fn options_of_a_connection_are_written_whole() {
     let current = object(json!({"options": {"a": 1, "gone": true, "client_secret": "kept"}}));
     let request = built("connection", &connection, Some(&current));
     assert_eq!(request.body.unwrap(), json!({"options": {"a": 2, "client_secret": "kept"}}));
+}
+
+#[test]
+fn secret_keys_of_an_object_come_back_into_the_body() {
+    let mut connection = content(Operation::Update, json!({"id": "con_1"}), json!({}), json!({}));
+    connection.write_only = object(json!({"options": {"client_secret": "new"}}));
+    let catalog = Catalog::bundled().unwrap();
+    assert!(reads_first(catalog.resource("connection").unwrap(), &connection));
+    let current = object(json!({"options": {"a": 1, "client_secret": "old"}}));
+    let request = built("connection", &connection, Some(&current));
+    assert_eq!(request.body.unwrap(), json!({"options": {"a": 1, "client_secret": "new"}}));
 }
 
 #[test]

@@ -36,7 +36,12 @@ pub(super) struct Settled {
 /// # Errors
 /// `internal` where the mutations are not ours any more; database errors otherwise. Nothing is
 /// changed then, and the mutations stay unsettled.
-pub(super) async fn settle(store: &Store, catalog: &Catalog, work: &Work, verdict: &Verdict) -> Result<Settled> {
+pub(super) async fn settle(
+    store: &Store,
+    catalog: &Catalog,
+    work: &Work,
+    verdict: &Verdict,
+) -> Result<Settled> {
     let mut pause = Duration::from_millis(5);
     loop {
         match settle_once(store, catalog, work, verdict).await {

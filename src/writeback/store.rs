@@ -6,10 +6,10 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::lanes::Queued;
-use crate::ledger::Token;
 use super::request::{Content, join};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
+use crate::ledger::Token;
 use crate::pg::mirror::Operation;
 use crate::pg::{Database, fault, ident};
 
@@ -67,7 +67,13 @@ impl Store {
     }
 
     /// At most `limit` unsettled mutations, in id order.
-    pub async fn load(&self, catalog: &Catalog, which: &Which, limit: i64, commit: Option<Token>) -> Result<Vec<Queued>> {
+    pub async fn load(
+        &self,
+        catalog: &Catalog,
+        which: &Which,
+        limit: i64,
+        commit: Option<Token>,
+    ) -> Result<Vec<Queued>> {
         let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state";
         let cdc = self.cdc();
         let select = |condition: &str| {
@@ -76,7 +82,9 @@ impl Store {
             ))
         };
         let rows = match which {
-            Which::Ids(ids) => sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(&self.database.pool).await,
+            Which::Ids(ids) => {
+                sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(&self.database.pool).await
+            }
             Which::Snapshot { snapshot, after } => {
                 let condition = "id > $1 and pg_catalog.pg_visible_in_snapshot(txid, $2::pg_snapshot)";
                 sqlx::query(select(condition)).bind(after).bind(snapshot).fetch_all(&self.database.pool).await
@@ -100,7 +108,13 @@ impl Store {
     ///
     /// # Errors
     /// `internal` where not all of them could be claimed: somebody else owns them now.
-    pub async fn claim(&self, resource: &Resource, ids: &[i64], uncertain: bool, request_id: &str) -> Result<(Content, String)> {
+    pub async fn claim(
+        &self,
+        resource: &Resource,
+        ids: &[i64],
+        uncertain: bool,
+        request_id: &str,
+    ) -> Result<(Content, String)> {
         let sql = if uncertain {
             format!(
                 "update {} set state = 'verifying', request_id = coalesce(request_id, $2) \
@@ -145,7 +159,10 @@ impl Store {
             key: image(last, 2),
             before: join(resource, rows.iter().map(|row| image(row, 3))),
             after: join(resource, rows.iter().map(|row| image(row, 4))),
-            write_only: values.into_iter().collect(),
+            write_only: join(
+                resource,
+                values.into_iter().map(|(column, value)| Map::from_iter([(column, value)])),
+            ),
         };
         Ok((content, last.get::<Option<String>, _>(5).unwrap_or_else(|| request_id.to_owned())))
     }
@@ -181,7 +198,10 @@ impl Store {
 
     /// Notes that the outcome is unknown.
     pub async fn doubt(&self, ids: &[i64]) -> Result<()> {
-        let sql = format!("update {} set state = 'verifying' where id = any ($1) and state = 'sending'", self.cdc());
+        let sql = format!(
+            "update {} set state = 'verifying' where id = any ($1) and state = 'sending'",
+            self.cdc()
+        );
         self.execute(sql, ids, "cannot note that an outcome is unknown").await
     }
 

@@ -63,8 +63,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
             }
         };
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
-    let (content, request_id) =
-        context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
+    let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
     let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
@@ -130,7 +129,7 @@ async fn call(
 ) -> Result<Step> {
     let current = if request::reads_first(resource, content) {
         match current(context, resource, content).await {
-            Ok(row) => Some(row.map(|(_, row)| row).unwrap_or_default()),
+            Ok(there) => Some(there.map(|(object, _)| object).unwrap_or_default()),
             // Nothing has been sent yet.
             Err(error) => {
                 let at = Instant::now() + super::call::delay(tries);
@@ -141,7 +140,8 @@ async fn call(
         None
     };
     let request = request::build(resource, content, current.as_ref(), request_id)?;
-    let empty = request.method == Method::PATCH && request.body.as_ref().is_some_and(|body| body == &serde_json::json!({}));
+    let empty = request.method == Method::PATCH
+        && request.body.as_ref().is_some_and(|body| body == &serde_json::json!({}));
     if empty {
         // Every key that it touched has been taken back by a later mutation: there is nothing to say.
         return Ok(Step::Finish(Verdict::Applied(None)));
@@ -150,11 +150,7 @@ async fn call(
     Ok(after_call(outcome, work.ids.len(), tries, Instant::now()))
 }
 
-async fn current(
-    context: &Context,
-    resource: &Resource,
-    content: &Content,
-) -> Result<Option<(Row, Row)>> {
+async fn current(context: &Context, resource: &Resource, content: &Content) -> Result<Option<(Row, Row)>> {
     let request = request::read(resource, &content.key, Lane::Write)
         .ok_or_else(|| Error::new(Kind::Internal, format!("{} cannot be read by its key", resource.table)))?;
     one(context, resource, &request).await
@@ -174,7 +170,8 @@ async fn one(context: &Context, resource: &Resource, request: &Request) -> Resul
 
 /// Finds out what became of a call whose answer was lost.
 async fn read_back(context: &Context, resource: &Resource, content: &Content) -> Result<Found> {
-    let found = |pair: Option<(Row, Row)>| pair.map_or(Found::Nothing, |(answer, row)| Found::Row(answer, row));
+    let found =
+        |pair: Option<(Row, Row)>| pair.map_or(Found::Nothing, |(answer, row)| Found::Row(answer, row));
     if content.operation != Operation::Insert {
         // A secret cannot be read back; setting it again to the same value does no harm.
         if resource.get.is_none() || (content.after.is_empty() && content.operation == Operation::Update) {

@@ -6,8 +6,19 @@ use crate::source::Source;
 
 const CORE: &[&str] = &["catalog", "error", "ledger", "retry", "telemetry"];
 const SERVICES: &[&str] = &["auth0", "wal", "pg", "catalog", "error", "ledger", "retry", "telemetry"];
-const ABOVE_SERVICES: &[&str] =
-    &["status", "ingest", "writeback", "auth0", "wal", "pg", "catalog", "error", "ledger", "retry", "telemetry"];
+const ABOVE_SERVICES: &[&str] = &[
+    "status",
+    "ingest",
+    "writeback",
+    "auth0",
+    "wal",
+    "pg",
+    "catalog",
+    "error",
+    "ledger",
+    "retry",
+    "telemetry",
+];
 
 /// Layers and what each may use; the same as in the comment of `src/lib.rs`.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -24,7 +35,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "pg",
             "catalog",
             "error",
-            "ledger", "retry",
+            "ledger",
+            "retry",
             "telemetry",
         ],
     ),

@@ -6,12 +6,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests alone stand on this")]
 
 pub mod api;
+pub mod compare;
 pub mod postgres;
 pub mod process;
 pub mod stand;
 pub mod wait;
 
 pub use api::Api;
+pub use compare::compare;
 pub use postgres::Postgres;
 pub use process::Program;
 pub use stand::{Emulator, Stand};

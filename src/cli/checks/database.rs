@@ -41,6 +41,12 @@ pub(in crate::cli) async fn check(
 ) -> Result<Findings> {
     let login = Login::read("DATABASE_URL", &config.database_url)?;
     let admin = admin_url.map(|url| Login::read("DATABASE_ADMIN_URL", url)).transpose()?;
+    if login.by_socket {
+        report.wrong(
+            "DATABASE_URL leads to a Unix socket, and replication goes over TCP",
+            "name a host: postgres://role:password@localhost:5432/database; an administrator may use a socket",
+        );
+    }
     let mut findings = Findings { role: login.role.clone(), ..Findings::default() };
     if let Some(admin) = &admin {
         match admin.connect().await {

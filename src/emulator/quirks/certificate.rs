@@ -140,3 +140,35 @@ fn time(kind: u8, text: &[u8]) -> Option<String> {
         part(12..14)?
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\n\
+        MIIBtzCCAV6gAwIBAgIBATAKBggqhkjOPQQDAjA7MQswCQYDVQQGEwJKUDEPMA0G\n\
+        A1UECgwGQ2xpZW50MRswGQYDVQQDDBJjbGllbnQuZXhhbXBsZS5vcmcwHhcNMjYx\n\
+        MTIzMDM1ODM0WhcNMzYxMTIwMDM1ODM0WjA7MQswCQYDVQQGEwJKUDEPMA0GA1UE\n\
+        CgwGQ2xpZW50MRswGQYDVQQDDBJjbGllbnQuZXhhbXBsZS5vcmcwWTATBgcqhkjO\n\
+        PQIBBggqhkjOPQMBBwNCAAQ50hltBKyJqkK1gbXSXlxlxSySPO+0s6uT4ToL/sYL\n\
+        6JjVhMVkTP5nS6/6x8kVo1cJlvRIjKSKBQMN0cWGvDGZo1MwUTAdBgNVHQ4EFgQU\n\
+        3K5Rvp86KLWGEKwKsR6J8hk5lV4wHwYDVR0jBBgwFoAU3K5Rvp86KLWGEKwKsR6J\n\
+        8hk5lV4wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiBDI5ZBgmfc\n\
+        l1/v0yJOT7Q9r1JtfEcKDuO3aIXKQ3ml4gIgM8VJSdA8HbK3Se+YyVRL0cd/36lB\n\
+        I4tau/ckm2LtdUo=\n\
+        -----END CERTIFICATE-----";
+
+    #[test]
+    fn subject_end_and_digest_are_read() {
+        let certificate = read(PEM).unwrap();
+        assert_eq!(certificate.lines(), "C=JP\nO=Client\nCN=client.example.org");
+        assert_eq!(certificate.expires, "2036-11-20T03:58:34.000Z");
+        assert_eq!(certificate.thumbprint().len(), 40);
+        assert_eq!(read(&STANDARD.encode(PEM)).unwrap().bytes, certificate.bytes);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_none() {
+        assert!(read("no").is_none() && read("-----BEGIN X-----\nMAA=\n-----END X-----").is_none());
+    }
+}

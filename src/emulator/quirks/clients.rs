@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Draft, Quirks, certificate};
 use crate::emulator::ids;
 use crate::emulator::problem::Problem;
+use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
 
@@ -20,6 +21,7 @@ pub(super) struct Clients;
 
 impl Quirks for Clients {
     fn create(&self, _: &World, _: &Store, request: &Request, draft: &mut Draft) -> Result<(), Problem> {
+        check(&draft.body)?;
         draft.body.insert("tenant".into(), request.tenant.as_str().into());
         // A client that proves itself by keys or certificates has no secret.
         if !draft.body.contains_key(METHODS) {
@@ -33,6 +35,10 @@ impl Quirks for Clients {
         draft.once.insert("signing_keys".into(), keys);
         draft.once.insert("encrypted".into(), true.into());
         Ok(())
+    }
+
+    fn judge(&self, _: &World, _: &Store, _: &Row, patch: &Fields) -> Result<(), Problem> {
+        check(patch)
     }
 
     fn finish(&self, _: &World, _: &Store, request: &Request, draft: &mut Draft) -> Result<(), Problem> {
@@ -76,6 +82,18 @@ impl Quirks for Clients {
             return Err(Problem::body("The global client cannot be deleted"));
         }
         Ok(())
+    }
+}
+
+/// A default organization names itself and the flows that it is for.
+fn check(body: &Fields) -> Result<(), Problem> {
+    let Some(Value::Object(default)) = body.get("default_organization") else { return Ok(()) };
+    match ["organization_id", "flows"].into_iter().find(|name| !default.contains_key(*name)) {
+        Some(name) => Err(Problem::payload(
+            &format!("Missing required property: {name}"),
+            Some(("default_organization", "Organization that is used where a request names none")),
+        )),
+        None => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ pub(super) mod clients;
 pub(super) mod connections;
 mod discovery;
 mod organizations;
+pub(super) mod people;
 mod saml;
 pub(super) mod tenants;
 pub(super) mod users;

@@ -86,11 +86,9 @@ impl Quirks for Users {
         }
         complete_profile(user);
         let same =
-            |field: &&str| text(user, field).is_some_and(|value| taken(store, &name, field, value, None));
+            |field: &str| text(user, field).is_some_and(|value| taken(store, &name, field, value, None));
         let id = text(user, "user_id").unwrap_or_default();
-        if ["email", "username", "phone_number"].iter().any(|field| same(field))
-            || store.get(TABLE, id).is_some()
-        {
+        if ["email", "username", "phone_number"].into_iter().any(same) || store.get(TABLE, id).is_some() {
             return Err(Problem::new(409, "The user already exists.", "auth0_idp_error"));
         }
         Ok(())
@@ -166,7 +164,7 @@ impl Quirks for Users {
         &self,
         store: &Store,
         request: &Request,
-        _: &Row,
+        old: &Row,
         patch: &Fields,
         draft: &mut Draft,
     ) -> Result<(), Problem> {
@@ -178,10 +176,8 @@ impl Quirks for Users {
             lower(&mut draft.body, "username");
         }
         // A new address has not been verified yet.
-        if patch.contains_key("email")
-            && !patch.contains_key("email_verified")
-            && draft.body.contains_key("email")
-        {
+        let moved = text(&draft.body, "email").is_some_and(|email| old.text("email") != Some(email));
+        if moved && !patch.contains_key("email_verified") {
             draft.body.insert("email_verified".into(), false.into());
         }
         if patch.contains_key("password") {
@@ -256,7 +252,7 @@ fn check_password(connection: &Row, password: &str) -> Result<(), Problem> {
 }
 
 /// Name, nickname and picture, which Auth0 makes from the login name where they are not given.
-pub(in crate::emulator) fn complete_profile(user: &mut Fields) {
+pub(super) fn complete_profile(user: &mut Fields) {
     let login = ["email", "phone_number", "username"].into_iter().find_map(|name| text(user, name));
     let Some(login) = login.map(str::to_owned) else { return };
     let nickname = login.split('@').next().unwrap_or(&login).to_owned();

@@ -99,7 +99,7 @@ fn update(site: &Site<'_>, resource: &Resource) -> String {
             .collect();
         format!("concat_ws(',', {})", pairs.join(", "))
     };
-    let unchanged = if has_write_only(resource) {
+    let unchanged = if resource.sets_aside() {
         format!(
             " or exists (select from _auth0_sync.write_only w where w.txid = pg_current_xact_id() \
              and w.mutation_id is null and w.schema = {} and w.\"table\" = {} and w.key = d.key)",
@@ -138,7 +138,7 @@ fn store(site: &Site<'_>, resource: &Resource, select: &str) -> String {
         "insert into {} (\"table\", operation, key, before, after, actor)\n        {select}",
         site.name("_sync_cdc")
     );
-    let stored = if has_write_only(resource) {
+    let stored = if resource.sets_aside() {
         let mine = format!(
             "w.txid = pg_current_xact_id() and w.mutation_id is null and w.schema = {} and w.\"table\" = {}",
             literal(site.schema),
@@ -154,15 +154,11 @@ fn store(site: &Site<'_>, resource: &Resource, select: &str) -> String {
         format!("        {insert};\n")
     };
     let remember = site.name("_remember");
-    if has_write_only(resource) {
+    if resource.sets_aside() {
         format!("{stored}        perform {remember}();\n")
     } else {
         format!("{stored}        if found then\n            perform {remember}();\n        end if;\n")
     }
-}
-
-fn has_write_only(resource: &Resource) -> bool {
-    resource.write_only().next().is_some()
 }
 
 fn key(resource: &Resource, row: &str) -> String {

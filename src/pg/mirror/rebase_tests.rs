@@ -36,7 +36,11 @@ fn a_revert_hands_its_before_to_the_next_mutation_or_to_the_row() {
     users(|user| {
         let visible = row(json!({"user_id": "u", "name": "two", "nickname": "changed"}));
         let mutations = [
-            update(1, json!({"name": "zero", "nickname": "old"}), json!({"name": "one", "nickname": "changed"})),
+            update(
+                1,
+                json!({"name": "zero", "nickname": "old"}),
+                json!({"name": "one", "nickname": "changed"}),
+            ),
             update(2, json!({"name": "one"}), json!({"name": "two"})),
         ];
         let rebased = rebase(user, Some(&visible), &mutations, News::Dropped { ids: vec![1] });
@@ -161,9 +165,9 @@ impl Model<'_> {
                 let changed = |mine: Option<Value>, other: Option<Value>| match mine {
                     None => Value::Null,
                     Some(mine) => {
-                        let keys = ["a", "b", "c"].into_iter().filter(|key| {
-                            mine.get(key) != other.as_ref().and_then(|other| other.get(key))
-                        });
+                        let keys = ["a", "b", "c"]
+                            .into_iter()
+                            .filter(|key| mine.get(key) != other.as_ref().and_then(|other| other.get(key)));
                         keys.map(|key| (key.to_owned(), mine.get(key).cloned().unwrap_or_default())).collect()
                     }
                 };

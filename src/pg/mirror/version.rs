@@ -28,7 +28,10 @@ mod tests {
         let user = catalog.resource("user").unwrap();
         let row = |time: &str| json!({"updated_at": time}).as_object().cloned().unwrap();
         let order = |a: &str, b: &str| version_order(user, Some(&row(a)), Some(&row(b)));
-        assert_eq!(order("2024-01-01T00:00:00.9+00:00", "2024-01-01T00:00:00.12+00:00"), Some(Ordering::Greater));
+        assert_eq!(
+            order("2024-01-01T00:00:00.9+00:00", "2024-01-01T00:00:00.12+00:00"),
+            Some(Ordering::Greater)
+        );
         assert_eq!(order("2024-01-01T00:00:00+00:00", "2024-01-01T00:00:00.1+00:00"), Some(Ordering::Less));
         assert_eq!(version_order(user, Some(&row("2024-01-01T00:00:00Z")), None), None);
     }

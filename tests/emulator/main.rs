@@ -1,0 +1,13 @@
+//! The emulator as a client sees it, over real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it, in its own functions too")]
+
+mod access;
+mod client;
+mod faults;
+mod paging;
+mod process;
+mod state;
+mod tenant_log;
+mod users;
+mod writes;
