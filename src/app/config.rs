@@ -32,6 +32,8 @@ pub struct Config {
     pub log_interval: Duration,
     /// Writes to Auth0 under way at most.
     pub concurrency: usize,
+    /// How long settled mutations stay in `_sync_cdc`.
+    pub keep_settled: Duration,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,6 +45,7 @@ struct File {
     status_listen: Option<String>,
     log_interval_ms: Option<u64>,
     concurrency: Option<usize>,
+    keep_settled_days: Option<u32>,
     #[serde(default)]
     auth0: Auth0File,
 }
@@ -94,18 +97,26 @@ impl Config {
         let listen =
             text("AUTH0_SYNC_STATUS_LISTEN", file.status_listen).unwrap_or_else(|| "127.0.0.1:4011".into());
         let schema = text("AUTH0_SYNC_SCHEMA", file.schema).unwrap_or_else(|| "auth0".into());
-        // The groups of applications are named after it, and Postgres cuts names at 63 bytes.
+        // The slot and the groups of applications are named after it, and Postgres cuts names at 63 bytes.
         let plain = schema.starts_with(|c: char| c.is_ascii_lowercase())
             && schema.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-            && schema.len() <= 56;
+            && schema.len() <= 52;
         if !plain || schema.starts_with("pg_") {
-            let what = "schema must be lower-case letters, digits and underscores, at most 56, not starting with pg_";
+            let what = "schema must be lower-case letters, digits and underscores, at most 52, not starting with pg_";
+            return Err(Error::new(Kind::Config, what));
+        }
+        let slot = text("AUTH0_SYNC_SLOT", file.slot).unwrap_or_else(|| format!("auth0_sync_{schema}"));
+        if !slot.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            || !(1..=63).contains(&slot.len())
+        {
+            let what =
+                "slot (AUTH0_SYNC_SLOT) must be lower-case letters, digits and underscores, at most 63";
             return Err(Error::new(Kind::Config, what));
         }
         Ok(Config {
             database_url: secret("DATABASE_URL", file.database_url)
                 .ok_or_else(|| missing("DATABASE_URL", "database_url"))?,
-            slot: text("AUTH0_SYNC_SLOT", file.slot).unwrap_or_else(|| format!("auth0_sync_{schema}")),
+            slot,
             schema,
             auth0,
             status_listen: listen.parse().map_err(|error| {
@@ -117,6 +128,7 @@ impl Config {
             })?,
             log_interval: Duration::from_millis(file.log_interval_ms.unwrap_or(1000).max(100)),
             concurrency: file.concurrency.unwrap_or(16).clamp(1, 256),
+            keep_settled: Duration::from_secs(86_400 * u64::from(file.keep_settled_days.unwrap_or(30))),
         })
     }
 }

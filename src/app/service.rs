@@ -25,6 +25,8 @@ use crate::{status, wal};
 const SPARE_CONNECTIONS: u32 = 8;
 const READERS: usize = 4;
 const ARRIVALS: usize = 256;
+/// How often the service looks for tables that are to be filled again.
+const BACKFILL_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// The service is ready: tables are filled, the stream is on.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +106,8 @@ pub async fn run(
         stop.cancelled().await;
     }));
     tasks.spawn(forever(shutdown.clone(), stream(slot, arrivals_in, applied, Arc::clone(&page))));
+    let kept = dispatch.context.store.clone();
+    tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));
     for _ in 0..READERS {
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
@@ -230,17 +234,22 @@ async fn fill_and_follow(
 ) -> Result<()> {
     let open = || Logs::open(reading.clone(), Arc::clone(&queue));
     let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
-    let fill = until(&shutdown, || ingest::backfill(&reading, &queue));
     let filled = async {
-        let done = fill.await?;
-        if done.is_some() {
-            while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        let mut ready = Some(ready);
+        loop {
+            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue)).await? else {
+                return Ok(());
+            };
+            if let Some(ready) = ready.take() {
+                while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+                page.ready.store(true, Ordering::Relaxed);
+                ready(Ready { status: address });
             }
-            page.ready.store(true, Ordering::Relaxed);
-            ready(Ready { status: address });
+            // `auth0-sync backfill` marks tables as waiting.
+            tokio::time::sleep(BACKFILL_LOOK).await;
         }
-        Ok::<_, Error>(())
     };
     let follow = logs.follow(config.log_interval);
     let keep = Logs::keep(reading.clone(), Arc::clone(&queue));

@@ -27,8 +27,10 @@ pub struct Pages<'a> {
     client: &'a Client,
     list: &'a List,
     path: String,
+    search: Option<String>,
     lane: Lane,
     state: State,
+    total: Option<u64>,
     cut: Option<Cut>,
 }
 
@@ -50,7 +52,18 @@ impl<'a> Pages<'a> {
             Paging::Offset => State::Offset { page: 0, size: u64::from(list.per_page), seen: 0 },
             Paging::Checkpoint | Paging::Both => State::Checkpoint { from: None },
         };
-        Ok(Pages { client, list, path, lane, state, cut: None })
+        Ok(Pages { client, list, path, search: None, lane, state, total: None, cut: None })
+    }
+
+    /// The same for the rows alone that a search finds: the query parameter `q`.
+    pub fn search(mut self, query: Option<String>) -> Self {
+        self.search = query;
+        self
+    }
+
+    /// How many rows the list has by the last page, where Auth0 told.
+    pub fn total(&self) -> Option<u64> {
+        self.total
     }
 
     /// The next page; none after the last. Then ask [`Pages::cut`] before the list is taken for whole.
@@ -75,6 +88,9 @@ impl<'a> Pages<'a> {
         let mut request = Request::get(self.path.clone(), self.lane);
         for (name, value) in &self.list.query {
             request = request.query(name, value);
+        }
+        if let Some(query) = &self.search {
+            request = request.query("q", query);
         }
         Some(match &self.state {
             State::Done => return None,
@@ -124,6 +140,7 @@ impl<'a> Pages<'a> {
                 // the total out.
                 let size = number("limit").unwrap_or(*size).min(*size);
                 let (seen, total) = (seen + count, number("total"));
+                self.total = total;
                 let ended = count == 0 || total.map_or(count < size, |total| seen >= total);
                 match self.list.cap {
                     _ if ended => State::Done,

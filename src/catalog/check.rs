@@ -21,6 +21,12 @@ impl Resource {
         self.columns.iter().filter(|(_, c)| c.class == Class::WriteOnly).map(|(name, _)| name.as_str())
     }
 
+    /// Whether values of clients are set aside for some column.
+    pub fn sets_aside(&self) -> bool {
+        self.write_only().next().is_some()
+            || self.columns.values().any(|column| !column.secret_keys.is_empty())
+    }
+
     /// Auth0's name of a column's field.
     pub fn field<'a>(&'a self, column: &'a str) -> &'a str {
         self.columns.get(column).and_then(|c| c.field.as_deref()).unwrap_or(column)
@@ -71,6 +77,10 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
         if column.merge != Merge::Replace && column.kind != ColumnType::Jsonb {
             return Err(format!("column {name} merges but is not jsonb"));
         }
+        // A replaced object would lose at Auth0 the keys that the mirror does not show.
+        if !column.secret_keys.is_empty() && !column.merge.by_key() {
+            return Err(format!("column {name} has secret_keys but does not merge"));
+        }
         if let Some(pattern) = &column.pattern {
             regex::Regex::new(pattern).map_err(|error| format!("column {name}: {error}"))?;
         }
@@ -84,6 +94,11 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
         }
     }
     for list in &resource.list {
+        if let Some(column) = &list.slice_by
+            && resource.columns.get(column).map(|c| c.kind) != Some(ColumnType::Timestamptz)
+        {
+            return Err(format!("list {} is sliced by {column}, which is not a timestamptz", list.path));
+        }
         if list.parent.is_some() != (placeholders(&list.path).count() > 0) {
             return Err(format!("list {} must name its parent exactly if it has a placeholder", list.path));
         }

@@ -149,6 +149,8 @@ pub struct List {
     pub per_page: u32,
     /// The most results that offset paging gives, over all pages.
     pub cap: Option<u32>,
+    /// A time column by which a longer list is searched in slices that stay below the cap.
+    pub slice_by: Option<String>,
     /// Query parameters sent always.
     #[serde(default)]
     pub query: IndexMap<String, String>,
@@ -222,6 +224,9 @@ pub struct Column {
     /// Never stored in the mirror or in `_sync_cdc`; implies `write_only`.
     #[serde(default)]
     pub secret: bool,
+    /// First-level keys of an object that are secrets: taken on write, sent, never stored or shown.
+    #[serde(default)]
+    pub secret_keys: Vec<String>,
     /// What a PATCH with this object does.
     #[serde(default)]
     pub merge: Merge,

@@ -7,6 +7,7 @@ mod checks;
 pub mod dev;
 pub mod doctor;
 pub mod emulator;
+mod live;
 pub mod run;
 pub mod setup;
 mod shutdown;

@@ -13,6 +13,7 @@ use crate::app::Config;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{self, Existing, fault};
+use crate::wal;
 
 /// Arguments of `auth0-sync setup`.
 #[derive(clap::Args, Debug)]
@@ -68,10 +69,11 @@ async fn set_up(args: &Args, config: &Config, catalog: &Catalog) -> Result<()> {
     for change in &missing.changes {
         report.change(&change.what);
     }
-    if findings.slot.is_none() {
-        report.change(format!("replication slot {}: `auth0-sync run` makes it at its start", config.slot));
+    let slot = findings.slot.as_ref().is_none_or(pg::Slot::is_lost);
+    if slot {
+        report.change(format!("create replication slot {}", config.slot));
     }
-    if roles.is_empty() && missing.is_empty() {
+    if roles.is_empty() && missing.is_empty() && !slot {
         report.good("nothing has to change");
     } else if !args.dry_run {
         change(config, catalog, findings).await?;
@@ -101,13 +103,30 @@ async fn change(config: &Config, catalog: &Catalog, mut findings: Findings) -> R
             })?
         }
     };
+    // Of two setups at once, the second finds nothing left to do.
+    sqlx::query("select pg_advisory_lock(hashtext('auth0-sync setup'))")
+        .execute(&mut service)
+        .await
+        .map_err(fault("another setup is at work"))?;
     if findings.missing.migrations > 0 {
         pg::migrate(&mut service).await?;
     }
     // Roles and migrations have come meanwhile, so what is missing is looked at anew.
     let existing = Existing::read(&mut service, &config.schema, &findings.role).await?;
     let changes = pg::plan(catalog, &config.schema, &findings.role, &existing);
-    pg::apply(&mut service, &config.schema, &config.auth0.domain, &changes).await
+    if let Err(error) = pg::apply(&mut service, &config.schema, &config.auth0.domain, &changes).await {
+        return Err(match error.kind() {
+            Kind::DatabaseBusy => Error::with(
+                Kind::SetupCheck,
+                "a long transaction holds a table of the schema; let it end and run setup again; nothing was changed",
+                error,
+            ),
+            _ => error,
+        });
+    }
+    let mut slot = wal::Settings::new(config.database_url.clone());
+    slot.slot.clone_from(&config.slot);
+    wal::ensure_slot(&slot).await.map(drop)
 }
 
 async fn make_roles(connection: &mut PgConnection, changes: &[pg::Change]) -> Result<()> {

@@ -1,12 +1,251 @@
-//! `auth0-sync status`.
+//! `auth0-sync status`: tables, mutations, slot and tenant log, read from the database; and what
+//! the service says of itself, where it runs. It changes nothing.
 
-use crate::Result;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use super::checks::{login::Login, slot::bytes};
+use super::live;
+use crate::app::Config;
+use crate::catalog::Catalog;
+use crate::error::{Error, Kind, Result};
+use crate::pg::{Slot, fault, ident};
+
+/// Up to so many rows are counted; above, the planner's estimate is shown.
+const COUNTED: f64 = 50_000.0;
 
 /// Arguments of `auth0-sync status`.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
 
 /// Runs the command.
-pub fn run(_args: Args) -> Result<()> {
-    Ok(())
+///
+/// # Errors
+/// `setup_check` where the schema is not set up, and what Postgres refuses.
+pub fn run(args: Args) -> Result<()> {
+    let config = Config::load(args.config.as_deref())?;
+    let catalog = Catalog::bundled()?;
+    let status = super::block_on(gather(&config, &catalog))?;
+    let output = if args.json { format!("{status:#}\n") } else { listing(&status) };
+    match io::stdout().lock().write_all(output.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(|error| Error::with(Kind::Io, "cannot write to standard output", error)),
+    }
+}
+
+async fn gather(config: &Config, catalog: &Catalog) -> Result<Value> {
+    let login = Login::read("DATABASE_URL", &config.database_url)?;
+    let mut connection =
+        login.connect().await.map_err(|refused| Error::new(Kind::DatabaseUnavailable, refused.what))?;
+    let schema = config.schema.as_str();
+    let there: bool = sqlx::query_scalar(
+        "select to_regclass('_auth0_sync.backfill') is not null and to_regclass($1) is not null",
+    )
+    .bind(format!("{}._sync_cdc", ident(schema)))
+    .fetch_one(&mut connection)
+    .await
+    .map_err(fault("cannot look for the schema"))?;
+    if !there {
+        return Err(Error::new(
+            Kind::SetupCheck,
+            format!("schema {schema} is not set up; run `auth0-sync setup` first"),
+        ));
+    }
+    Ok(json!({
+        "schema": schema,
+        "domain": config.auth0.domain,
+        "tables": tables(&mut connection, schema, catalog).await?,
+        "mutations": mutations(&mut connection, schema).await?,
+        "slot": slot(&mut connection, &config.slot).await?,
+        "sources": sources(&mut connection, schema).await?,
+        "service": service(config).await,
+    }))
+}
+
+async fn tables(connection: &mut PgConnection, schema: &str, catalog: &Catalog) -> Result<Value> {
+    let known = sqlx::query(include_str!("sql/tables.sql"))
+        .bind(schema)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(fault("cannot read the tables"))?;
+    let mut tables = Map::new();
+    for row in known {
+        let table: String = row.get(0);
+        if catalog.get(&table).is_none() {
+            continue;
+        }
+        let estimate = row.get::<f32, _>(1);
+        // Never analysed: -1.
+        let exact = f64::from(estimate) < COUNTED && row.get::<i64, _>(4) < 256 << 20;
+        let rows = if exact {
+            let sql = format!("select count(*) from {}.{}", ident(schema), ident(&table));
+            let counted: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(fault("cannot count rows"))?;
+            json!(counted)
+        } else {
+            json!(estimate.max(0.0) as i64)
+        };
+        let (backfill, error): (Option<String>, Option<String>) = (row.get(2), row.get(3));
+        tables.insert(table, json!({"rows": rows, "exact": exact, "backfill": backfill, "error": error}));
+    }
+    Ok(Value::Object(tables))
+}
+
+async fn mutations(connection: &mut PgConnection, schema: &str) -> Result<Value> {
+    let sql = format!(
+        "select state, count(*), extract(epoch from clock_timestamp() - min(created_at))::float8 \
+         from {}._sync_cdc where settled_at is null group by state order by state",
+        ident(schema)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .fetch_all(connection)
+        .await
+        .map_err(fault("cannot count unsettled mutations"))?;
+    let mut states = Map::new();
+    let mut oldest: Option<f64> = None;
+    for row in &rows {
+        states.insert(row.get(0), json!(row.get::<i64, _>(1)));
+        let age: f64 = row.get(2);
+        oldest = Some(oldest.map_or(age, |other| other.max(age)));
+    }
+    Ok(json!({"unsettled": states, "oldest_seconds": oldest}))
+}
+
+async fn slot(connection: &mut PgConnection, name: &str) -> Result<Value> {
+    let Some(slot) = Slot::read(connection, name).await? else {
+        return Ok(json!({"name": name, "exists": false}));
+    };
+    Ok(json!({
+        "name": name, "exists": true, "active": slot.active, "wal_status": slot.wal_status,
+        "lag_bytes": slot.lag, "retained_bytes": slot.retained,
+    }))
+}
+
+async fn sources(connection: &mut PgConnection, schema: &str) -> Result<Value> {
+    let rows = sqlx::query(
+        "select source, position, extract(epoch from clock_timestamp() - updated_at)::float8 \
+         from _auth0_sync.checkpoint where schema = $1 order by source",
+    )
+    .bind(schema)
+    .fetch_all(connection)
+    .await
+    .map_err(fault("cannot read the checkpoints"))?;
+    let sources = rows.iter().map(|row| {
+        let about = json!({"position": row.get::<String, _>(1), "age_seconds": row.get::<f64, _>(2)});
+        (row.get(0), about)
+    });
+    Ok(Value::Object(sources.collect()))
+}
+
+async fn service(config: &Config) -> Value {
+    match live::ask(config.status_listen).await {
+        Ok(status) => json!({
+            "running": true, "ready": status.ready, "streaming": status.streaming,
+            "held": status.writeback.held, "in_flight": status.writeback.in_flight,
+            "waiting_for": status.writeback.waiting_for, "hint": status.writeback.hint,
+        }),
+        Err(error) => json!({"running": false, "error": error.to_string()}),
+    }
+}
+
+fn listing(status: &Value) -> String {
+    let mut text = String::new();
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let size = |value: &Value| value.as_i64().map_or("unknown".to_owned(), bytes);
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{} in schema {}\n", word(&status["domain"]), word(&status["schema"]));
+    let tables = status["tables"].as_object();
+    let width = tables.into_iter().flatten().map(|(name, _)| name.len()).max().unwrap_or_default();
+    for (name, table) in tables.into_iter().flatten() {
+        let about = if table["exact"] == json!(true) { " " } else { "~" };
+        let filled = table["backfill"].as_str().unwrap_or("not asked for");
+        let error = table["error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {name:<width$}  {about}{:>9} rows  backfill {filled}{error}",
+            word(&table["rows"])
+        );
+    }
+    let mutations = &status["mutations"];
+    let states: Vec<String> = mutations["unsettled"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(state, number)| format!("{number} {state}"))
+        .collect();
+    let _ = match mutations["oldest_seconds"].as_f64() {
+        Some(oldest) => writeln!(text, "\nmutations  {}; the oldest is {oldest:.1} s old", states.join(", ")),
+        None => writeln!(text, "\nmutations  all settled"),
+    };
+    let slot = &status["slot"];
+    let _ = if slot["exists"] == json!(true) {
+        let active = if slot["active"] == json!(true) { "active" } else { "not read by anybody" };
+        let (lag, kept) = (size(&slot["lag_bytes"]), size(&slot["retained_bytes"]));
+        writeln!(text, "slot       {}: {active}, {lag} behind, {kept} of WAL kept", word(&slot["name"]))
+    } else {
+        writeln!(text, "slot       {}: does not exist", word(&slot["name"]))
+    };
+    for (source, about) in status["sources"].as_object().into_iter().flatten() {
+        let age = about["age_seconds"].as_f64().unwrap_or_default();
+        let position = about["position"].as_str().filter(|text| !text.is_empty()).unwrap_or("its beginning");
+        let _ = writeln!(text, "{source:<9}  read up to {}, {age:.0} s ago", position);
+    }
+    let service = &status["service"];
+    let _ = if service["running"] == json!(true) {
+        let ready = if service["ready"] == json!(true) { "ready" } else { "not ready yet" };
+        let stream = if service["streaming"] == json!(true) { "streaming" } else { "not streaming" };
+        writeln!(
+            text,
+            "service    {ready}, {stream}, {} held, {} on their way",
+            service["held"], service["in_flight"]
+        )
+    } else {
+        writeln!(text, "service    {}", word(&service["error"]))
+    };
+    if let Some(waiting) = service["waiting_for"].as_str() {
+        let _ = writeln!(text, "           writes wait: {waiting}. {}", word(&service["hint"]));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listing_says_what_writes_wait_for() {
+        let status = json!({
+            "schema": "auth0", "domain": "acme.auth0.com",
+            "tables": {"t": {"rows": 3, "exact": true, "backfill": "done", "error": null}},
+            "mutations": {"unsettled": {"pending": 2}, "oldest_seconds": 1.25},
+            "slot": {"name": "s", "exists": true, "active": true, "lag_bytes": 10, "retained_bytes": 2048},
+            "sources": {"logs": {"position": "9", "age_seconds": 2.0}},
+            "service": {"running": true, "ready": true, "streaming": true, "held": 2, "in_flight": 0,
+                "waiting_for": "auth0_unreachable", "hint": "Look."},
+        });
+        let text = listing(&status);
+        for part in [
+            "        3 rows  backfill done",
+            "2 pending; the oldest is 1.2 s old",
+            "10 bytes behind",
+            "2.0 kB of WAL kept",
+            "read up to 9, 2 s ago",
+            "writes wait: auth0_unreachable. Look.",
+        ] {
+            assert!(text.contains(part), "no {part:?} in:\n{text}");
+        }
+    }
 }

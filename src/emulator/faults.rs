@@ -14,8 +14,10 @@ pub(super) enum Fault {
     DropBefore,
     /// The connection closes without an answer; the call did what it says.
     DropAfter,
-    /// The answer comes this much later.
+    /// The call is carried out this much later.
     Delay(Duration),
+    /// The call is carried out at once, and its answer comes this much later.
+    DelayAfter(Duration),
 }
 
 /// One order for faults, as `POST /_emulator/faults` takes it.
@@ -29,14 +31,14 @@ pub(super) struct Order {
     times: Option<u32>,
     /// Calls that pass before the first fault.
     after: u32,
-    /// `status`, `drop_before`, `drop_after` or `delay`.
+    /// `status`, `drop_before`, `drop_after`, `delay` or `delay_after`.
     #[serde(rename = "do")]
     what: Option<String>,
     /// For `status`.
     status: Option<u16>,
     /// For `status`: the body instead of Auth0's usual one.
     body: Option<Value>,
-    /// For `delay`.
+    /// For `delay` and `delay_after`.
     delay_ms: Option<u64>,
     /// Refuses every call (true) or ends that (false).
     down: Option<bool>,
@@ -76,10 +78,11 @@ impl Faults {
             (Some("drop_before"), ..) => Some(Fault::DropBefore),
             (Some("drop_after"), ..) => Some(Fault::DropAfter),
             (Some("delay") | None, _, Some(ms)) => Some(Fault::Delay(Duration::from_millis(ms))),
+            (Some("delay_after"), _, Some(ms)) => Some(Fault::DelayAfter(Duration::from_millis(ms))),
             (None, None, None) => None,
             _ => {
                 return Err(
-                    "do is status (with status), drop_before, drop_after or delay (with delay_ms)".into()
+                    "do is status (with status), drop_before, drop_after, delay or delay_after (with delay_ms)".into()
                 );
             }
         };

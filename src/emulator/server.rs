@@ -183,7 +183,11 @@ async fn answer(
             if own.is_none() && !shared.options.latency.is_zero() {
                 tokio::time::sleep(shared.options.latency).await;
             }
-            run(&shared, &caller, &parts, &body)
+            let answer = run(&shared, &caller, &parts, &body);
+            if let Some(Fault::DelayAfter(delay)) = fault {
+                tokio::time::sleep(delay).await;
+            }
+            answer
         }
     };
     if matches!(fault, Some(Fault::DropBefore | Fault::DropAfter)) {

@@ -7,6 +7,7 @@ use serde_json::Map;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::refetch::{below, object, read_set};
+use super::slices::{Slice, Span};
 use super::target::Target;
 use super::{Context, Queue, bulk};
 use crate::auth0::{Lane, Pages, Request};
@@ -18,7 +19,19 @@ use crate::pg::{fault, ident};
 /// Links below this many parents are fetched at a time.
 const PARENTS_AT_A_TIME: usize = 8;
 
-/// Fills every table whose entry in `_auth0_sync.backfill` is not `done`.
+/// What a list had to say of a table.
+pub(super) struct Filled {
+    /// How many rows Auth0 has.
+    rows: u64,
+    /// Rows that have to be read by themselves: changed meanwhile, held by a client, or in the mirror
+    /// and not in the list. A list alone never deletes.
+    pub(super) again: Vec<Target>,
+    /// What Auth0 did not show.
+    short: Option<String>,
+}
+
+/// Fills every table whose entry in `_auth0_sync.backfill` is not `done`; a table is `done` when
+/// every row that its list named has been read.
 ///
 /// # Errors
 /// The first table that could not be filled; the others' progress is kept.
@@ -30,14 +43,23 @@ pub async fn backfill(context: &Context, queue: &Queue) -> Result<()> {
     .fetch_all(&context.database.pool)
     .await
     .map_err(fault("cannot read the state of the backfill"))?;
+    let mut open = Vec::new();
     for resource in context.catalog.iter().filter(|resource| waiting.contains(&resource.table)) {
         note(context, resource, "running", 0, None).await?;
         let started = std::time::Instant::now();
-        match fill(context, resource, Lane::Backfill, &|again| queue.ask(again)).await {
-            Ok(rows) => {
-                note(context, resource, "done", rows, None).await?;
-                let seconds = started.elapsed().as_secs_f64();
+        match fill(context, resource, Lane::Backfill).await {
+            Ok(filled) => {
+                let (rows, seconds) = (filled.rows, started.elapsed().as_secs_f64());
                 tracing::info!(table = %resource.table, rows, seconds, "table filled");
+                if let Some(short) = &filled.short {
+                    tracing::warn!(table = %resource.table, "{short}");
+                }
+                queue.ask(filled.again.clone());
+                if filled.again.is_empty() {
+                    note(context, resource, "done", rows, filled.short).await?;
+                } else {
+                    open.push((resource, filled));
+                }
             }
             Err(error) => {
                 note(context, resource, "failed", 0, Some(error.to_string())).await?;
@@ -45,19 +67,17 @@ pub async fn backfill(context: &Context, queue: &Queue) -> Result<()> {
             }
         }
     }
+    for (resource, filled) in open {
+        queue.read(&filled.again).await;
+        note(context, resource, "done", filled.rows, filled.short).await?;
+    }
     Ok(())
 }
 
-/// Lists a whole table and applies it; returns how many rows Auth0 has. Rows that have to be read
-/// again, and rows that the list does not have, go to `again`: a list alone never deletes.
-pub(super) async fn fill(
-    context: &Context,
-    resource: &Resource,
-    lane: Lane,
-    again: &(dyn Fn(Vec<Target>) + Sync),
-) -> Result<u64> {
+/// Lists a whole table and applies it.
+pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> Result<Filled> {
     if resource.kind == ResourceKind::Singleton {
-        return fill_singleton(context, resource, lane, again).await;
+        return fill_singleton(context, resource, lane).await;
     }
     let list = resource
         .list
@@ -65,55 +85,57 @@ pub(super) async fn fill(
         .ok_or_else(|| Error::new(Kind::Catalog, format!("{} has no list", resource.table)))?;
     match &list.parent {
         Some(parent) => fill_below(context, resource, list, parent, lane).await,
-        None => fill_list(context, resource, list, lane, again).await,
+        None => fill_list(context, resource, list, lane).await,
     }
 }
 
-async fn fill_singleton(
-    context: &Context,
-    resource: &Resource,
-    lane: Lane,
-    again: &(dyn Fn(Vec<Target>) + Sync),
-) -> Result<u64> {
+async fn fill_singleton(context: &Context, resource: &Resource, lane: Lane) -> Result<Filled> {
     let get = resource.get.as_ref().ok_or_else(|| Error::new(Kind::Catalog, "a singleton has no get"))?;
     let reading = context.freshness.begin();
     let answer = context.auth0.read(&Request::get(get.path.clone(), lane)).await?;
     let row = row_from_auth0(resource, &object(answer.body), |_| None);
-    if let Some(key) = RowKey::of(resource, &row) {
-        let left = bulk::store(context, resource, vec![(key, row)], reading.began()).await?;
-        again(rows(context, resource, left));
-    }
-    Ok(1)
+    let Some(key) = RowKey::of(resource, &row) else {
+        return Err(Error::new(Kind::Catalog, format!("{} has no key of its own", resource.table)));
+    };
+    let left = bulk::store(context, resource, vec![(key, row)], reading.began()).await?;
+    Ok(Filled { rows: 1, again: rows(context, resource, left), short: None })
 }
 
-async fn fill_list(
-    context: &Context,
-    resource: &Resource,
-    list: &List,
-    lane: Lane,
-    again: &(dyn Fn(Vec<Target>) + Sync),
-) -> Result<u64> {
+async fn fill_list(context: &Context, resource: &Resource, list: &List, lane: Lane) -> Result<Filled> {
     let before = keys(context, resource).await?;
-    let mut seen = HashSet::new();
-    let mut pages = Pages::new(&context.auth0, list, &Row::new(), lane)?;
-    loop {
-        let reading = context.freshness.begin();
-        let Some(items) = pages.next_page().await? else { break };
-        let page = items.iter().map(|item| below(resource, list, item, &Map::new()));
-        let page: Vec<_> = page.filter_map(|row| Some((RowKey::of(resource, &row)?, row))).collect();
-        seen.extend(page.iter().map(|(key, _)| key.clone()));
-        let left = bulk::store(context, resource, page, reading.began()).await?;
-        again(rows(context, resource, left));
-    }
-    if let Some(cut) = pages.cut() {
-        let total = cut.total.map(|total| format!(" of {total}")).unwrap_or_default();
-        let what = format!("Auth0 lists only {}{total} rows of {}", cut.cap, resource.table);
-        return Err(Error::new(Kind::Auth0Answer, what));
+    let (mut seen, mut left, mut short, mut span) = (HashSet::new(), Vec::new(), None, None);
+    let mut slices = vec![Slice::whole(list)];
+    while let Some(slice) = slices.pop() {
+        let query = slice.as_ref().and_then(Slice::query);
+        let mut pages = Pages::new(&context.auth0, list, &Row::new(), lane)?.search(query);
+        loop {
+            let reading = context.freshness.begin();
+            let Some(items) = pages.next_page().await? else { break };
+            let page = items.iter().map(|item| below(resource, list, item, &Map::new()));
+            let page: Vec<_> = page.filter_map(|row| Some((RowKey::of(resource, &row)?, row))).collect();
+            seen.extend(page.iter().map(|(key, _)| key.clone()));
+            left.extend(bulk::store(context, resource, page, reading.began()).await?);
+            if let (Some(slice), Some(cap), Some(column)) = (&slice, list.cap, &list.slice_by)
+                && pages.total().is_some_and(|total| total > u64::from(cap))
+            {
+                let span = match span {
+                    Some(span) => span,
+                    None => *span.insert(Span::read(context, list, column, lane).await?),
+                };
+                if let Some(halves) = slice.halves(span) {
+                    slices.extend(halves.map(Some));
+                    break;
+                }
+            }
+        }
+        if let Some(cut) = pages.cut() {
+            let total = cut.total.map(|total| format!(" of {total}")).unwrap_or_default();
+            short = Some(format!("Auth0 lists only {}{total} rows of {}", cut.cap, resource.table));
+        }
     }
     // Lists lag behind: what is missing here is asked for by its key.
-    let missing: Vec<_> = before.into_iter().filter(|key| !seen.contains(key)).collect();
-    again(rows(context, resource, missing));
-    Ok(seen.len() as u64)
+    left.extend(before.into_iter().filter(|key| !seen.contains(key)));
+    Ok(Filled { rows: seen.len() as u64, again: rows(context, resource, left), short })
 }
 
 async fn fill_below(
@@ -122,36 +144,22 @@ async fn fill_below(
     list: &List,
     parent: &str,
     lane: Lane,
-) -> Result<u64> {
+) -> Result<Filled> {
     let parents = keys(context, context.catalog.resource(parent)?).await?;
     if placeholders(&list.path).count() != 1 {
         return Err(Error::new(Kind::Catalog, format!("{} has more than one placeholder", list.path)));
     }
+    let mut again = Vec::new();
     for some in parents.chunks(PARENTS_AT_A_TIME) {
-        let reads = some.iter().map(|key| read_until_whole(context, resource, list, &key.0, lane));
-        futures_util::future::try_join_all(reads).await?;
-    }
-    Ok(keys(context, resource).await?.len() as u64)
-}
-
-/// A link that a client holds or has just written is read again with its siblings.
-async fn read_until_whole(
-    context: &Context,
-    resource: &Resource,
-    list: &List,
-    parent: &[String],
-    lane: Lane,
-) -> Result<()> {
-    for pause in [20, 50, 100, 200, 500, 1000, 2000] {
-        match read_set(context, resource, list, parent, lane).await {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(error) if error.kind() == Kind::DatabaseBusy => {}
-            Err(error) => return Err(error),
+        let reads = some.iter().map(|key| read_set(context, resource, list, &key.0, lane));
+        for (key, whole) in some.iter().zip(futures_util::future::try_join_all(reads).await?) {
+            // A link that a client holds or has just written is read again with its siblings.
+            if !whole {
+                again.push(Target::Set { table: resource.table.clone(), list: 0, parent: key.0.clone() });
+            }
         }
-        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
     }
-    Err(Error::new(Kind::DatabaseBusy, format!("clients hold rows of {}", resource.table)))
+    Ok(Filled { rows: keys(context, resource).await?.len() as u64, again, short: None })
 }
 
 fn rows(context: &Context, resource: &Resource, keys: Vec<RowKey>) -> Vec<Target> {

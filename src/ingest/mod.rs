@@ -10,6 +10,7 @@ mod hints;
 mod logs;
 mod queue;
 mod refetch;
+mod slices;
 mod target;
 
 use std::sync::Arc;

@@ -88,6 +88,19 @@ impl Queue {
         self.progress.notified()
     }
 
+    /// Waits until none of these targets is waiting or being read.
+    pub async fn read(&self, targets: &[Target]) {
+        loop {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            if !targets.iter().any(|target| self.state().known.contains_key(target)) {
+                return;
+            }
+            progress.await;
+        }
+    }
+
     /// The next target to read; waits for one.
     pub async fn next(&self) -> Target {
         loop {

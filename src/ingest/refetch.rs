@@ -11,7 +11,7 @@ use super::{Context, Queue};
 use crate::auth0::{Lane, Pages, Request};
 use crate::catalog::{List, Resource, RowKey, fill_path, placeholders};
 use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::{Row, row_from_auth0};
+use crate::pg::mirror::{Row, Tick, row_from_auth0};
 use crate::pg::{fault, ident};
 
 /// Reads targets from the queue for ever.
@@ -42,7 +42,8 @@ async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool>
             read_set(context, resource, list, parent, Lane::Refetch).await
         }
         Target::Table { .. } => {
-            super::backfill::fill(context, resource, Lane::Sweep, &|_| {}).await?;
+            let filled = super::backfill::fill(context, resource, Lane::Sweep).await?;
+            queue.ask(filled.again);
             Ok(true)
         }
     }
@@ -94,8 +95,7 @@ pub(super) async fn read_set(
     let mut seen = HashSet::new();
     for row in rows {
         let Some(key) = RowKey::of(resource, &row) else { continue };
-        let applied = apply(context, resource, &key, Some(row), reading.began()).await?;
-        whole &= applied != Applied::ReadAgain;
+        whole &= applied(context, resource, &key, Some(row), reading.began()).await?;
         seen.insert(key);
     }
     if let Some(cut) = pages.cut() {
@@ -103,9 +103,25 @@ pub(super) async fn read_set(
         return Ok(whole);
     }
     for key in known_below(context, resource, &values).await?.into_iter().filter(|key| !seen.contains(key)) {
-        whole &= apply(context, resource, &key, None, reading.began()).await? != Applied::ReadAgain;
+        whole &= applied(context, resource, &key, None, reading.began()).await?;
     }
     Ok(whole)
+}
+
+/// Applies one row of a set; false where it has to be read again. A row that a client holds does not
+/// keep its siblings waiting.
+async fn applied(
+    context: &Context,
+    resource: &Resource,
+    key: &RowKey,
+    row: Option<Row>,
+    began: Tick,
+) -> Result<bool> {
+    match apply(context, resource, key, row, began).await {
+        Ok(applied) => Ok(applied != Applied::ReadAgain),
+        Err(error) if error.kind() == Kind::DatabaseBusy => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// A listed item as a row of the mirror: the parent's columns come from the path.

@@ -104,34 +104,31 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
                     literal(table),
                     fill_again(schema, table),
                 );
+                let comments = columns.iter().map(|column| comment_on(&name, column));
+                let sql = comments.fold(sql, |sql, comment| format!("{sql};\n{comment}"));
                 change(format!("create table {schema}.{table} ({} columns)", columns.len()), sql);
             }
             Some(there) => {
                 for column in &columns {
-                    if !there.contains_key(&column.name) {
+                    let what = format!("{schema}.{table}.{}", column.name);
+                    match there.get(&column.name) {
                         // What Auth0 has in it comes with the next filling.
-                        let sql = format!(
-                            "alter table {name} add column {} {};\n{}",
-                            ident(&column.name),
-                            column.sql_type,
-                            fill_again(schema, table)
-                        );
-                        change(format!("add column {} to {schema}.{table}", column.name), sql);
+                        None => {
+                            let sql = format!(
+                                "alter table {name} add column {} {};\n{};\n{}",
+                                ident(&column.name),
+                                column.sql_type,
+                                comment_on(&name, column),
+                                fill_again(schema, table)
+                            );
+                            change(format!("add column {what}"), sql);
+                        }
+                        Some(actual) if actual.comment.as_deref() != Some(column.comment.as_str()) => {
+                            change(format!("comment on column {what}"), comment_on(&name, column));
+                        }
+                        Some(_) => {}
                     }
                 }
-            }
-        }
-        for column in &columns {
-            let there = existing.columns.get(table).and_then(|columns| columns.get(&column.name));
-            if there.and_then(|c| c.comment.as_deref()) != Some(column.comment.as_str()) {
-                change(
-                    format!("comment on column {schema}.{table}.{}", column.name),
-                    format!(
-                        "comment on column {name}.{} is {}",
-                        ident(&column.name),
-                        literal(&column.comment)
-                    ),
-                );
             }
         }
         let (judge, mut triggers) = ddl::judge(&site, resource);
@@ -155,6 +152,11 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
         }
     }
     grant_schema(&site, existing, &mut change);
+    if !existing.named {
+        // The replication connection cannot say it itself, and synchronous_standby_names goes by it.
+        let sql = format!("alter role {} set application_name = 'auth0-sync'", ident(role));
+        change(format!("call the sessions of {role} auth0-sync"), sql);
+    }
     publish(&site, existing, &mut change);
     changes
 }
@@ -185,6 +187,10 @@ fn publish(site: &Site<'_>, existing: &Existing, change: &mut impl FnMut(String,
         let sql = "alter publication auth0_sync set (publish = 'insert')".to_owned();
         change("publish inserts alone".to_owned(), sql);
     }
+}
+
+fn comment_on(table: &str, column: &ddl::ColumnDef) -> String {
+    format!("comment on column {table}.{} is {}", ident(&column.name), literal(&column.comment))
 }
 
 /// Puts a table into the queue of the backfill, whether it has been filled before or not.

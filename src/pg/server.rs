@@ -106,6 +106,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// The server has removed WAL that the slot needs: it cannot be read any more.
+    pub fn is_lost(&self) -> bool {
+        self.wal_status.as_deref() == Some("lost")
+    }
+
     /// Reads it; none where there is no such slot.
     ///
     /// # Errors

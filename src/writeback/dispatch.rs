@@ -1,14 +1,14 @@
 //! The dispatcher of one tenant: loads unsettled mutations, hands work to workers, takes their
 //! ends. It owns the lanes; memory stays bounded because loading stops when they are full.
 
-use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
+use std::collections::HashMap;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::backlog::Backlog;
 use super::call::delay;
 use super::lanes::{Lanes, Next, Work};
 use super::settle::cancel;
@@ -16,18 +16,14 @@ use super::store::Which;
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::{Ledger, Token};
+use crate::ledger::Ledger;
 
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
 /// Mutations held in memory at most; the rest waits in the table.
 const HELD: usize = 10_000;
 const PAGE: i64 = 1_000;
-/// A commit that cannot be seen yet is looked for again after this, and twice as long each time.
-const UNSEEN: Duration = Duration::from_millis(1);
-/// After this a commit is left to the regular look at the table.
-const UNSEEN_MOST: Duration = Duration::from_secs(60);
 
 /// What the stream tells.
 #[derive(Debug)]
@@ -72,19 +68,6 @@ pub struct Report {
     pub waiting_for: Option<Kind>,
 }
 
-struct Segment {
-    which: Which,
-    commit: Option<Token>,
-    /// The pause after which it is looked for again, where its commit could not be seen.
-    pause: Duration,
-}
-
-impl Segment {
-    fn new(which: Which, commit: Token) -> Segment {
-        Segment { which, commit: Some(commit), pause: UNSEEN }
-    }
-}
-
 /// The dispatcher's channels and settings.
 pub struct Dispatch {
     /// What workers share.
@@ -104,9 +87,7 @@ pub struct Dispatch {
 struct State {
     lanes: Lanes,
     ledger: Ledger<u64>,
-    backlog: VecDeque<Segment>,
-    /// Commits that the stream has told and nobody can see yet, with when to look again.
-    unseen: Vec<(Instant, Segment)>,
+    backlog: Backlog,
     tasks: JoinSet<(Work, Result<Ended>)>,
     tries: HashMap<i64, u32>,
     hold: Option<(Instant, Kind, u32)>,
@@ -122,8 +103,7 @@ impl Dispatch {
         let mut state = State {
             lanes: Lanes::default(),
             ledger: Ledger::default(),
-            backlog: VecDeque::new(),
-            unseen: Vec::new(),
+            backlog: Backlog::default(),
             tasks: JoinSet::new(),
             tries: HashMap::new(),
             hold: None,
@@ -133,7 +113,7 @@ impl Dispatch {
         let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         loop {
             self.fill(&mut state).await?;
-            let wake = self.start(&mut state).into_iter().chain(state.unseen.iter().map(|(at, _)| *at)).min();
+            let wake = self.start(&mut state).into_iter().chain(state.backlog.not_before).min();
             self.tell(&mut state);
             tokio::select! {
                 biased;
@@ -148,7 +128,7 @@ impl Dispatch {
             }
         }
         // Calls that have left are brought to their end; whatever is cut off is read back at the next start.
-        let _ = tokio::time::timeout(Duration::from_secs(5), async {
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), async {
             while state.tasks.join_next().await.is_some() {}
         })
         .await;
@@ -159,7 +139,7 @@ impl Dispatch {
         let snapshot = self.context.store.snapshot().await?;
         // Position 0 moves nothing, and holds back later commits until the scan has settled.
         let commit = state.ledger.received(0);
-        state.backlog.push_front(Segment::new(Which::Snapshot { snapshot, after: 0 }, commit));
+        state.backlog.scan_first(Which::Snapshot { snapshot, after: 0 }, commit);
         Ok(())
     }
 
@@ -167,12 +147,11 @@ impl Dispatch {
         match arrival {
             Arrival::Commit { lsn, ids } => {
                 let commit = state.ledger.received(lsn);
-                state.backlog.push_back(Segment::new(Which::Ids(ids), commit));
+                state.backlog.told(Which::Ids(ids), commit);
             }
             Arrival::Large { lsn, xid, first, last } => {
                 let commit = state.ledger.received(lsn);
-                let which = Which::Transaction { xid, after: first - 1, last };
-                state.backlog.push_back(Segment::new(which, commit));
+                state.backlog.told(Which::Transaction { xid, after: first - 1, last }, commit);
             }
             Arrival::Quiet { lsn } => {
                 let nothing = state.ledger.received(lsn);
@@ -180,52 +159,44 @@ impl Dispatch {
             }
             Arrival::Rescan => self.rescan(state).await?,
         }
+        if state.backlog.is_full() {
+            let snapshot = self.context.store.snapshot().await?;
+            state.backlog.fold(snapshot, &mut state.ledger);
+        }
         Ok(())
     }
 
     /// Loads from the backlog, in the order of commits, until the lanes are full.
     async fn fill(&self, state: &mut State) -> Result<()> {
-        let now = Instant::now();
-        for (_, segment) in state.unseen.extract_if(.., |(at, _)| *at <= now) {
-            state.backlog.push_front(segment);
-        }
+        let store = &self.context.store;
         while state.lanes.len() < HELD {
-            let Some(segment) = state.backlog.front_mut() else { return Ok(()) };
-            let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
-            let store = &self.context.store;
-            let page = store.load(&self.context.catalog, &segment.which, limit, segment.commit).await?;
-            let Some(page) = page else {
-                let later = Instant::now() + segment.pause;
-                segment.pause *= 2;
-                if let Some(segment) = state.backlog.pop_front() {
-                    if segment.pause < UNSEEN_MOST {
-                        state.unseen.push((later, segment));
-                    } else if let Some(commit) = segment.commit {
-                        state.ledger.loaded(commit);
-                    }
-                }
-                continue;
-            };
-            let last = page.last().map(|queued| queued.id);
-            let whole = (page.len() as i64) < limit;
+            let Some(segment) = state.backlog.first(Instant::now()) else { return Ok(()) };
             let commit = segment.commit;
-            match &mut segment.which {
-                Which::Snapshot { after, .. } | Which::Transaction { after, .. } => {
-                    *after = last.unwrap_or(*after);
+            let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
+            let page = store.load(&self.context.catalog, &segment.which, limit, Some(commit)).await?;
+            if page.is_empty() && !segment.seen {
+                if store.sees(&segment.which).await? {
+                    // It may have come into sight between the two looks.
+                    segment.seen = true;
+                    continue;
                 }
-                Which::Ids(_) => {}
+                if !state.backlog.unseen(Instant::now()) {
+                    return Ok(());
+                }
+                tracing::warn!("a commit that the stream told cannot be seen in the table");
             }
-            if whole {
-                state.backlog.pop_front();
+            let whole = (page.len() as i64) < limit;
+            if let (Some(last), Some(segment)) = (page.last(), state.backlog.first(Instant::now())) {
+                segment.seen = true;
+                segment.which.advance(last.id);
             }
             for queued in page {
-                if state.lanes.push(queued)
-                    && let Some(commit) = commit
-                {
+                if state.lanes.push(queued) {
                     state.ledger.queued(commit);
                 }
             }
-            if whole && let Some(commit) = commit {
+            if whole {
+                state.backlog.loaded();
                 state.ledger.loaded(commit);
             }
         }
@@ -344,5 +315,5 @@ impl Dispatch {
 }
 
 fn far() -> Instant {
-    Instant::now() + Duration::from_secs(3600)
+    Instant::now() + std::time::Duration::from_secs(3600)
 }

@@ -25,14 +25,14 @@ pub struct Content {
     pub write_only: Map<String, Value>,
 }
 
-/// The call for `content`; `current` is what Auth0 has now, needed where [`reads_first`] says so.
+/// The call for `content`; `current` is the object that Auth0 has now, needed where [`reads_first`] says so.
 ///
 /// # Errors
 /// `internal` where the catalogue describes no such call.
 pub(super) fn build(
     resource: &Resource,
     content: &Content,
-    current: Option<&Row>,
+    current: Option<&Map<String, Value>>,
     correlation_id: &str,
 ) -> Result<Request> {
     let (call, write) = match content.operation {
@@ -61,7 +61,8 @@ pub(super) fn build(
 /// Whether the object has to be read before it can be written, because the API replaces it whole.
 pub(super) fn reads_first(resource: &Resource, content: &Content) -> bool {
     let replaced = |column: &str| resource.columns.get(column).is_some_and(|c| c.merge == Merge::ReadKeys);
-    content.operation == Operation::Update && content.after.keys().any(|column| replaced(column))
+    content.operation == Operation::Update
+        && content.after.keys().chain(content.write_only.keys()).any(|column| replaced(column))
 }
 
 /// The call that reads the row.
@@ -86,7 +87,7 @@ fn request(
 fn fields(
     resource: &Resource,
     content: &Content,
-    current: Option<&Row>,
+    current: Option<&Map<String, Value>>,
     write: WriteCall,
 ) -> Map<String, Value> {
     let mut body = Map::new();
@@ -99,18 +100,26 @@ fn fields(
             Class::CreateOnly => write == WriteCall::Create,
             Class::Writable | Class::WriteOnly => true,
         };
-        let Some(value) =
-            content.write_only.get(name).or_else(|| content.after.get(name)).filter(|_| allowed)
-        else {
-            continue;
-        };
+        let aside = content.write_only.get(name);
+        let Some(value) = content.after.get(name).or(aside).filter(|_| allowed) else { continue };
         let value = match (write, column.merge) {
             (WriteCall::Create, _) if value.is_null() => continue,
-            (WriteCall::Create, _) => own_key(resource, name, value),
+            (WriteCall::Create, Merge::Replace) => own_key(resource, name, value),
+            (WriteCall::Create, Merge::Keys | Merge::ReadKeys) => {
+                let mut whole = value.clone();
+                // Keys that were set aside because they are secrets come back in.
+                if let (Some(whole), Some(secrets)) =
+                    (whole.as_object_mut(), aside.and_then(Value::as_object))
+                {
+                    whole.extend(secrets.clone());
+                }
+                whole
+            }
             (WriteCall::Update, Merge::Replace) => value.clone(),
             (WriteCall::Update, Merge::Keys) => Value::Object(changed_keys(content, name)),
             (WriteCall::Update, Merge::ReadKeys) => {
-                let there = current.and_then(|row| row.get(name)).and_then(Value::as_object);
+                let there =
+                    current.and_then(|object| object.get(resource.field(name))).and_then(Value::as_object);
                 let mut whole = there.cloned().unwrap_or_default();
                 whole.extend(changed_keys(content, name));
                 whole.retain(|_, part| !part.is_null());
@@ -128,6 +137,7 @@ fn changed_keys(content: &Content, column: &str) -> Map<String, Value> {
     let mut keys: Map<String, Value> =
         object(&content.before).into_iter().map(|(key, _)| (key, Value::Null)).collect();
     keys.extend(object(&content.after));
+    keys.extend(object(&content.write_only));
     keys
 }
 

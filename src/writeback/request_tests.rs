@@ -64,6 +64,17 @@ fn options_of_a_connection_are_written_whole() {
 }
 
 #[test]
+fn secret_keys_of_an_object_come_back_into_the_body() {
+    let mut connection = content(Operation::Update, json!({"id": "con_1"}), json!({}), json!({}));
+    connection.write_only = object(json!({"options": {"client_secret": "new"}}));
+    let catalog = Catalog::bundled().unwrap();
+    assert!(reads_first(catalog.resource("connection").unwrap(), &connection));
+    let current = object(json!({"options": {"a": 1, "client_secret": "old"}}));
+    let request = built("connection", &connection, Some(&current));
+    assert_eq!(request.body.unwrap(), json!({"options": {"a": 1, "client_secret": "new"}}));
+}
+
+#[test]
 fn links_are_added_and_removed_by_arrays() {
     let key = json!({"user_id": "auth0|a", "role_id": "rol_1"});
     let add = content(Operation::Insert, key.clone(), json!({}), key.clone());

@@ -56,6 +56,15 @@ pub enum Which {
     },
 }
 
+impl Which {
+    /// Everything up to `id` has been loaded.
+    pub(super) fn advance(&mut self, id: i64) {
+        if let Which::Snapshot { after, .. } | Which::Transaction { after, .. } = self {
+            *after = id;
+        }
+    }
+}
+
 impl Store {
     /// Text of the current snapshot: what is visible in it is loaded from the table, the rest
     /// comes by the stream.
@@ -66,35 +75,14 @@ impl Store {
             .map_err(fault("cannot take a snapshot"))
     }
 
-    /// At most `limit` unsettled mutations, in id order; none where their commit cannot be seen yet:
-    /// Postgres sends a commit before it lets others see it.
+    /// At most `limit` unsettled mutations, in id order.
     pub async fn load(
         &self,
         catalog: &Catalog,
         which: &Which,
         limit: i64,
         commit: Option<Token>,
-    ) -> Result<Option<Vec<Queued>>> {
-        let rows = self.unsettled(which, limit).await?;
-        let last = match which {
-            Which::Ids(ids) => ids.last(),
-            Which::Transaction { last, .. } => Some(last),
-            Which::Snapshot { .. } => None,
-        };
-        let rows = match last {
-            Some(last) if rows.is_empty() => {
-                if !self.is_visible(*last).await? {
-                    return Ok(None);
-                }
-                // It may have come into sight between the two looks.
-                self.unsettled(which, limit).await?
-            }
-            _ => rows,
-        };
-        rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<_>>().map(Some)
-    }
-
-    async fn unsettled(&self, which: &Which, limit: i64) -> Result<Vec<PgRow>> {
+    ) -> Result<Vec<Queued>> {
         let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state";
         let cdc = self.cdc();
         let select = |condition: &str| {
@@ -102,12 +90,13 @@ impl Store {
                 "select {columns} from {cdc} where settled_at is null and {condition} order by id limit {limit}"
             ))
         };
-        let pool = &self.database.pool;
         let rows = match which {
-            Which::Ids(ids) => sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(pool).await,
+            Which::Ids(ids) => {
+                sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(&self.database.pool).await
+            }
             Which::Snapshot { snapshot, after } => {
                 let condition = "id > $1 and pg_catalog.pg_visible_in_snapshot(txid, $2::pg_snapshot)";
-                sqlx::query(select(condition)).bind(after).bind(snapshot).fetch_all(pool).await
+                sqlx::query(select(condition)).bind(after).bind(snapshot).fetch_all(&self.database.pool).await
             }
             Which::Transaction { xid, after, last } => {
                 let condition = "id > $1 and id <= $2 and (txid::text::numeric % 4294967296) = $3";
@@ -115,20 +104,29 @@ impl Store {
                     .bind(after)
                     .bind(last)
                     .bind(i64::from(*xid))
-                    .fetch_all(pool)
+                    .fetch_all(&self.database.pool)
                     .await
             }
         };
-        rows.map_err(fault("cannot read unsettled mutations"))
+        let rows = rows.map_err(fault("cannot read unsettled mutations"))?;
+        rows.iter().map(|row| queued(catalog, row, commit)).collect()
     }
 
-    /// Whether a mutation is there, settled or not.
-    async fn is_visible(&self, id: i64) -> Result<bool> {
-        sqlx::query_scalar(AssertSqlSafe(format!("select exists (select from {} where id = $1)", self.cdc())))
+    /// Whether a commit that the stream has told can be seen in the table. The stream may be ahead:
+    /// Postgres sends a commit before it lets other sessions see it.
+    pub async fn sees(&self, which: &Which) -> Result<bool> {
+        let id = match which {
+            Which::Ids(ids) => ids.first().copied(),
+            Which::Transaction { after, .. } => Some(after + 1),
+            Which::Snapshot { .. } => None,
+        };
+        let Some(id) = id else { return Ok(true) };
+        let sql = format!("select exists (select from {} where id = $1)", self.cdc());
+        sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(id)
             .fetch_one(&self.database.pool)
             .await
-            .map_err(fault("cannot look for a mutation"))
+            .map_err(fault("cannot look for a commit"))
     }
 
     /// Moves mutations to `sending` (or `verifying`, where a call may have left already) and
@@ -187,7 +185,10 @@ impl Store {
             key: image(last, 2),
             before: join(resource, rows.iter().map(|row| image(row, 3))),
             after: join(resource, rows.iter().map(|row| image(row, 4))),
-            write_only: values.into_iter().collect(),
+            write_only: join(
+                resource,
+                values.into_iter().map(|(column, value)| Map::from_iter([(column, value)])),
+            ),
         };
         Ok((content, last.get::<Option<String>, _>(5).unwrap_or_else(|| request_id.to_owned())))
     }

@@ -129,7 +129,7 @@ async fn call(
 ) -> Result<Step> {
     let current = if request::reads_first(resource, content) {
         match current(context, resource, content).await {
-            Ok(row) => Some(row.map(|(_, row)| row).unwrap_or_default()),
+            Ok(there) => Some(there.map(|(object, _)| object).unwrap_or_default()),
             // Nothing has been sent yet.
             Err(error) => {
                 let at = Instant::now() + super::call::delay(tries);

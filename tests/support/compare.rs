@@ -1,155 +1,118 @@
-//! Compares the mirror with the emulator, with nothing of the service's own code: tables as JSON
-//! on one side, the emulator's whole state on the other.
+//! Whether the mirror equals the tenant. It shares the catalogue's data with the service and no
+//! code: a mistake in the service's reading of answers must show here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
+use auth0_sync::catalog::{Catalog, Class, Column, ColumnType, NewKey, Resource, ResourceKind};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use sqlx::{AssertSqlSafe, PgPool};
 
-use super::{Session, Stand, wait_for};
+use super::Stand;
 
-/// Fields that Auth0 may send and no table shows.
-const HIDDEN: &[(&str, &[&str])] = &[
-    ("client", &["client_secret", "signing_keys"]),
-    ("user", &["password", "connection", "verify_email", "verify_phone_number", "client_id"]),
-    ("organization", &["enabled_connections"]),
-];
-const WITHIN: Duration = Duration::from_secs(20);
+type Fields = Map<String, Value>;
 
-type Rows = BTreeMap<String, Map<String, Value>>;
-
-/// Waits until no mutation is unsettled.
-pub async fn all_settled(stand: &Stand) {
-    let mut root = stand.root().await;
-    let unsettled = async || {
-        let rows =
-            root.rows("select * from auth0._sync_cdc where settled_at is null order by id limit 20").await;
-        rows.is_empty().then_some(())
-    };
-    wait_for("every mutation is settled", WITHIN, unsettled).await;
-}
-
-/// Waits until every mutation is settled and the tables are what the emulator has.
-pub async fn equal(stand: &Stand) {
-    all_settled(stand).await;
-    let deadline = tokio::time::Instant::now() + WITHIN;
-    loop {
-        let differences = differences(stand).await;
-        if differences.is_empty() {
-            return;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "{} differences:\n{}",
-            differences.len(),
-            differences[..differences.len().min(20)].join("\n")
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// What differs, one sentence each.
-pub async fn differences(stand: &Stand) -> Vec<String> {
-    let mut root = stand.root().await;
-    let state = stand.emulator.state().await;
-    let mut found = Vec::new();
-    for (table, there) in state.as_object().unwrap() {
-        let key = key(&mut root, table).await;
-        let there = by_key(there.as_array().unwrap(), &key, table == "tenant");
-        let here = root.rows(&format!("select * from auth0.\"{table}\"")).await;
-        let here = by_key(&here, &key, false);
-        let columns = columns(&mut root, table).await;
-        let keys: BTreeSet<_> = there.keys().chain(here.keys()).collect();
-        for key in keys {
-            match (here.get(key), there.get(key)) {
-                (Some(here), Some(there)) => {
-                    found.extend(
-                        row(table, &columns, here, there)
-                            .into_iter()
-                            .map(|what| format!("{table} {key}: {what}")),
-                    );
-                }
-                (Some(_), None) => found.push(format!("{table} {key} is not at Auth0")),
-                (None, _) => found.push(format!("{table} {key} is not in the table")),
+/// Every difference between the mirror's tables and what the emulator holds, one sentence each;
+/// empty when they are equal. Look when no mutation is unsettled: those are differences too.
+pub async fn compare(stand: &Stand) -> Vec<String> {
+    let state = stand.emulator.api.get("/_emulator/state").await;
+    let admin = stand.admin().await;
+    let mut differences = Vec::new();
+    for resource in Catalog::bundled().unwrap().iter() {
+        let there =
+            tenant_rows(resource, state[&resource.table].as_array().expect("the state has every table"));
+        let here = mirror_rows(&admin, resource).await;
+        for key in there.keys().chain(here.keys()).collect::<BTreeSet<_>>() {
+            let name = format!("{} {}", resource.table, key.join(", "));
+            match (there.get(key), here.get(key)) {
+                (Some(_), None) => differences.push(format!("{name}: only at Auth0")),
+                (None, Some(_)) => differences.push(format!("{name}: only in the mirror")),
+                (Some(there), Some(here)) => differences.extend(
+                    there.keys().chain(here.keys()).collect::<BTreeSet<_>>().into_iter().filter_map(
+                        |column| {
+                            let (there, here) = (there.get(column), here.get(column));
+                            let shown =
+                                |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+                            (there != here).then(|| {
+                                format!(
+                                    "{name}.{column}: {} at Auth0, {} in the mirror",
+                                    shown(there),
+                                    shown(here)
+                                )
+                            })
+                        },
+                    ),
+                ),
+                (None, None) => {}
             }
         }
     }
-    found
+    admin.close().await;
+    differences
 }
 
-async fn key(root: &mut Session, table: &str) -> Vec<String> {
-    let sql = format!(
-        "select a.attname from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey) \
-         where i.indrelid = 'auth0.\"{table}\"'::regclass and i.indisprimary order by a.attnum"
-    );
-    root.rows(&sql).await.iter().map(|row| row["attname"].as_str().unwrap().to_owned()).collect()
-}
-
-/// The columns that setup made: those that carry a comment.
-async fn columns(root: &mut Session, table: &str) -> BTreeSet<String> {
-    let sql = format!(
-        "select attname from pg_attribute where attrelid = 'auth0.\"{table}\"'::regclass and attnum > 0 \
-         and col_description(attrelid, attnum) is not null"
-    );
-    root.rows(&sql).await.iter().map(|row| row["attname"].as_str().unwrap().to_owned()).collect()
-}
-
-fn by_key(rows: &[Value], key: &[String], single: bool) -> Rows {
-    let name = |row: &Value| {
-        let part = |column: &String| row[column.as_str()].as_str().unwrap_or_default().to_owned();
-        if single { "tenant".to_owned() } else { key.iter().map(part).collect::<Vec<_>>().join(" ") }
-    };
-    rows.iter().map(|row| (name(row), row.as_object().unwrap().clone())).collect()
-}
-
-fn row(
-    table: &str,
-    columns: &BTreeSet<String>,
-    here: &Map<String, Value>,
-    there: &Map<String, Value>,
-) -> Vec<String> {
-    let hidden = HIDDEN.iter().find(|(name, _)| *name == table).map_or(&[][..], |(_, fields)| fields);
-    let is_link = table.contains('_');
-    let extra = here.get("extra").and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut found = Vec::new();
-    let mut say = |field: &str, here: Option<&Value>, there: Option<&Value>| {
-        let (here, there) = (here.and_then(plain), there.and_then(plain));
-        if here != there {
-            found.push(format!("{field} is {here:?}, at Auth0 {there:?}"));
+async fn mirror_rows(pool: &PgPool, resource: &Resource) -> BTreeMap<Vec<String>, Fields> {
+    let sql = format!("select to_jsonb(t) from auth0.\"{}\" t", resource.table);
+    let rows: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.unwrap();
+    let rows = rows.into_iter().map(|row| {
+        let mut row = row.as_object().unwrap().clone();
+        row.retain(|_, value| !value.is_null());
+        for (name, column) in &resource.columns {
+            if let Some(value) = row.get_mut(name) {
+                *value = comparable(column, value).unwrap_or_else(|| value.clone());
+            }
         }
-    };
-    for column in
-        columns.iter().filter(|column| *column != "extra" && !(table == "tenant" && *column == "id"))
-    {
-        let there = there.get(column).filter(|_| !hidden.contains(&column.as_str()));
-        say(column, here.get(column).filter(|v| !v.is_null()).or_else(|| extra.get(column)), there);
-    }
-    for (field, value) in there.iter().filter(|(field, _)| !columns.contains(*field) && !is_link) {
-        say(field, extra.get(field), Some(value));
-    }
-    for (field, value) in extra.iter().filter(|(field, _)| !there.contains_key(*field)) {
-        say(field, Some(value), None);
-    }
-    found
+        (key(resource, &row), row)
+    });
+    rows.collect()
 }
 
-/// Absent and null are the same; times are times, numbers are numbers.
-fn plain(value: &Value) -> Option<Value> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(match DateTime::parse_from_rfc3339(text) {
-            Ok(time) => Value::from(time.with_timezone(&Utc).timestamp_micros()),
-            Err(_) => value.clone(),
-        }),
-        Value::Number(number) => number.as_f64().map(Value::from),
-        Value::Array(items) => Some(items.iter().map(|item| plain(item).unwrap_or_default()).collect()),
-        Value::Object(object) => {
-            // Compared without order.
-            let sorted: BTreeMap<_, _> =
-                object.iter().map(|(k, v)| (k.clone(), plain(v).unwrap_or_default())).collect();
-            Some(Value::Object(sorted.into_iter().collect()))
+/// The tenant's rows as the tables ought to show them.
+fn tenant_rows(resource: &Resource, objects: &[Value]) -> BTreeMap<Vec<String>, Fields> {
+    let rows = objects.iter().map(|object| {
+        let mut rest = object.as_object().unwrap().clone();
+        rest.retain(|_, value| !value.is_null());
+        let mut row = Fields::new();
+        for (name, column) in &resource.columns {
+            let Some(value) = rest.shift_remove(column.field.as_deref().unwrap_or(name)) else { continue };
+            if column.class == Class::WriteOnly {
+                continue;
+            }
+            match comparable(column, &value) {
+                Some(value) => row.insert(name.clone(), value),
+                None => rest.insert(name.clone(), value),
+            };
         }
-        other => Some(other.clone()),
+        if let NewKey::Fixed { value } = &resource.new_key {
+            row.insert(resource.key[0].clone(), value.as_str().into());
+        }
+        if resource.kind != ResourceKind::Association && !rest.is_empty() {
+            row.insert("extra".into(), Value::Object(rest));
+        }
+        (key(resource, &row), row)
+    });
+    rows.collect()
+}
+
+fn key(resource: &Resource, row: &Fields) -> Vec<String> {
+    resource.key.iter().map(|column| row[column].as_str().unwrap().to_owned()).collect()
+}
+
+/// A value in a form in which equal ones are equal; none where the column cannot hold it.
+fn comparable(column: &Column, value: &Value) -> Option<Value> {
+    match column.kind {
+        ColumnType::Text if value.is_number() || value.is_boolean() => Some(value.to_string().into()),
+        ColumnType::Text => value.is_string().then(|| value.clone()),
+        ColumnType::Boolean => value.is_boolean().then(|| value.clone()),
+        ColumnType::Bigint => value.as_f64().filter(|number| number.fract() == 0.0).map(Value::from),
+        ColumnType::Double => value.as_f64().map(Value::from),
+        ColumnType::Timestamptz => {
+            let time = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
+            Some(time.with_timezone(&Utc).to_rfc3339().into())
+        }
+        ColumnType::TextArray => {
+            value.as_array().is_some_and(|items| items.iter().all(Value::is_string)).then(|| value.clone())
+        }
+        ColumnType::Jsonb => Some(value.clone()),
     }
 }

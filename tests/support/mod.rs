@@ -10,13 +10,15 @@ pub mod compare;
 pub mod postgres;
 pub mod process;
 pub mod session;
+pub mod settled;
 pub mod stand;
 pub mod wait;
 
 pub use api::Api;
-pub use compare::{all_settled, equal};
+pub use compare::compare;
 pub use postgres::Postgres;
 pub use process::Program;
 pub use session::{Refusal, Session};
+pub use settled::{all_settled, equal};
 pub use stand::{Emulator, Stand};
 pub use wait::{wait_for, wait_until};

@@ -6,6 +6,9 @@ use crate::auth0::Client;
 use crate::catalog::{Catalog, Resource};
 use crate::error::Kind;
 
+/// Any one allows reading the tenant log, which is no table.
+const LOG: [&str; 2] = ["read:logs", "read:logs_users"];
+
 const WHERE: &str =
     "Auth0 Dashboard: Applications, APIs, Auth0 Management API, Machine to Machine Applications";
 
@@ -65,6 +68,12 @@ fn scopes(schema: &str, catalog: &Catalog, granted: &[String], report: &mut Repo
                 format!("grant it to the application if clients shall do this ({WHERE})"),
             );
         }
+    }
+    if !LOG.iter().any(|scope| granted.iter().any(|has| has == scope)) {
+        report.wrong(
+            format!("following changes at Auth0 (its tenant log) needs {}", LOG[0]),
+            format!("grant it to the application ({WHERE})"),
+        );
     }
     report.good(format!("scopes for reading and writing: {complete} of {} tables", catalog.iter().count()));
 }

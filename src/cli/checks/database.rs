@@ -19,7 +19,7 @@ pub(in crate::cli) struct Findings {
     pub(in crate::cli) service: Option<PgConnection>,
     /// The administrator's, where one was named.
     pub(in crate::cli) admin: Option<PgConnection>,
-    /// What an administrator has to change before the service can.
+    /// What an administrator has to change before the service can; empty where nobody is there to do it.
     pub(in crate::cli) roles: Vec<Change>,
     /// What the service's role has to make.
     pub(in crate::cli) missing: Missing,
@@ -41,6 +41,12 @@ pub(in crate::cli) async fn check(
 ) -> Result<Findings> {
     let login = Login::read("DATABASE_URL", &config.database_url)?;
     let admin = admin_url.map(|url| Login::read("DATABASE_ADMIN_URL", url)).transpose()?;
+    if login.by_socket {
+        report.wrong(
+            "DATABASE_URL leads to a Unix socket, and replication goes over TCP",
+            "name a host: postgres://role:password@localhost:5432/database; an administrator may use a socket",
+        );
+    }
     let mut findings = Findings { role: login.role.clone(), ..Findings::default() };
     if let Some(admin) = &admin {
         match admin.connect().await {
@@ -186,6 +192,7 @@ async fn roles(
                 statements.join("\n")
             ),
         );
+        findings.roles.clear();
     }
     if known.is_none() && login.password.is_none() {
         report.warn(

@@ -24,6 +24,8 @@ pub(in crate::cli) struct Login {
     pub(in crate::cli) role: String,
     /// Database to connect to.
     pub(in crate::cli) database: String,
+    /// It leads to a Unix socket, or names no host at all.
+    pub(in crate::cli) by_socket: bool,
     /// The password, where the string has one.
     pub(in crate::cli) password: Option<SecretString>,
 }
@@ -60,12 +62,16 @@ impl Login {
             .map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned())
             .or_else(in_query)
             .map(SecretString::from);
+        let by_socket = options.get_socket().is_some()
+            || options.get_host().starts_with('/')
+            || (url.host_str().unwrap_or_default().is_empty()
+                && !url.query_pairs().any(|(name, _)| name == "host" || name == "hostaddr"));
         let options = options
-            .application_name("auth0-sync setup")
+            .application_name("auth0-sync command")
             // A lock that somebody holds for long is reported, not waited for: everyone else would queue behind us.
             .options([("lock_timeout", "5s"), ("timezone", "UTC"), ("client_min_messages", "warning")])
             .disable_statement_logging();
-        Ok(Login { key, options, role, database, password })
+        Ok(Login { key, options, role, database, by_socket, password })
     }
 
     /// Opens one connection.
@@ -105,7 +111,8 @@ impl Login {
                 ident(role)
             ),
             "28000" => format!(
-                "as an administrator: alter role {} login; and look whether pg_hba.conf lets it in",
+                "as an administrator: create role {0} login replication; or alter role {0} login; \
+                 and look whether pg_hba.conf lets it in",
                 ident(role)
             ),
             "3D000" => format!(
@@ -141,9 +148,14 @@ mod tests {
 
     #[test]
     fn a_socket_is_a_place_too() {
-        for url in ["postgres://role@%2Frun%2Fpostgresql/db", "postgres://role@/db?host=/run/postgresql"] {
-            assert_eq!(login(url).unwrap().place(), "/run/postgresql", "{url}");
+        for url in ["postgres://role@%2Frun%2Fpostgresql/db", "postgres:///db?host=/run/postgresql&user=role"]
+        {
+            let login = login(url).unwrap();
+            assert_eq!(login.place(), "/run/postgresql", "{url}");
+            assert!(login.by_socket);
         }
+        assert!(login("postgres:///db").unwrap().by_socket);
+        assert!(!login("postgres:///db?host=localhost").unwrap().by_socket);
     }
 
     #[test]

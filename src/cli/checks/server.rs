@@ -9,18 +9,21 @@ const STRICT: u32 = 17;
 
 /// Looks at the settings; a slot that exists needs no room for another.
 pub(in crate::cli) fn check(server: &Server, slot: Option<&Slot>, report: &mut Report) {
-    let Server { major, version, .. } = server;
-    match *major {
-        ..OLDEST => report.wrong(
+    let version = &server.version;
+    if server.major < OLDEST {
+        report.wrong(
             format!("Postgres {version} is too old"),
             format!("upgrade to {OLDEST} or later; {STRICT} or later has strict mode too"),
-        ),
-        major if major > NEWEST => report.warn(
+        );
+    } else if server.major > NEWEST {
+        report.warn(
             format!("Postgres {version} is newer than what auth0-sync was tested with"),
             format!("{OLDEST} to {NEWEST} are tested"),
-        ),
-        ..STRICT => report.good(format!("Postgres {version} (strict mode needs {STRICT})")),
-        _ => report.good(format!("Postgres {version}")),
+        );
+    } else if server.major < STRICT {
+        report.good(format!("Postgres {version} (strict mode needs {STRICT})"));
+    } else {
+        report.good(format!("Postgres {version}"));
     }
     if server.standby {
         report.wrong("this server is a standby and takes no writes", "name the primary in DATABASE_URL");

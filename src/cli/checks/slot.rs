@@ -8,18 +8,18 @@ const MUCH: i64 = 1 << 30;
 
 /// Looks at a slot that exists.
 pub(in crate::cli) fn check(name: &str, slot: &Slot, report: &mut Report) {
-    let drop = format!("select pg_drop_replication_slot({});", literal(name));
     if !slot.fits {
+        let drop = format!("select pg_drop_replication_slot({});", literal(name));
         let plugin = slot.plugin.as_deref().unwrap_or("no plugin (it is physical)");
         let database = slot.database.as_deref().unwrap_or("none");
         report.conflict(
             format!("slot {name} is somebody else's: {plugin}, database {database}"),
             format!("configure another name (AUTH0_SYNC_SLOT), or drop it: {drop}"),
         );
-    } else if slot.wal_status.as_deref() == Some("lost") {
-        report.wrong(
+    } else if slot.is_lost() {
+        report.warn(
             format!("slot {name} has lost WAL that it needs; no mutation is lost by it"),
-            format!("{drop} The service makes a new one and reads what is unsettled from the table."),
+            "setup and the service make a new one; what is unsettled is read from the table",
         );
     } else {
         report.good(format!("slot {name} exists"));
@@ -29,10 +29,11 @@ pub(in crate::cli) fn check(name: &str, slot: &Slot, report: &mut Report) {
 /// Looks at a slot while the service should be running.
 pub(in crate::cli) fn check_running(name: &str, slot: Option<&Slot>, report: &mut Report) {
     let Some(slot) = slot else {
-        return report
-            .wrong(format!("slot {name} is missing"), "start the service: `auth0-sync run` makes it");
+        return report.wrong(
+            format!("slot {name} is missing"),
+            "run `auth0-sync setup`, or start the service: both make it",
+        );
     };
-    check(name, slot, report);
     if !slot.active {
         report.wrong(
             format!("nobody reads from slot {name}: WAL piles up"),

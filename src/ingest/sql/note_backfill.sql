@@ -6,3 +6,5 @@ on conflict (schema, "table") do update set
     error = excluded.error,
     started_at = case when excluded.state = 'running' then now() else backfill.started_at end,
     finished_at = excluded.finished_at
+-- Asked for again while it was being filled: it is still waiting.
+where excluded.state = 'running' or backfill.state = 'running'

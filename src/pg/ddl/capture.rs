@@ -99,7 +99,7 @@ fn update(site: &Site<'_>, resource: &Resource) -> String {
             .collect();
         format!("concat_ws(',', {})", pairs.join(", "))
     };
-    let unchanged = if has_write_only(resource) {
+    let unchanged = if resource.sets_aside() {
         format!(
             " or exists (select from _auth0_sync.write_only w where w.txid = pg_current_xact_id() \
              and w.mutation_id is null and w.schema = {} and w.\"table\" = {} and w.key = d.key)",
@@ -138,7 +138,7 @@ fn store(site: &Site<'_>, resource: &Resource, operation: &str, select: &str) ->
         "insert into {} (\"table\", operation, key, before, after, actor)\n        {select}",
         site.name("_sync_cdc")
     );
-    let stored = if has_write_only(resource) {
+    let stored = if resource.sets_aside() {
         // Of an upsert the UPDATE trigger fires first: what it does not take may belong to the INSERT,
         // which fires last and drops what was judged and not stored.
         let drop_rest = |mine: &str| {
@@ -162,15 +162,11 @@ fn store(site: &Site<'_>, resource: &Resource, operation: &str, select: &str) ->
         format!("        {insert};\n")
     };
     let remember = site.name("_remember");
-    if has_write_only(resource) {
+    if resource.sets_aside() {
         format!("{stored}        perform {remember}();\n")
     } else {
         format!("{stored}        if found then\n            perform {remember}();\n        end if;\n")
     }
-}
-
-fn has_write_only(resource: &Resource) -> bool {
-    resource.write_only().next().is_some()
 }
 
 fn key(resource: &Resource, row: &str) -> String {

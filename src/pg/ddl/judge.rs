@@ -25,8 +25,13 @@ pub(in crate::pg) fn judge(site: &Site<'_>, resource: &Resource) -> (Function, V
     for (column, about) in &columns {
         body.push_str(&valid(site, resource, column, about));
     }
-    for (column, _) in columns.iter().filter(|(_, about)| about.class == Class::WriteOnly) {
-        body.push_str(&set_aside(site, resource, column));
+    for (column, about) in &columns {
+        if about.class == Class::WriteOnly {
+            let all = format!("to_jsonb(new.{})", ident(column));
+            body.push_str(&set_aside(site, resource, column, "is not null", &all, "null"));
+        } else if !about.secret_keys.is_empty() {
+            body.push_str(&set_keys_aside(site, resource, column, about));
+        }
     }
     let sql = format!(
         "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
@@ -218,18 +223,34 @@ fn valid(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> S
     text
 }
 
-/// Moves a write-only value away; the mirror and `_sync_cdc` never hold it.
-fn set_aside(site: &Site<'_>, resource: &Resource, name: &str) -> String {
+/// Moves a value away, where `new.<name> <condition>`; the mirror and `_sync_cdc` never hold it.
+fn set_aside(
+    site: &Site<'_>,
+    resource: &Resource,
+    name: &str,
+    condition: &str,
+    value: &str,
+    rest: &str,
+) -> String {
     let key: Vec<_> =
         resource.key.iter().map(|column| format!("{}, new.{}", literal(column), ident(column))).collect();
     format!(
-        "    if new.{0} is not null then\n        insert into _auth0_sync.write_only \
+        "    if new.{0} {condition} then\n        insert into _auth0_sync.write_only \
          (schema, \"table\", key, \"column\", value, txid) values ({1}, {2}, jsonb_build_object({3}), {4}, \
-         to_jsonb(new.{0}), pg_current_xact_id());\n        new.{0} := null;\n    end if;\n",
+         {value}, pg_current_xact_id());\n        new.{0} := {rest};\n    end if;\n",
         ident(name),
         literal(site.schema),
         literal(&resource.table),
         key.join(", "),
         literal(name)
     )
+}
+
+/// The same for single keys of an object.
+fn set_keys_aside(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> String {
+    let keys: Vec<_> = column.secret_keys.iter().map(|key| literal(key)).collect();
+    let (new, keys) = (format!("new.{}", ident(name)), format!("array[{}]", keys.join(", ")));
+    let secrets =
+        format!("(select jsonb_object_agg(key, value) from jsonb_each({new}) where key = any ({keys}))");
+    set_aside(site, resource, name, &format!("?| {keys}"), &secrets, &format!("{new} - {keys}"))
 }

@@ -7,7 +7,7 @@ mod table;
 
 pub(super) use capture::capture;
 pub(super) use judge::judge;
-pub(super) use table::{columns, table_comment};
+pub(super) use table::{ColumnDef, columns, table_comment};
 
 use super::ident::{ident, literal};
 use crate::catalog::{Resource, ResourceKind};

@@ -24,7 +24,10 @@ pub fn row_from_auth0<'a>(
             continue;
         }
         match fit(column.kind, value) {
-            Some(value) => {
+            Some(mut value) => {
+                if let Some(object) = value.as_object_mut() {
+                    object.retain(|key, _| !column.secret_keys.contains(key));
+                }
                 row.insert(name.clone(), value);
             }
             None => {
