@@ -73,8 +73,7 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
                 locked.rekey(catalog, &made).await?;
                 settled.rekeyed = Some(made);
             }
-            settled.read_again = resource.reread && row.is_some();
-            applied(resource, &locked, &work.ids, row.filter(|_| !resource.reread))
+            applied(resource, &locked, &work.ids, row)
         }
         Verdict::Gone => News::Applied { ids: work.ids.clone(), answer: None },
         Verdict::Refused(refusal) => {
