@@ -22,7 +22,10 @@ fn write(rng: &mut StdRng, client: u64, n: u32) -> String {
     let name = format!("c{client}-{n}");
     match rng.random_range(0..14) {
         0..4 => format!("update auth0.user set nickname = '{name}' where user_id = {user}"),
-        4 => format!("update auth0.user set user_metadata = coalesce(user_metadata, '{{}}') || '{{\"k{}\": {n}}}' where user_id = {user}", n % 3),
+        4 => format!(
+            "update auth0.user set user_metadata = coalesce(user_metadata, '{{}}') || '{{\"k{}\": {n}}}' where user_id = {user}",
+            n % 3
+        ),
         5 => format!(
             "insert into auth0.user (user_id, email, connection, password) values \
              ('auth0|{name}', '{name}@example.com', 'Username-Password-Authentication', 'long-enough-1')"
@@ -34,16 +37,26 @@ fn write(rng: &mut StdRng, client: u64, n: u32) -> String {
         ),
         8 => format!("insert into auth0.client (name) values ('{name}')"),
         9 => format!("update auth0.role set description = '{name}' where id = {}", some(rng, "role", "id")),
-        10 => format!("update auth0.organization set display_name = '{name}' where id = {}", some(rng, "organization", "id")),
-        11 => format!("delete from auth0.user where user_id = (select user_id from auth0.user where user_id like 'auth0|c{client}-%' limit 1)"),
-        12 => format!("delete from auth0.role where id = (select id from auth0.role where name like 'c{client}-%' limit 1)"),
-        _ => format!("update auth0.user set email = (select email from auth0.user where user_id not like 'auth0|c%' limit 1) where user_id = {user}"),
+        10 => format!(
+            "update auth0.organization set display_name = '{name}' where id = {}",
+            some(rng, "organization", "id")
+        ),
+        11 => format!(
+            "delete from auth0.user where user_id = (select user_id from auth0.user where user_id like 'auth0|c{client}-%' limit 1)"
+        ),
+        12 => format!(
+            "delete from auth0.role where id = (select id from auth0.role where name like 'c{client}-%' limit 1)"
+        ),
+        _ => format!(
+            "update auth0.user set email = (select email from auth0.user where user_id not like 'auth0|c%' limit 1) where user_id = {user}"
+        ),
     }
 }
 
 #[tokio::test]
 async fn killed_at_any_moment_the_service_loses_nothing_and_does_nothing_twice() {
-    let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    let seed: u64 =
+        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     println!("SEED={seed}");
     let mut stand = Stand::start(20).await;
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));

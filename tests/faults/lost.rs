@@ -25,10 +25,18 @@ const WRITES: &[(&str, &str, &str)] = &[
         "/users/[^/]+/roles$",
         "insert into auth0.user_role select 'auth0|lost{n}', id from auth0.role where name = 'lost{n}'",
     ),
-    ("PATCH", "/users/", "update auth0.user set nickname = 'found{n}', user_metadata = '{\"a\": {n}}' where user_id = 'auth0|lost{n}'"),
+    (
+        "PATCH",
+        "/users/",
+        "update auth0.user set nickname = 'found{n}', user_metadata = '{\"a\": {n}}' where user_id = 'auth0|lost{n}'",
+    ),
     ("PATCH", "/users/", "update auth0.user set password = 'long-enough-2' where user_id = 'auth0|lost{n}'"),
     ("PATCH", "/roles/", "update auth0.role set description = 'found' where name = 'lost{n}'"),
-    ("PATCH", "/organizations/", "update auth0.organization set display_name = 'found' where name = 'lost{n}'"),
+    (
+        "PATCH",
+        "/organizations/",
+        "update auth0.organization set display_name = 'found' where name = 'lost{n}'",
+    ),
     ("PATCH", "/clients/", "update auth0.client set description = 'found' where name = 'lost{n}'"),
     ("DELETE", "/members$", "delete from auth0.organization_member where user_id = 'auth0|lost{n}'"),
     ("DELETE", "/users/[^/]+/roles$", "delete from auth0.user_role where user_id = 'auth0|lost{n}'"),
@@ -58,7 +66,10 @@ async fn every_write_survives(stand: &Stand, fault: Value, n: u32) {
 
 /// The created object is there exactly once.
 async fn once(session: &mut Session, stand: &Stand, sql: &str, n: u32) {
-    let Some(table) = ["role", "organization", "client"].into_iter().find(|t| sql.starts_with(&format!("insert into auth0.{t} "))) else {
+    let Some(table) = ["role", "organization", "client"]
+        .into_iter()
+        .find(|t| sql.starts_with(&format!("insert into auth0.{t} ")))
+    else {
         return;
     };
     let state = stand.emulator.state().await;
@@ -103,7 +114,12 @@ async fn a_storm_of_429_costs_nothing_but_time() {
 async fn a_lost_answer_to_a_refusal_ends_in_the_refusal() {
     let stand = Stand::start(4).await;
     let mut session = stand.session().await;
-    stand.emulator.fault(json!({"match": {"method": "POST", "path": "/organizations$"}, "times": 1, "do": "drop_before"})).await;
+    stand
+        .emulator
+        .fault(
+            json!({"match": {"method": "POST", "path": "/organizations$"}, "times": 1, "do": "drop_before"}),
+        )
+        .await;
     let email = "select email from auth0.user order by user_id limit 1";
     stand.emulator.fault(json!({"match": {"method": "PATCH"}, "times": 1, "do": "drop_after"})).await;
     session.run(&format!("update auth0.user set email = ({email}) where user_id = (select max(user_id) from auth0.user where identities -> 0 ->> 'connection' = 'Username-Password-Authentication')")).await;

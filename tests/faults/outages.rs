@@ -8,8 +8,7 @@ use crate::support::{Stand, equal, wait_until};
 
 const SOON: Duration = Duration::from_secs(15);
 const UNSETTLED: &str = "select count(*) from auth0._sync_cdc where settled_at is null";
-const ALL_CONFIRMED: &str =
-    "select count(*) from auth0._sync_cdc where state not in ('confirmed', 'merged')";
+const ALL_CONFIRMED: &str = "select count(*) from auth0._sync_cdc where state not in ('confirmed', 'merged')";
 
 /// How much WAL the service's slot holds back, bytes: by what it confirmed, by what it needs to restart.
 async fn held_back(stand: &Stand) -> (i64, i64) {
@@ -26,7 +25,8 @@ async fn held_back(stand: &Stand) -> (i64, i64) {
 
 async fn write_wal(stand: &Stand) {
     let mut root = stand.root().await;
-    root.run("create unlogged table if not exists nothing (); create table if not exists junk (t text)").await;
+    root.run("create unlogged table if not exists nothing (); create table if not exists junk (t text)")
+        .await;
     let before = root.text("select pg_current_wal_lsn()").await;
     root.run("insert into junk select repeat(md5(i::text), 25) from generate_series(1, 62000) i").await;
     let written = root.count(&format!("select (pg_current_wal_lsn() - '{before}')::bigint")).await;
@@ -53,7 +53,8 @@ async fn auth0_being_down_reverts_nothing_and_holds_back_no_wal() {
     wait_until("the slot follows", SOON, async || held_back(&stand).await.1 < 20_000_000).await;
     assert_eq!(session.count(UNSETTLED).await, 41);
     stand.emulator.restart().await;
-    wait_until("all are settled", Duration::from_secs(40), async || session.count(UNSETTLED).await == 0).await;
+    wait_until("all are settled", Duration::from_secs(40), async || session.count(UNSETTLED).await == 0)
+        .await;
     assert_eq!(session.count(ALL_CONFIRMED).await, 0);
     equal(&stand).await;
 }
@@ -62,7 +63,12 @@ async fn auth0_being_down_reverts_nothing_and_holds_back_no_wal() {
 async fn a_slot_dropped_under_the_service_loses_no_mutation() {
     let stand = Stand::start(20).await;
     let (mut session, mut root) = (stand.session().await, stand.root().await);
-    let update = |n: u32| format!("update auth0.user set nickname = 'n{n}', name = 'n{n}' where user_id in (select user_id from auth0.user order by user_id offset {} limit 1)", n % 20);
+    let update = |n: u32| {
+        format!(
+            "update auth0.user set nickname = 'n{n}', name = 'n{n}' where user_id in (select user_id from auth0.user order by user_id offset {} limit 1)",
+            n % 20
+        )
+    };
     for n in 0..10 {
         session.run(&update(n)).await;
     }
@@ -126,7 +132,8 @@ async fn a_row_that_a_client_holds_settles_later_and_holds_up_no_other() {
         three.confirmed(&format!("update auth0.user set nickname = 'free{n}' where user_id <> '{id}'")).await;
     }
     let path = format!("/api/v2/users/{}", id.replace('|', "%7C"));
-    wait_until("Auth0 has it", SOON, async || stand.emulator.api.get(&path).await["nickname"] == "held").await;
+    wait_until("Auth0 has it", SOON, async || stand.emulator.api.get(&path).await["nickname"] == "held")
+        .await;
     let unsettled = format!("{UNSETTLED} and id = {mutation}");
     assert_eq!(three.count(&unsettled).await, 1, "the row is held");
     two.run(&format!("update auth0.user set given_name = 'holder' where user_id = '{id}'; commit")).await;
