@@ -37,3 +37,10 @@ scenarios! {
     secrets::a_password_reaches_auth0_and_nothing_else,
     transactions::what_is_rolled_back_is_never_sent,
 }
+
+#[tokio::test]
+async fn thousands_of_rows_in_one_update_all_settle_in_flat_memory() {
+    let mut stand = Stand::start(scenarios::transactions::many()).await;
+    scenarios::transactions::thousands_of_rows_in_one_update_all_settle_in_flat_memory(&mut stand).await;
+    equal(&stand).await;
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::json;
 
 use crate::support::{Program, Session, Stand, equal};
 
@@ -79,6 +80,12 @@ async fn killed_at_any_moment_the_service_loses_nothing_and_does_nothing_twice()
     let mut rng = StdRng::seed_from_u64(seed);
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..250))).await;
+        if rng.random_bool(0.5) {
+            let fault = ["drop_after", "drop_before"][rng.random_range(0..2)];
+            let method = ["POST", "PATCH", "DELETE"][rng.random_range(0..3)];
+            let order = json!({"match": {"method": method, "path": "^/api/"}, "times": 1, "do": fault});
+            stand.emulator.fault(order).await;
+        }
         stand.kill_service().await;
         let variables = stand.variables();
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -90,6 +97,7 @@ async fn killed_at_any_moment_the_service_loses_nothing_and_does_nothing_twice()
         stand.service = Some(service);
     }
     stop.store(true, Ordering::Relaxed);
+    stand.emulator.fault(json!({"clear": true})).await;
     for client in clients {
         client.await.unwrap();
     }
