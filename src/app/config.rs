@@ -106,7 +106,8 @@ impl Config {
         if !slot.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             || !(1..=63).contains(&slot.len())
         {
-            let what = "slot (AUTH0_SYNC_SLOT) must be lower-case letters, digits and underscores, at most 63";
+            let what =
+                "slot (AUTH0_SYNC_SLOT) must be lower-case letters, digits and underscores, at most 63";
             return Err(Error::new(Kind::Config, what));
         }
         Ok(Config {
