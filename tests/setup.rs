@@ -268,6 +268,10 @@ async fn owned_and_granted(ground: &Ground) {
     app.execute("select * from auth0.user; select * from auth0._sync_cdc").await.unwrap();
     app.execute("select * from _auth0_sync.write_only").await.unwrap_err();
     app.execute("delete from auth0._sync_cdc").await.unwrap_err();
+    let (_, url) = ground.variables.iter().find(|(name, _)| *name == "DATABASE_URL").unwrap();
+    let mut service = PgConnection::connect(url).await.unwrap();
+    let name = service.fetch_one("show application_name").await.unwrap();
+    assert_eq!(name.get::<String, _>(0), "auth0-sync", "synchronous_standby_names goes by it");
     let viewer = ground.postgres.create_role("viewer", "in role auth0_reader", DATABASE).await;
     let mut viewer = PgConnection::connect(&viewer).await.unwrap();
     viewer.execute("select * from auth0.user; select auth0.wait()").await.unwrap();

@@ -32,6 +32,8 @@ pub struct Config {
     pub log_interval: Duration,
     /// Writes to Auth0 under way at most.
     pub concurrency: usize,
+    /// How long settled mutations stay in `_sync_cdc`.
+    pub keep_settled: Duration,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,6 +45,7 @@ struct File {
     status_listen: Option<String>,
     log_interval_ms: Option<u64>,
     concurrency: Option<usize>,
+    keep_settled_days: Option<u32>,
     #[serde(default)]
     auth0: Auth0File,
 }
@@ -125,6 +128,7 @@ impl Config {
             })?,
             log_interval: Duration::from_millis(file.log_interval_ms.unwrap_or(1000).max(100)),
             concurrency: file.concurrency.unwrap_or(16).clamp(1, 256),
+            keep_settled: Duration::from_secs(86_400 * u64::from(file.keep_settled_days.unwrap_or(30))),
         })
     }
 }

@@ -106,6 +106,8 @@ pub async fn run(
         stop.cancelled().await;
     }));
     tasks.spawn(forever(shutdown.clone(), stream(slot, arrivals_in, applied, Arc::clone(&page))));
+    let kept = dispatch.context.store.clone();
+    tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));
     for _ in 0..READERS {
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());

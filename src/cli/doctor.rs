@@ -49,7 +49,7 @@ async fn examine(config: &Config, catalog: &Catalog) -> Result<()> {
             report
                 .wrong(format!("schema {} is not set up for {}", config.schema, config.auth0.domain), setup);
         }
-        for change in &missing.changes {
+        for change in findings.roles.iter().chain(&missing.changes) {
             report.wrong(format!("to be done: {}", change.what), setup);
         }
         if missing.is_empty() {

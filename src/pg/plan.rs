@@ -152,6 +152,11 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
         }
     }
     grant_schema(&site, existing, &mut change);
+    if !existing.named {
+        // The replication connection cannot say it itself, and synchronous_standby_names goes by it.
+        let sql = format!("alter role {} set application_name = 'auth0-sync'", ident(role));
+        change(format!("call the sessions of {role} auth0-sync"), sql);
+    }
     publish(&site, existing, &mut change);
     changes
 }

@@ -115,9 +115,9 @@ fn holds(there: Option<&Value>, wanted: &Value) -> bool {
     }
 }
 
-/// Growing pauses between calls that bring no decision, at most 30 seconds.
+/// Growing pauses between calls that bring no decision: short enough that Auth0 being back is noticed soon.
 pub fn delay(tries: u32) -> Duration {
-    Duration::from_millis(100 * 2u64.pow(tries.min(9))).min(Duration::from_secs(30))
+    Duration::from_millis(100 * 2u64.pow(tries.min(7))).min(Duration::from_secs(10))
 }
 
 #[cfg(test)]

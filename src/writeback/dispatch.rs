@@ -1,13 +1,14 @@
 //! The dispatcher of one tenant: loads unsettled mutations, hands work to workers, takes their
 //! ends. It owns the lanes; memory stays bounded because loading stops when they are full.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::backlog::Backlog;
 use super::call::delay;
 use super::lanes::{Lanes, Next, Work};
 use super::settle::cancel;
@@ -15,7 +16,7 @@ use super::store::Which;
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::{Ledger, Token};
+use crate::ledger::Ledger;
 
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
@@ -67,11 +68,6 @@ pub struct Report {
     pub waiting_for: Option<Kind>,
 }
 
-struct Segment {
-    which: Which,
-    commit: Option<Token>,
-}
-
 /// The dispatcher's channels and settings.
 pub struct Dispatch {
     /// What workers share.
@@ -91,7 +87,7 @@ pub struct Dispatch {
 struct State {
     lanes: Lanes,
     ledger: Ledger<u64>,
-    backlog: VecDeque<Segment>,
+    backlog: Backlog,
     tasks: JoinSet<(Work, Result<Ended>)>,
     tries: HashMap<i64, u32>,
     hold: Option<(Instant, Kind, u32)>,
@@ -107,7 +103,7 @@ impl Dispatch {
         let mut state = State {
             lanes: Lanes::default(),
             ledger: Ledger::default(),
-            backlog: VecDeque::new(),
+            backlog: Backlog::default(),
             tasks: JoinSet::new(),
             tries: HashMap::new(),
             hold: None,
@@ -117,7 +113,7 @@ impl Dispatch {
         let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         loop {
             self.fill(&mut state).await?;
-            let wake = self.start(&mut state);
+            let wake = self.start(&mut state).into_iter().chain(state.backlog.not_before).min();
             self.tell(&mut state);
             tokio::select! {
                 biased;
@@ -142,21 +138,20 @@ impl Dispatch {
     async fn rescan(&self, state: &mut State) -> Result<()> {
         let snapshot = self.context.store.snapshot().await?;
         // Position 0 moves nothing, and holds back later commits until the scan has settled.
-        let commit = Some(state.ledger.received(0));
-        state.backlog.push_front(Segment { which: Which::Snapshot { snapshot, after: 0 }, commit });
+        let commit = state.ledger.received(0);
+        state.backlog.scan_first(Which::Snapshot { snapshot, after: 0 }, commit);
         Ok(())
     }
 
     async fn arrived(&self, state: &mut State, arrival: Arrival) -> Result<()> {
         match arrival {
             Arrival::Commit { lsn, ids } => {
-                let commit = Some(state.ledger.received(lsn));
-                state.backlog.push_back(Segment { which: Which::Ids(ids), commit });
+                let commit = state.ledger.received(lsn);
+                state.backlog.told(Which::Ids(ids), commit);
             }
             Arrival::Large { lsn, xid, first, last } => {
-                let commit = Some(state.ledger.received(lsn));
-                let which = Which::Transaction { xid, after: first - 1, last };
-                state.backlog.push_back(Segment { which, commit });
+                let commit = state.ledger.received(lsn);
+                state.backlog.told(Which::Transaction { xid, after: first - 1, last }, commit);
             }
             Arrival::Quiet { lsn } => {
                 let nothing = state.ledger.received(lsn);
@@ -164,36 +159,39 @@ impl Dispatch {
             }
             Arrival::Rescan => self.rescan(state).await?,
         }
+        if state.backlog.is_full() {
+            let snapshot = self.context.store.snapshot().await?;
+            state.backlog.fold(snapshot, &mut state.ledger);
+        }
         Ok(())
     }
 
     /// Loads from the backlog, in the order of commits, until the lanes are full.
     async fn fill(&self, state: &mut State) -> Result<()> {
+        let store = &self.context.store;
         while state.lanes.len() < HELD {
-            let Some(segment) = state.backlog.front_mut() else { return Ok(()) };
-            let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
-            let store = &self.context.store;
-            let page = store.load(&self.context.catalog, &segment.which, limit, segment.commit).await?;
-            let last = page.last().map(|queued| queued.id);
-            let whole = (page.len() as i64) < limit;
+            let Some(segment) = state.backlog.first(Instant::now()) else { return Ok(()) };
             let commit = segment.commit;
-            match &mut segment.which {
-                Which::Snapshot { after, .. } | Which::Transaction { after, .. } => {
-                    *after = last.unwrap_or(*after);
+            let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
+            let page = store.load(&self.context.catalog, &segment.which, limit, Some(commit)).await?;
+            if page.is_empty() && !segment.seen && !store.sees(&segment.which).await? {
+                if !state.backlog.unseen(Instant::now()) {
+                    return Ok(());
                 }
-                Which::Ids(_) => {}
+                tracing::warn!("a commit that the stream told cannot be seen in the table");
             }
-            if whole {
-                state.backlog.pop_front();
+            let whole = (page.len() as i64) < limit;
+            if let (Some(last), Some(segment)) = (page.last(), state.backlog.first(Instant::now())) {
+                segment.seen = true;
+                segment.which.advance(last.id);
             }
             for queued in page {
-                if state.lanes.push(queued)
-                    && let Some(commit) = commit
-                {
+                if state.lanes.push(queued) {
                     state.ledger.queued(commit);
                 }
             }
-            if whole && let Some(commit) = commit {
+            if whole {
+                state.backlog.loaded();
                 state.ledger.loaded(commit);
             }
         }

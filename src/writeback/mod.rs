@@ -3,15 +3,18 @@
 //! Decisions ([`lanes`], [`call`], [`request`]) are pure; [`store`], [`settle`],
 //! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
+mod backlog;
 pub mod call;
 mod dispatch;
 pub mod lanes;
 mod recognise;
 mod request;
+mod retention;
 mod settle;
 mod store;
 mod worker;
 
 pub use dispatch::{Arrival, Dispatch, Report};
+pub use retention::forget_settled;
 pub use store::Store;
 pub use worker::Context;

@@ -56,6 +56,15 @@ pub enum Which {
     },
 }
 
+impl Which {
+    /// Everything up to `id` has been loaded.
+    pub(super) fn advance(&mut self, id: i64) {
+        if let Which::Snapshot { after, .. } | Which::Transaction { after, .. } = self {
+            *after = id;
+        }
+    }
+}
+
 impl Store {
     /// Text of the current snapshot: what is visible in it is loaded from the table, the rest
     /// comes by the stream.
@@ -101,6 +110,23 @@ impl Store {
         };
         let rows = rows.map_err(fault("cannot read unsettled mutations"))?;
         rows.iter().map(|row| queued(catalog, row, commit)).collect()
+    }
+
+    /// Whether a commit that the stream has told can be seen in the table. The stream may be ahead:
+    /// Postgres sends a commit before it lets other sessions see it.
+    pub async fn sees(&self, which: &Which) -> Result<bool> {
+        let id = match which {
+            Which::Ids(ids) => ids.first().copied(),
+            Which::Transaction { after, .. } => Some(after + 1),
+            Which::Snapshot { .. } => None,
+        };
+        let Some(id) = id else { return Ok(true) };
+        let sql = format!("select exists (select from {} where id = $1)", self.cdc());
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot look for a commit"))
     }
 
     /// Moves mutations to `sending` (or `verifying`, where a call may have left already) and

@@ -35,13 +35,13 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts `auth0-sync` with these arguments and variables, and none of the outer AUTH0_*.
+    /// Starts `auth0-sync` with these arguments and variables, and none of the outer AUTH0_* and DATABASE_*.
     pub fn start(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = TempDir::with_prefix("auth0-sync-").unwrap();
         let log = folder.path().join("log");
         let mut command = bound(Path::new(env!("CARGO_BIN_EXE_auth0-sync")), "KILL");
         for (name, _) in std::env::vars() {
-            if name.starts_with("AUTH0_") || name == "DATABASE_URL" {
+            if name.starts_with("AUTH0_") || name.starts_with("DATABASE_") {
                 command.env_remove(name);
             }
         }

@@ -19,7 +19,7 @@ pub(in crate::cli) struct Findings {
     pub(in crate::cli) service: Option<PgConnection>,
     /// The administrator's, where one was named.
     pub(in crate::cli) admin: Option<PgConnection>,
-    /// What an administrator has to change before the service can.
+    /// What an administrator has to change before the service can; empty where nobody is there to do it.
     pub(in crate::cli) roles: Vec<Change>,
     /// What the service's role has to make.
     pub(in crate::cli) missing: Missing,
@@ -192,6 +192,7 @@ async fn roles(
                 statements.join("\n")
             ),
         );
+        findings.roles.clear();
     }
     if known.is_none() && login.password.is_none() {
         report.warn(

@@ -53,7 +53,7 @@ impl Launcher {
         let mut command = bound(&self.program, "TERM");
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("AUTH0_") || text == "DATABASE_URL" {
+            if text.starts_with("AUTH0_") || text.starts_with("DATABASE_") {
                 command.env_remove(&name);
             }
         }

@@ -164,8 +164,9 @@ impl Stack {
         if !there {
             execute(&mut admin, format!("create database {DATABASE}")).await?;
         }
-        let args = ["setup", "--admin-url", &self.cluster.admin_url(DATABASE)].map(str::to_owned);
-        let output = self.launcher.output(&args, &self.service_variables()?).await?;
+        let mut variables = self.service_variables()?;
+        variables.push(("DATABASE_ADMIN_URL", self.cluster.admin_url(DATABASE)));
+        let output = self.launcher.output(&["setup".to_owned()], &variables).await?;
         if !output.status.success() {
             let said = [output.stdout, output.stderr].concat();
             return Err(Error::new(

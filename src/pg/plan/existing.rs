@@ -41,6 +41,8 @@ pub struct Existing {
     pub reader_enters: bool,
     /// Readers may see `_sync_cdc`.
     pub reader_sees_cdc: bool,
+    /// The service's sessions are called `auth0-sync`, the walsender among them.
+    pub named: bool,
     /// The domain of the tenant that this schema mirrors, once setup has run.
     pub domain: Option<String>,
     /// Table → column → what it is.
@@ -66,6 +68,7 @@ impl Existing {
         let mut existing = Existing::default();
         let row = sqlx::query(include_str!("../sql/existing_objects.sql"))
             .bind(schema)
+            .bind(role)
             .fetch_one(&mut *connection)
             .await
             .map_err(fault("cannot read what is in the database"))?;
@@ -75,6 +78,7 @@ impl Existing {
         existing.reader_enters = row.get(3);
         existing.reader_sees_cdc = row.get(4);
         let migrated: bool = row.get(5);
+        existing.named = row.get(6);
         existing.publication =
             sqlx::query_as::<_, (bool, bool)>(include_str!("../sql/existing_publication.sql"))
                 .fetch_optional(&mut *connection)

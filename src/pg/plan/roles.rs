@@ -42,10 +42,7 @@ impl Roles {
                 let secret = password.map(|text| format!(" password {}", literal(text))).unwrap_or_default();
                 change(
                     format!("create role {}", self.service),
-                    format!(
-                        "create role {service} login replication{secret}; \
-                         alter role {service} set application_name = 'auth0-sync'"
-                    ),
+                    format!("create role {service} login replication{secret}"),
                 );
             }
             Some((true, true)) => {}

@@ -19,4 +19,10 @@ select
         join pg_catalog.pg_roles r on r.rolname = $1 || '_reader'
         where n.nspname = $1 and c.relname = '_sync_cdc'
     ), false),
-    pg_catalog.to_regclass('_auth0_sync.mirror') is not null
+    pg_catalog.to_regclass('_auth0_sync.mirror') is not null,
+    exists (
+        -- A superuser's sessions are other people's too.
+        select from pg_catalog.pg_roles r
+        left join pg_catalog.pg_db_role_setting s on s.setrole = r.oid and s.setdatabase = 0
+        where r.rolname = $2 and (r.rolsuper or 'application_name=auth0-sync' = any (s.setconfig))
+    )

@@ -1,0 +1,40 @@
+//! Removes mutations that settled long ago, in small batches so that nothing else waits.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+
+use super::store::Store;
+use crate::error::Result;
+use crate::pg::{fault, ident};
+
+const BATCH: i64 = 1_000;
+/// Between two rounds; a round ends when a batch is not full.
+const ROUND: Duration = Duration::from_secs(600);
+
+/// Removes for ever what settled more than `keep` ago.
+pub async fn forget_settled(store: Store, keep: Duration) {
+    loop {
+        match batch(&store, keep).await {
+            Ok(removed) if removed >= BATCH as u64 => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "settled mutations could not be removed"),
+        }
+        tokio::time::sleep(ROUND).await;
+    }
+}
+
+/// One batch, oldest first; returns how many went.
+async fn batch(store: &Store, keep: Duration) -> Result<u64> {
+    let cdc = format!("{}.\"_sync_cdc\"", ident(&store.schema));
+    let sql = format!(
+        "delete from {cdc} where id in (select id from {cdc} \
+         where settled_at < now() - make_interval(secs => $1) order by id limit {BATCH})"
+    );
+    let done = sqlx::query(AssertSqlSafe(sql))
+        .bind(keep.as_secs_f64())
+        .execute(&store.database.pool)
+        .await
+        .map_err(fault("cannot remove settled mutations"))?;
+    Ok(done.rows_affected())
+}
