@@ -59,8 +59,11 @@ impl Postgres {
         let cluster = cluster(binaries, account, data);
         let mut settings: Vec<_> =
             settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        // Nothing here has to survive a loss of power; one killed process loses nothing by it.
-        settings.push(("fsync".to_owned(), "off".to_owned()));
+        // Nothing here has to survive a loss of power, unless somebody measures what that costs; one
+        // killed process loses nothing by it.
+        if !settings.iter().any(|(name, _)| name == "fsync") {
+            settings.push(("fsync".to_owned(), "off".to_owned()));
+        }
         let mut postgres = Postgres { cluster, settings, folder };
         postgres.start_on(0);
         postgres
