@@ -34,6 +34,11 @@ pub(super) async fn apply(
     // With the lock held: a call that has settled before has set its mark.
     let fresh = context.freshness.may_apply(&resource.table, key, began);
     let inserting = locked.unsettled.first().is_some_and(|p| p.mutation.operation == Operation::Insert);
+    if let Some(row) = &row
+        && locked.is_unclaimed(row).await?
+    {
+        return Ok(Applied::ReadAgain);
+    }
     let news = match row {
         // Whether the insert made it or met somebody else's row is for its own answer to say.
         Some(_) if inserting => return Ok(Applied::ReadAgain),

@@ -10,7 +10,7 @@ use super::Context;
 use super::apply::apply;
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Row, Tick};
+use crate::pg::mirror::{Row, Tick, may_be_ours};
 use crate::pg::{fault, ident, literal};
 
 /// Stores a page of rows read from `began` on; returns the keys that have to be read again.
@@ -63,9 +63,11 @@ async fn insert(
             key_object(alias)
         )
     };
+    let unclaimed = may_be_ours(resource, &context.schema, "r");
+    let unclaimed = unclaimed.map(|condition| format!(" and not {condition}")).unwrap_or_default();
     let sql = format!(
         "insert into {name} ({list}) select {list} from pg_catalog.jsonb_populate_recordset(null::{name}, $1) r \
-         where not {} on conflict do nothing returning {key_list}",
+         where not {}{unclaimed} on conflict do nothing returning {key_list}",
         touched("r")
     );
     let mut transaction = context.database.pool.begin().await.map_err(fault("cannot begin"))?;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Session, Stand, equal};
+use crate::support::{Session, Stand, equal, wait_for, wait_until};
+
+const SOON: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Method, path, SQL; `{n}` makes names of a round its own.
 const WRITES: &[(&str, &str, &str)] = &[
@@ -126,4 +128,39 @@ async fn a_lost_answer_to_a_refusal_ends_in_the_refusal() {
     assert_eq!(session.wait().await.unwrap_err().message, "[Auth0] The specified new email already exists");
     stand.emulator.fault(json!({"clear": true})).await;
     equal(&stand).await;
+}
+
+#[tokio::test]
+async fn a_create_whose_row_is_seen_before_its_answer_is_not_done_again() {
+    let stand = Stand::start(4).await;
+    let mut session = stand.session().await;
+    for (table, key) in [("role", "id"), ("client", "client_id")] {
+        let list = format!("^/api/v2/{table}s$");
+        stand
+            .emulator
+            .fault(json!({"match": {"method": "POST", "path": list}, "times": 1, "do": "drop_after"}))
+            .await;
+        stand
+            .emulator
+            .fault(
+                json!({"match": {"method": "GET", "path": list}, "times": 4, "do": "status", "status": 500}),
+            )
+            .await;
+        session.run(&format!("insert into auth0.{table} (name) values ('seen')")).await;
+        let made = wait_for("Auth0 has made it", SOON, async || {
+            let state = stand.emulator.state().await;
+            state[table].as_array().unwrap().iter().find(|row| row["name"] == "seen").cloned()
+        })
+        .await;
+        // Somebody else changes it: the tenant log names it before the service has its key.
+        let path = format!("/{table}s/{}", made[key].as_str().unwrap());
+        stand.emulator.forget_calls().await;
+        stand.emulator.api.patch(&format!("/api/v2{path}"), json!({"description": "somebody else's"})).await;
+        let read = format!("GET /{table}s/{{{key}}}");
+        wait_until("it is read", SOON, async || stand.emulator.calls(&read).await > 0).await;
+        assert_eq!(session.wait().await.as_deref(), Ok("confirmed"));
+        equal(&stand).await;
+        let there = stand.emulator.state().await[table].to_string().matches("\"seen\"").count();
+        assert_eq!(there, 1, "{table}");
+    }
 }

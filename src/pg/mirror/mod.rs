@@ -6,10 +6,12 @@ mod locked;
 mod rebase;
 mod rekey;
 mod shape;
+mod unclaimed;
 mod version;
 
 pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, rebase};
 pub use shape::row_from_auth0;
+pub use unclaimed::may_be_ours;
 pub use version::version_order;
