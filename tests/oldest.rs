@@ -3,7 +3,7 @@
 mod scenarios;
 mod support;
 
-use support::{Emulator, Postgres, Stand, equal};
+use support::{Stand, equal};
 
 macro_rules! all_on {
     ($stand:ident: $($module:ident :: $name:ident),* $(,)?) => {
@@ -17,8 +17,7 @@ macro_rules! all_on {
 
 #[tokio::test]
 async fn the_oldest_postgres_does_what_the_newest_does() {
-    let mut stand = Stand::set_up(Postgres::oldest(), Emulator::start(20).await).await;
-    stand.restart_service().await;
+    let mut stand = Stand::oldest(20).await;
     all_on! { stand:
         outcome::an_update_is_confirmed_and_auth0_shows_it,
         outcome::what_auth0_refuses_is_put_back_and_told_everywhere,

@@ -132,6 +132,8 @@ impl Lanes {
     pub fn settled(&mut self, work: &Work, ids: &[i64]) -> Vec<Token> {
         if let Some(lane) = self.lanes.get_mut(&work.node) {
             lane.busy = false;
+            // What it was waiting with may be among those that have settled.
+            lane.delayed = None;
         }
         let commits = ids.iter().filter_map(|id| self.remove(*id)).collect();
         self.wake(&work.node);

@@ -122,3 +122,16 @@ fn a_call_that_may_have_left_is_taken_up_as_it_was() {
     let work = next(&mut lanes).unwrap();
     assert_eq!((work.ids.as_slice(), work.uncertain), ([1, 2].as_slice(), true));
 }
+
+#[test]
+fn a_lane_whose_waiting_mutation_was_cancelled_goes_on() {
+    let mut lanes = Lanes::default();
+    lanes.push(queued(1, "user", "a", Operation::Insert));
+    lanes.push(queued(2, "user", "a", Operation::Update));
+    let work = next(&mut lanes).unwrap();
+    lanes.put_back(&work, Instant::now() + std::time::Duration::from_secs(60), false);
+    assert_eq!(next(&mut lanes), None);
+    let cancelled = lanes.take(1).unwrap();
+    lanes.settled(&cancelled, &[1]);
+    assert_eq!(next(&mut lanes).unwrap().ids, [2]);
+}

@@ -113,6 +113,13 @@ impl Stand {
         stand
     }
 
+    /// The same on the oldest Postgres that is supported.
+    pub async fn oldest(users: u32) -> Self {
+        let mut stand = Self::set_up(Postgres::oldest(), Emulator::start(users).await).await;
+        stand.restart_service().await;
+        stand
+    }
+
     /// The same without the service: `setup` has run.
     pub async fn set_up(postgres: Postgres, emulator: Emulator) -> Self {
         postgres.create_database(DATABASE).await;
