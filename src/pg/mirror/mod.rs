@@ -9,7 +9,7 @@ mod shape;
 mod version;
 
 pub use freshness::{Flight, Freshness, Reading, Tick};
-pub use locked::{Locked, Pending};
+pub use locked::{Locked, Pending, lock_names};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, rebase};
 pub use shape::row_from_auth0;
 pub use version::version_order;
