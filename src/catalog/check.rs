@@ -54,6 +54,9 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
     if resource.key.is_empty() {
         return Err("has no key".into());
     }
+    if resource.reread && resource.get.is_none() {
+        return Err("it says reread and has no call to read a row".to_owned());
+    }
     if let Some(version) = &resource.version
         && resource.columns.get(version).map(|c| c.kind) != Some(ColumnType::Timestamptz)
     {

@@ -22,6 +22,9 @@ pub struct Resource {
     pub new_key: NewKey,
     /// The column with Auth0's own time of the last change; orders readings without a clock of ours.
     pub version: Option<String>,
+    /// The answer to a write shows other values than reading does: only reading is believed.
+    #[serde(default)]
+    pub reread: bool,
     /// The ways to list rows; the first is the preferred one.
     #[serde(default)]
     pub list: Vec<List>,

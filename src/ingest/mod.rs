@@ -1,6 +1,6 @@
 //! From Auth0 to the tables: every source ends in one apply function.
 //!
-//! Most sources only say what to read again ([`target`]); [`refetch`] reads it, [`apply`] writes
+//! Most sources only say what to read again ([`target`]); [`mod@refetch`] reads it, [`apply`] writes
 //! it. Nothing here decides about a mutation: that is writeback's.
 
 mod apply;

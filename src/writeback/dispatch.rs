@@ -174,7 +174,12 @@ impl Dispatch {
             let commit = segment.commit;
             let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
             let page = store.load(&self.context.catalog, &segment.which, limit, Some(commit)).await?;
-            if page.is_empty() && !segment.seen && !store.sees(&segment.which).await? {
+            if page.is_empty() && !segment.seen {
+                if store.sees(&segment.which).await? {
+                    // It may have come into sight between the two looks.
+                    segment.seen = true;
+                    continue;
+                }
                 if !state.backlog.unseen(Instant::now()) {
                     return Ok(());
                 }

@@ -11,7 +11,7 @@ use super::request::{self, Content};
 use super::settle::{Settled, settle};
 use super::store::{Standing, Store};
 use crate::auth0::{Client, Lane, Request};
-use crate::catalog::{Catalog, Recognise, Resource, fill_path};
+use crate::catalog::{Catalog, Recognise, Resource, RowKey, fill_path};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::{Freshness, Operation, Row, row_from_auth0};
 
@@ -91,6 +91,7 @@ async fn decide(
     loop {
         step = match step {
             Step::Finish(verdict) => {
+                let verdict = as_read(context, resource, &content, verdict).await;
                 let settled = settle(&context.store, &context.catalog, work, &verdict).await?;
                 return Ok(Ended::Settled(settled));
             }
@@ -116,6 +117,30 @@ async fn decide(
                 }
             }
         };
+    }
+}
+
+/// The verdict with the row as reading shows it, where the catalogue says that the answer to a
+/// write shows other values. It is read before the mutation settles, so that a stop in between
+/// leaves nothing behind that nobody would correct.
+async fn as_read(context: &Context, resource: &Resource, content: &Content, verdict: Verdict) -> Verdict {
+    let Verdict::Applied(Some(answer)) = &verdict else { return verdict };
+    if !resource.reread || content.operation == Operation::Delete {
+        return verdict;
+    }
+    let row = row_from_auth0(resource, answer, |_| None);
+    let key = RowKey::of(resource, &row).map_or_else(|| content.key.clone(), |key| key.to_json(resource));
+    let Some(request) = request::read(resource, &key, Lane::Write) else { return verdict };
+    let mut tries = 0;
+    loop {
+        match one(context, resource, &request).await {
+            Ok(Some((object, _))) => return Verdict::Applied(Some(object)),
+            // Somebody has deleted it since, which the tenant log will tell.
+            Ok(None) => return verdict,
+            Err(error) => tracing::warn!(%error, "a row that was written cannot be read yet"),
+        }
+        tokio::time::sleep(super::call::delay(tries)).await;
+        tries += 1;
     }
 }
 

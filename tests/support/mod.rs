@@ -9,6 +9,8 @@ pub mod api;
 pub mod compare;
 pub mod postgres;
 pub mod process;
+pub mod session;
+pub mod settled;
 pub mod stand;
 pub mod wait;
 
@@ -16,5 +18,7 @@ pub use api::Api;
 pub use compare::compare;
 pub use postgres::Postgres;
 pub use process::Program;
+pub use session::{Refusal, Session};
+pub use settled::{all_settled, equal};
 pub use stand::{Emulator, Stand};
 pub use wait::{wait_for, wait_until};

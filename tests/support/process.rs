@@ -39,7 +39,7 @@ impl Program {
     pub fn start(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = TempDir::with_prefix("auth0-sync-").unwrap();
         let log = folder.path().join("log");
-        let mut command = bound(Path::new(env!("CARGO_BIN_EXE_auth0-sync")), "KILL");
+        let mut command = bound(&program(), "KILL");
         for (name, _) in std::env::vars() {
             if name.starts_with("AUTH0_") || name.starts_with("DATABASE_") {
                 command.env_remove(name);
@@ -124,6 +124,11 @@ impl Drop for Program {
             let _ = writeln!(std::io::stderr(), "---- the log of {}\n{}", self.name, tail(&self.log, 60));
         }
     }
+}
+
+/// The program of this build, or the one that AUTH0_SYNC_PROGRAM names.
+fn program() -> PathBuf {
+    std::env::var_os("AUTH0_SYNC_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_auth0-sync").into()).into()
 }
 
 /// Whether kill -9 ended it.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tempfile::TempDir;
 
-use super::{Api, Postgres, Program};
+use super::{Api, Postgres, Program, Session};
 
 /// The database of a [`Stand`].
 pub const DATABASE: &str = "auth0dev";
@@ -47,6 +47,31 @@ impl Emulator {
     /// `host:port`, which stands in for the tenant's domain.
     pub fn domain(&self) -> &str {
         self.url.split_once("://").unwrap().1
+    }
+
+    /// Everything it has stored, passwords included, as it lies on its disk.
+    pub fn journal(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("journal.jsonl")).unwrap()
+    }
+
+    /// Orders faults.
+    pub async fn fault(&self, order: Value) {
+        self.api.post("/_emulator/faults", order).await;
+    }
+
+    /// Everything it has, by table.
+    pub async fn state(&self) -> Value {
+        self.api.get("/_emulator/state").await
+    }
+
+    /// How often each route was called since [`Emulator::forget_calls`].
+    pub async fn calls(&self, route: &str) -> u64 {
+        self.api.get("/_emulator/calls").await[route].as_u64().unwrap_or(0)
+    }
+
+    /// Counts calls anew.
+    pub async fn forget_calls(&self) {
+        self.api.delete("/_emulator/calls").await;
     }
 
     /// Starts it again after `program.kill()`: same address, same state.
@@ -125,6 +150,16 @@ impl Stand {
     /// A pool of the role that an application would use.
     pub async fn app(&self) -> PgPool {
         PgPool::connect(&self.app_url).await.unwrap()
+    }
+
+    /// A connection of the role that an application would use.
+    pub async fn session(&self) -> Session {
+        Session::open(&self.app_url).await
+    }
+
+    /// A superuser's connection.
+    pub async fn root(&self) -> Session {
+        Session::open(&self.postgres.admin_url(DATABASE)).await
     }
 
     /// A superuser's pool.

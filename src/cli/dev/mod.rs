@@ -86,9 +86,15 @@ impl Ready {
 Ready.
 
   SQL      {psql} {database}
-  Auth0    {auth0}   (client {id}, secret {secret})
-  Status   {status}
+  Auth0    {auth0}
+  Status   {status}/status
   Logs     {logs}
+
+For the API in another shell:
+
+  export AUTH0_URL={auth0}
+  export AUTH0_CLIENT_ID={id}
+  export AUTH0_CLIENT_SECRET={secret}
 
 Try in psql:
 

@@ -70,7 +70,7 @@ fn insert(site: &Site<'_>, resource: &Resource) -> String {
         key(resource, "n"),
         pairs.join(", "),
     );
-    store(site, resource, &select)
+    store(site, resource, "INSERT", &select)
 }
 
 fn update(site: &Site<'_>, resource: &Resource) -> String {
@@ -120,7 +120,7 @@ fn update(site: &Site<'_>, resource: &Resource) -> String {
         image("n", "o"),
         using.join(", "),
     );
-    store(site, resource, &select)
+    store(site, resource, "UPDATE", &select)
 }
 
 fn delete(site: &Site<'_>, resource: &Resource) -> String {
@@ -130,15 +130,24 @@ fn delete(site: &Site<'_>, resource: &Resource) -> String {
         literal(&resource.table),
         key(resource, "o"),
     );
-    store(site, resource, &select)
+    store(site, resource, "DELETE", &select)
 }
 
-fn store(site: &Site<'_>, resource: &Resource, select: &str) -> String {
+fn store(site: &Site<'_>, resource: &Resource, operation: &str, select: &str) -> String {
     let insert = format!(
         "insert into {} (\"table\", operation, key, before, after, actor)\n        {select}",
         site.name("_sync_cdc")
     );
     let stored = if resource.sets_aside() {
+        // Of an upsert the UPDATE trigger fires first: what it does not take may belong to the INSERT,
+        // which fires last and drops what was judged and not stored.
+        let drop_rest = |mine: &str| {
+            if operation == "INSERT" {
+                format!("        delete from _auth0_sync.write_only w where {mine};\n")
+            } else {
+                String::new()
+            }
+        };
         let mine = format!(
             "w.txid = pg_current_xact_id() and w.mutation_id is null and w.schema = {} and w.\"table\" = {}",
             literal(site.schema),
@@ -146,9 +155,8 @@ fn store(site: &Site<'_>, resource: &Resource, select: &str) -> String {
         );
         format!(
             "        with stored as (\n        {insert}\n        returning id, key)\n        \
-             update _auth0_sync.write_only w set mutation_id = s.id from stored s where w.key = s.key and {mine};\n        \
-             -- ON CONFLICT may have judged rows that were not stored.\n        \
-             delete from _auth0_sync.write_only w where {mine};\n"
+             update _auth0_sync.write_only w set mutation_id = s.id from stored s where w.key = s.key and {mine};\n{}",
+            drop_rest(&mine)
         )
     } else {
         format!("        {insert};\n")

@@ -1,5 +1,5 @@
 //! DDL from the catalogue: mirror tables, capture and judgement triggers, `_sync_cdc` and the
-//! functions that clients call. It only makes text; [`super::plan`] compares and runs it.
+//! functions that clients call. It only makes text; [`mod@super::plan`] compares and runs it.
 
 mod capture;
 mod judge;

@@ -132,7 +132,8 @@ impl<'c> Locked<'c> {
         match (&self.visible, &row) {
             (None, None) => {}
             (None, Some(new)) => {
-                let columns: Vec<_> = new.keys().map(|column| ident(column)).collect();
+                let own = self.own_columns(&name).await?;
+                let columns: Vec<_> = new.keys().filter(|c| own.contains(c)).map(|c| ident(c)).collect();
                 let list = columns.join(", ");
                 let sql = format!(
                     "insert into {name} ({list}) select {list} from pg_catalog.jsonb_populate_record(null::{name}, $1) \
@@ -179,6 +180,18 @@ impl<'c> Locked<'c> {
         }
         self.visible = row;
         Ok(())
+    }
+
+    /// Columns that take a value: a user may have added generated ones, or dropped some since.
+    async fn own_columns(&mut self, table: &str) -> Result<Vec<String>> {
+        sqlx::query_scalar(
+            "select attname::text from pg_catalog.pg_attribute where attrelid = $1::text::regclass \
+             and attnum > 0 and not attisdropped and attgenerated = '' and attidentity <> 'a'",
+        )
+        .bind(table)
+        .fetch_all(&mut *self.transaction)
+        .await
+        .map_err(fault("cannot look at the columns of a table"))
     }
 }
 

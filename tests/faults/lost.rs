@@ -1,0 +1,113 @@
+//! Answers that never come: each write is done exactly once.
+
+use serde_json::{Value, json};
+
+use crate::support::{Session, Stand, equal};
+
+/// Method, path, SQL; `{n}` makes names of a round its own.
+const WRITES: &[(&str, &str, &str)] = &[
+    (
+        "POST",
+        "/users$",
+        "insert into auth0.user (user_id, email, connection, password) values \
+         ('auth0|lost{n}', 'lost{n}@example.com', 'Username-Password-Authentication', 'long-enough-1')",
+    ),
+    ("POST", "/roles$", "insert into auth0.role (name, description) values ('lost{n}', 'x')"),
+    ("POST", "/organizations$", "insert into auth0.organization (name) values ('lost{n}')"),
+    ("POST", "/clients$", "insert into auth0.client (name) values ('lost{n}')"),
+    (
+        "POST",
+        "/members$",
+        "insert into auth0.organization_member select id, 'auth0|lost{n}' from auth0.organization where name = 'lost{n}'",
+    ),
+    (
+        "POST",
+        "/users/[^/]+/roles$",
+        "insert into auth0.user_role select 'auth0|lost{n}', id from auth0.role where name = 'lost{n}'",
+    ),
+    ("PATCH", "/users/", "update auth0.user set nickname = 'found{n}', user_metadata = '{\"a\": {n}}' where user_id = 'auth0|lost{n}'"),
+    ("PATCH", "/users/", "update auth0.user set password = 'long-enough-2' where user_id = 'auth0|lost{n}'"),
+    ("PATCH", "/roles/", "update auth0.role set description = 'found' where name = 'lost{n}'"),
+    ("PATCH", "/organizations/", "update auth0.organization set display_name = 'found' where name = 'lost{n}'"),
+    ("PATCH", "/clients/", "update auth0.client set description = 'found' where name = 'lost{n}'"),
+    ("DELETE", "/members$", "delete from auth0.organization_member where user_id = 'auth0|lost{n}'"),
+    ("DELETE", "/users/[^/]+/roles$", "delete from auth0.user_role where user_id = 'auth0|lost{n}'"),
+    ("DELETE", "/users/[^/]+$", "delete from auth0.user where user_id = 'auth0|lost{n}'"),
+    ("DELETE", "/roles/", "delete from auth0.role where name = 'lost{n}'"),
+    ("DELETE", "/organizations/[^/]+$", "delete from auth0.organization where name = 'lost{n}'"),
+    ("DELETE", "/clients/", "delete from auth0.client where name = 'lost{n}'"),
+];
+
+async fn every_write_survives(stand: &Stand, fault: Value, n: u32) {
+    let mut session = stand.session().await;
+    for (method, path, sql) in WRITES {
+        let mut order = fault.clone();
+        order["match"] = json!({"method": method, "path": path});
+        order["times"] = 1.into();
+        stand.emulator.fault(order).await;
+        let sql = sql.replace("{n}", &n.to_string());
+        session.confirmed(&sql).await;
+        let left = stand.emulator.api.post("/_emulator/faults", json!({})).await;
+        assert_eq!(left["faults"], 0, "the fault hit: {sql}");
+        once(&mut session, stand, &sql, n).await;
+    }
+    let made = session.count("select count(*) from auth0._sync_cdc where state <> 'confirmed'").await;
+    assert_eq!(made, 0, "every mutation is confirmed");
+    equal(stand).await;
+}
+
+/// The created object is there exactly once.
+async fn once(session: &mut Session, stand: &Stand, sql: &str, n: u32) {
+    let Some(table) = ["role", "organization", "client"].into_iter().find(|t| sql.starts_with(&format!("insert into auth0.{t} "))) else {
+        return;
+    };
+    let state = stand.emulator.state().await;
+    let name = format!("lost{n}");
+    let there = state[table].as_array().unwrap().iter().filter(|row| row["name"] == name.as_str()).count();
+    assert_eq!(there, 1, "{sql}");
+    let here = session.count(&format!("select count(*) from auth0.{table} where name = '{name}'")).await;
+    assert_eq!(here, 1, "{sql}");
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_found_and_not_done_again() {
+    let stand = Stand::start(4).await;
+    every_write_survives(&stand, json!({"do": "drop_after"}), 1).await;
+}
+
+#[tokio::test]
+async fn a_write_that_was_cut_off_is_done_once() {
+    let stand = Stand::start(4).await;
+    every_write_survives(&stand, json!({"do": "drop_before"}), 2).await;
+}
+
+#[tokio::test]
+async fn a_server_error_reverts_nothing() {
+    let stand = Stand::start(4).await;
+    every_write_survives(&stand, json!({"do": "status", "status": 502}), 3).await;
+}
+
+#[tokio::test]
+async fn a_storm_of_429_costs_nothing_but_time() {
+    let stand = Stand::start(20).await;
+    let mut session = stand.session().await;
+    let storm = json!({"match": {"method": "PATCH"}, "times": 3, "do": "status", "status": 429});
+    stand.emulator.fault(storm).await;
+    session.confirmed("update auth0.user set nickname = 'in the storm'").await;
+    let most = session.count("select max(attempts) from auth0._sync_cdc").await;
+    assert_eq!(most, 1, "a 429 is no attempt");
+    equal(&stand).await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_a_refusal_ends_in_the_refusal() {
+    let stand = Stand::start(4).await;
+    let mut session = stand.session().await;
+    stand.emulator.fault(json!({"match": {"method": "POST", "path": "/organizations$"}, "times": 1, "do": "drop_before"})).await;
+    let email = "select email from auth0.user order by user_id limit 1";
+    stand.emulator.fault(json!({"match": {"method": "PATCH"}, "times": 1, "do": "drop_after"})).await;
+    session.run(&format!("update auth0.user set email = ({email}) where user_id = (select max(user_id) from auth0.user where identities -> 0 ->> 'connection' = 'Username-Password-Authentication')")).await;
+    assert_eq!(session.wait().await.unwrap_err().message, "[Auth0] The specified new email already exists");
+    stand.emulator.fault(json!({"clear": true})).await;
+    equal(&stand).await;
+}
