@@ -18,7 +18,7 @@ use crate::ingest::{self, Logs, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{Database, connect, fault};
 use crate::retry::Delays;
-use crate::writeback::{self, Dispatch, Report};
+use crate::writeback::{self, Dispatch, Report, Suspicion};
 use crate::{status, wal};
 
 /// Connections of the pool: workers of writeback, readers of ingest, and some to spare.
@@ -215,10 +215,15 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
 async fn suspect(
     catalog: Arc<Catalog>,
     queue: Arc<Queue>,
-    mut suspicions: mpsc::UnboundedReceiver<(String, crate::catalog::RowKey)>,
+    mut suspicions: mpsc::UnboundedReceiver<Suspicion>,
 ) {
-    while let Some((table, key)) = suspicions.recv().await {
-        queue.ask(Target::row(&catalog, &table, key));
+    while let Some(suspicion) = suspicions.recv().await {
+        match suspicion {
+            Suspicion::Row(table, key) => queue.ask(Target::row(&catalog, &table, key)),
+            Suspicion::Gone(table) => {
+                queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))
+            }
+        }
     }
 }
 

@@ -116,6 +116,13 @@ pub(super) fn catalog(resources: &IndexMap<String, Resource>) -> Result<()> {
             );
             return Err(Error::new(Kind::Catalog, what));
         }
+        if let Some(missing) = resource.takes_along.iter().find(|table| !resources.contains_key(*table)) {
+            let what = format!(
+                "{}/{}.toml: takes along {missing}, which is not described",
+                resource.tag, resource.table
+            );
+            return Err(Error::new(Kind::Catalog, what));
+        }
     }
     Ok(())
 }

@@ -25,6 +25,9 @@ pub struct Resource {
     /// The answer to a write shows other values than reading does: only reading is believed.
     #[serde(default)]
     pub reread: bool,
+    /// Tables of which Auth0 deletes rows along with a row of this one, without saying which.
+    #[serde(default)]
+    pub takes_along: Vec<String>,
     /// The ways to list rows; the first is the preferred one.
     #[serde(default)]
     pub list: Vec<List>,

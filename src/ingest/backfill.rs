@@ -12,7 +12,7 @@ use super::target::Target;
 use super::{Context, Queue, bulk};
 use crate::auth0::{Lane, Pages, Request};
 use crate::catalog::{List, Resource, ResourceKind, RowKey, placeholders};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Row, row_from_auth0};
 use crate::pg::{fault, ident};
 
@@ -34,7 +34,8 @@ pub(super) struct Filled {
 /// every row that its list named has been read.
 ///
 /// # Errors
-/// The first table that could not be filled; the others' progress is kept.
+/// The first table that could not be filled yet; the others' progress is kept. A table that Auth0
+/// refuses to show is noted as `failed` and left.
 pub async fn backfill(context: &Context, queue: &Queue) -> Result<()> {
     let waiting: Vec<String> = sqlx::query_scalar(
         "select \"table\" from _auth0_sync.backfill where schema = $1 and state <> 'done'",
@@ -63,7 +64,11 @@ pub async fn backfill(context: &Context, queue: &Queue) -> Result<()> {
             }
             Err(error) => {
                 note(context, resource, "failed", 0, Some(error.to_string())).await?;
-                return Err(error);
+                if error.kind().policy().retry == Retry::Backoff {
+                    return Err(error);
+                }
+                // No repetition mends it, and the other tables do not depend on it.
+                tracing::error!(table = %resource.table, %error, "the table stays unfilled: {}", error.kind().policy().hint);
             }
         }
     }

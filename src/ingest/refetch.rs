@@ -10,7 +10,7 @@ use super::target::Target;
 use super::{Context, Queue};
 use crate::auth0::{Lane, Pages, Request};
 use crate::catalog::{List, Resource, RowKey, fill_path, placeholders};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Row, Tick, row_from_auth0};
 use crate::pg::{fault, ident};
 
@@ -22,6 +22,13 @@ pub async fn refetch(context: &Context, queue: &Queue) {
             Ok(true) => queue.done(&target),
             Ok(false) => queue.again(target),
             Err(error) => {
+                if error.kind().policy().retry == Retry::Never {
+                    // It stays unread until someone mends the cause; the others must not wait for it.
+                    let hint = error.kind().policy().hint;
+                    tracing::error!(%error, table = target.table(), "a row cannot be read: {hint}");
+                    queue.done(&target);
+                    continue;
+                }
                 if error.kind() != Kind::DatabaseBusy {
                     tracing::warn!(%error, table = target.table(), "a row could not be read again yet");
                 }
@@ -66,7 +73,12 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),
     };
-    Ok(apply(context, resource, key, row, reading.began()).await? != Applied::ReadAgain)
+    let gone = row.is_none();
+    let applied = apply(context, resource, key, row, reading.began()).await?;
+    if gone && applied == Applied::Done {
+        queue.ask(Target::taken_along(resource));
+    }
+    Ok(applied != Applied::ReadAgain)
 }
 
 /// Reads every row below a parent and applies all, the absence of others included: for rows that

@@ -62,6 +62,11 @@ impl Target {
         Some(Target::Set { table: resource.table.clone(), list, parent })
     }
 
+    /// Tables of which Auth0 deletes rows along with a row of this one.
+    pub fn taken_along(resource: &Resource) -> impl Iterator<Item = Target> {
+        resource.takes_along.iter().map(|table| Target::Table { table: table.clone() })
+    }
+
     /// Whether rows of the table are read below a parent only.
     pub fn is_nested(resource: &Resource) -> bool {
         resource.kind == ResourceKind::Association

@@ -55,6 +55,15 @@ pub enum Arrival {
     Rescan,
 }
 
+/// What writeback learns that ingest should look after.
+#[derive(Clone, Debug)]
+pub enum Suspicion {
+    /// Auth0 may have something else in this row than the table shows.
+    Row(String, RowKey),
+    /// A row of this table was deleted at Auth0.
+    Gone(String),
+}
+
 /// What the status page shows of writeback.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -81,7 +90,7 @@ pub struct Dispatch {
     /// To the status page.
     pub report: watch::Sender<Report>,
     /// Rows that should be read from Auth0, to ingest.
-    pub suspicions: mpsc::UnboundedSender<(String, RowKey)>,
+    pub suspicions: mpsc::UnboundedSender<Suspicion>,
 }
 
 struct State {
@@ -252,7 +261,10 @@ impl Dispatch {
                 }
                 if settled.read_again {
                     // The receiver is gone only at shutdown.
-                    let _ = self.suspicions.send(work.node.clone());
+                    let _ = self.suspicions.send(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
+                }
+                if settled.gone {
+                    let _ = self.suspicions.send(Suspicion::Gone(work.node.0.clone()));
                 }
                 state.settled += settled.ids.len() as u64;
                 for commit in state.lanes.settled(&work, &settled.ids) {

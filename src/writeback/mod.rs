@@ -14,7 +14,7 @@ mod settle;
 mod store;
 mod worker;
 
-pub use dispatch::{Arrival, Dispatch, Report};
+pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
 pub use retention::forget_settled;
 pub use store::Store;
 pub use worker::Context;

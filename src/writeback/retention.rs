@@ -1,4 +1,5 @@
-//! Removes mutations that settled long ago, in small batches so that nothing else waits.
+//! Removes mutations that settled long ago, in small batches so that nothing else waits, and
+//! write-only values that no mutation claims.
 
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ pub async fn forget_settled(store: Store, keep: Duration) {
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "settled mutations could not be removed"),
         }
+        if let Err(error) = unclaimed(&store).await {
+            tracing::warn!(%error, "unclaimed write-only values could not be removed");
+        }
         tokio::time::sleep(ROUND).await;
     }
 }
@@ -37,4 +41,15 @@ async fn batch(store: &Store, keep: Duration) -> Result<u64> {
         .await
         .map_err(fault("cannot remove settled mutations"))?;
     Ok(done.rows_affected())
+}
+
+/// A value and its mutation are committed together; one without was judged for a row that a trigger
+/// of a user then left out.
+async fn unclaimed(store: &Store) -> Result<()> {
+    sqlx::query("delete from _auth0_sync.write_only where schema = $1 and mutation_id is null")
+        .bind(&store.schema)
+        .execute(&store.database.pool)
+        .await
+        .map_err(fault("cannot remove unclaimed write-only values"))?;
+    Ok(())
 }

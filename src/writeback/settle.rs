@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use super::call::Verdict;
@@ -29,6 +29,8 @@ pub(super) struct Settled {
     pub orphans: bool,
     /// The table may show less than Auth0 has: the row should be read.
     pub read_again: bool,
+    /// Auth0 has deleted the row for us.
+    pub gone: bool,
 }
 
 /// Settles `work`; waits for clients that hold the row.
@@ -42,9 +44,22 @@ pub(super) async fn settle(
     work: &Work,
     verdict: &Verdict,
 ) -> Result<Settled> {
+    patiently(|| settle_once(store, catalog, work, verdict)).await
+}
+
+/// Cancels a mutation without a call: what it depends on, mutation `cause`, was refused.
+///
+/// # Errors
+/// As [`settle`].
+pub(super) async fn cancel(store: &Store, catalog: &Catalog, work: &Work, cause: i64) -> Result<Settled> {
+    patiently(|| cancel_once(store, catalog, work, cause)).await
+}
+
+/// Again, with growing pauses, as long as a client holds a row that is needed.
+async fn patiently<F: Future<Output = Result<Settled>>>(once: impl Fn() -> F) -> Result<Settled> {
     let mut pause = Duration::from_millis(5);
     loop {
-        match settle_once(store, catalog, work, verdict).await {
+        match once().await {
             Err(error) if error.kind() == Kind::DatabaseBusy => {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(500));
@@ -91,6 +106,7 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     if rebased.base.is_none() {
         locked.remove_children(catalog).await?;
     }
+    settled.gone = error.is_none() && work.operation == Operation::Delete;
     let mut notes = Vec::new();
     for id in &work.ids {
         let state = match (&error, Some(id) == work.ids.last()) {
@@ -111,23 +127,10 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     Ok(settled)
 }
 
-/// Cancels a mutation without a call: what it depends on was refused.
-///
-/// # Errors
-/// As [`settle`].
-pub(super) async fn cancel(store: &Store, catalog: &Catalog, work: &Work, cause: i64) -> Result<Settled> {
+async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) -> Result<Settled> {
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
-    let mut pause = Duration::from_millis(5);
-    let mut locked = loop {
-        match Locked::take(&store.database, &store.schema, resource, key).await {
-            Err(error) if error.kind() == Kind::DatabaseBusy => {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_millis(500));
-            }
-            other => break other?,
-        }
-    };
+    let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
     let rebased = locked.apply(News::Dropped { ids: work.ids.clone() }).await?;
     let why = json!({"kind": "cancelled", "message": format!("mutation {cause}, on which it depends, was refused")});
     let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
@@ -157,6 +160,7 @@ fn refusal_json(refusal: &Refusal) -> Value {
     })
 }
 
+/// States, NOTIFY and the end of write-only values, in one statement.
 async fn write_down(
     store: &Store,
     locked: &mut Locked<'_>,
@@ -164,52 +168,46 @@ async fn write_down(
     key: &RowKey,
     notes: &[(i64, &str, Option<Value>)],
 ) -> Result<()> {
-    let update = format!(
-        "update {}.\"_sync_cdc\" set state = $2, error = $3, settled_at = clock_timestamp() \
-         where id = $1 and settled_at is null returning txid::text, operation",
-        ident(&store.schema)
-    );
-    for (id, state, error) in notes {
-        let (txid, operation): (String, String) = sqlx::query_as(AssertSqlSafe(update.clone()))
-            .bind(id)
-            .bind(state)
-            .bind(error)
-            .fetch_optional(&mut *locked.transaction)
-            .await
-            .map_err(fault("cannot settle a mutation"))?
-            .ok_or_else(|| Error::new(Kind::Internal, "a mutation settled twice"))?;
-        let mut note = Map::new();
-        note.insert("id".into(), json!(id));
-        note.insert("txid".into(), json!(txid));
-        note.insert("schema".into(), json!(store.schema));
-        note.insert("table".into(), json!(resource.table));
-        note.insert("key".into(), Value::Object(key.to_json(resource)));
-        note.insert("operation".into(), json!(operation));
-        note.insert("state".into(), json!(state));
-        note.insert("error".into(), error.clone().unwrap_or(Value::Null));
-        sqlx::query("select pg_catalog.pg_notify('auth0_sync', $1)")
-            .bind(notification(note))
-            .execute(&mut *locked.transaction)
-            .await
-            .map_err(fault("cannot notify"))?;
-    }
-    let ids: Vec<i64> = notes.iter().map(|(id, ..)| *id).collect();
-    sqlx::query("delete from _auth0_sync.write_only where schema = $1 and mutation_id = any ($2)")
+    let pending = |id: i64| locked.unsettled.iter().find(|pending| pending.mutation.id == id);
+    let told = notes.iter().map(|(id, state, error)| {
+        let pending = pending(*id);
+        let note = json!({
+            "id": id,
+            "txid": pending.map(|pending| pending.txid.as_str()),
+            "schema": store.schema,
+            "table": resource.table,
+            "key": key.to_json(resource),
+            "operation": pending.map(|pending| pending.mutation.operation.as_str()),
+            "state": state,
+            "error": error,
+        });
+        notification(note)
+    });
+    let told: Vec<String> = told.collect();
+    let sql = include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema));
+    let settled: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(notes.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
+        .bind(notes.iter().map(|(_, state, _)| (*state).to_owned()).collect::<Vec<_>>())
+        .bind(notes.iter().map(|(.., error)| error.clone()).collect::<Vec<_>>())
+        .bind(told)
         .bind(&store.schema)
-        .bind(&ids)
-        .execute(&mut *locked.transaction)
+        .fetch_one(&mut *locked.transaction)
         .await
-        .map_err(fault("cannot remove write-only values"))?;
-    Ok(())
+        .map_err(fault("cannot settle mutations"))?;
+    if settled == notes.len() as i64 {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::Internal, "a mutation settled twice"))
+    }
 }
 
 /// The note as JSON text; what makes it too long is left out, longest first.
-fn notification(mut note: Map<String, Value>) -> String {
+fn notification(mut note: Value) -> String {
     for leave_out in ["", "error", "key"] {
         if !leave_out.is_empty() {
-            note.insert(leave_out.into(), json!({"truncated": true}));
+            note[leave_out] = json!({"truncated": true});
         }
-        let text = Value::Object(note.clone()).to_string();
+        let text = note.to_string();
         if text.len() <= MAX_NOTIFICATION {
             return text;
         }
@@ -223,10 +221,8 @@ mod tests {
 
     #[test]
     fn a_notification_never_exceeds_what_postgres_takes() {
-        let mut note = Map::new();
-        note.insert("id".into(), json!(7));
-        note.insert("error".into(), json!({"message": "x".repeat(20_000)}));
-        note.insert("key".into(), json!({"user_id": "auth0|1"}));
+        let long = json!({"message": "x".repeat(20_000)});
+        let note = json!({"id": 7, "error": long, "key": {"user_id": "auth0|1"}});
         let text = notification(note);
         assert!(text.len() <= MAX_NOTIFICATION && text.contains("auth0|1"), "{text}");
     }

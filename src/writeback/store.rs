@@ -171,15 +171,19 @@ impl Store {
             Some(Value::Object(image)) => image,
             _ => Map::new(),
         };
-        let values: Vec<(String, Value)> = sqlx::query_as(
-            "select \"column\", value from _auth0_sync.write_only \
+        let values: Vec<(String, Value)> = if resource.sets_aside() {
+            sqlx::query_as(
+                "select \"column\", value from _auth0_sync.write_only \
              where schema = $1 and mutation_id = any ($2) order by mutation_id, id",
-        )
-        .bind(&self.schema)
-        .bind(ids)
-        .fetch_all(&self.database.pool)
-        .await
-        .map_err(fault("cannot read write-only values"))?;
+            )
+            .bind(&self.schema)
+            .bind(ids)
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault("cannot read write-only values"))?
+        } else {
+            Vec::new()
+        };
         let content = Content {
             operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
             key: image(last, 2),

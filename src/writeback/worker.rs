@@ -12,7 +12,7 @@ use super::settle::{Settled, settle};
 use super::store::{Standing, Store};
 use crate::auth0::{Client, Lane, Request};
 use crate::catalog::{Catalog, Recognise, Resource, RowKey, fill_path};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Freshness, Operation, Row, row_from_auth0};
 
 /// What every worker of a tenant shares.
@@ -137,6 +137,8 @@ async fn as_read(context: &Context, resource: &Resource, content: &Content, verd
             Ok(Some((object, _))) => return Verdict::Applied(Some(object)),
             // Somebody has deleted it since, which the tenant log will tell.
             Ok(None) => return verdict,
+            // It will never be readable: the answer has to do.
+            Err(error) if error.kind().policy().retry == Retry::Never => return verdict,
             Err(error) => tracing::warn!(%error, "a row that was written cannot be read yet"),
         }
         tokio::time::sleep(super::call::delay(tries)).await;

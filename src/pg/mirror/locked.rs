@@ -18,6 +18,8 @@ pub struct Pending {
     pub state: String,
     /// `_sync_cdc.attempts`.
     pub attempts: i32,
+    /// `_sync_cdc.txid`.
+    pub txid: String,
 }
 
 /// A locked row, with the transaction that holds the lock; dropping it rolls back.
@@ -222,7 +224,7 @@ async fn pending(
     key: &RowKey,
 ) -> Result<Vec<Pending>> {
     let select = format!(
-        "select id, operation, before, after, state, attempts from {} \
+        "select id, operation, before, after, state, attempts, txid::text from {} \
          where settled_at is null and key = $1 and \"table\" = $2 order by id for update",
         table(schema, "_sync_cdc")
     );
@@ -239,7 +241,7 @@ async fn pending(
                 .ok_or_else(|| Error::new(Kind::Internal, format!("operation {operation} is unknown")))?;
             let image = |index: usize| row.get::<Option<Value>, _>(index).map(object);
             let mutation = Unsettled { id: row.get(0), operation, before: image(2), after: image(3) };
-            Ok(Pending { mutation, state: row.get(4), attempts: row.get(5) })
+            Ok(Pending { mutation, state: row.get(4), attempts: row.get(5), txid: row.get(6) })
         })
         .collect()
 }

@@ -92,7 +92,13 @@ pub(super) fn base_of(resource: &Resource, visible: Option<&Row>, unsettled: &[U
     for mutation in unsettled.iter().rev() {
         match (mutation.operation, &mutation.before) {
             (Operation::Insert, _) => row = None,
-            (Operation::Delete, before) => row = before.clone().map(without_nulls),
+            (Operation::Delete, before) => {
+                // NULL in a column that a user added is to be NULL again, not its default.
+                row = before.clone().map(|mut row| {
+                    row.retain(|column, value| !value.is_null() || !is_described(resource, column));
+                    row
+                });
+            }
             (Operation::Update, Some(before)) => {
                 if let Some(row) = &mut row {
                     write(resource, row, before, mutation.after.as_ref());
@@ -233,6 +239,10 @@ fn merges(resource: &Resource, column: &str) -> bool {
 
 fn described(resource: &Resource) -> impl Iterator<Item = &str> {
     resource.columns.keys().map(String::as_str).chain(["extra"])
+}
+
+fn is_described(resource: &Resource, column: &str) -> bool {
+    column == "extra" || resource.columns.contains_key(column)
 }
 
 /// Auth0's row over the old one: everything described is Auth0's, users' own columns stay.
