@@ -10,7 +10,7 @@ use super::Context;
 use super::apply::apply;
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Row, Tick, may_be_ours};
+use crate::pg::mirror::{Row, Tick, lock_names, may_be_ours};
 use crate::pg::{fault, ident, literal};
 
 /// Stores a page of rows read from `began` on; returns the keys that have to be read again.
@@ -23,7 +23,11 @@ pub(super) async fn store(
     rows: Vec<(RowKey, Row)>,
     began: Tick,
 ) -> Result<Vec<RowKey>> {
-    let stored = insert(context, resource, &rows, began).await?;
+    let stored = match insert(context, resource, &rows, began).await {
+        // One of them is held: one by one, the others go through.
+        Err(error) if error.kind() == Kind::DatabaseBusy => HashSet::new(),
+        stored => stored?,
+    };
     let mut again = Vec::new();
     for (key, row) in rows.into_iter().filter(|(key, _)| !stored.contains(key)) {
         match apply(context, resource, &key, Some(row), began).await {
@@ -71,13 +75,12 @@ async fn insert(
         touched("r")
     );
     let mut transaction = context.database.pool.begin().await.map_err(fault("cannot begin"))?;
+    // A reading of one of these rows that finds it gone must not pass between look and commit.
+    let names: Vec<_> = rows.iter().map(|(key, _)| key.clone()).collect();
+    lock_names(&mut transaction, &context.schema, resource, &names).await?;
     let array = Value::Array(rows.iter().map(|(_, row)| Value::Object(row.clone())).collect());
     let inserted = sqlx::query(AssertSqlSafe(sql)).bind(array).fetch_all(&mut *transaction).await;
-    let inserted = match inserted.map_err(fault("cannot store a page of rows")) {
-        Ok(inserted) => inserted,
-        Err(error) if error.kind() == Kind::DatabaseBusy => return Ok(HashSet::new()),
-        Err(error) => return Err(error),
-    };
+    let inserted = inserted.map_err(fault("cannot store a page of rows"))?;
     // A client's delete may have been committed while the insert waited for it: look in a new snapshot.
     let undo =
         format!("delete from {name} t where {} and {} returning {key_list}", one_of(resource), touched("t"));

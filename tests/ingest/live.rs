@@ -76,7 +76,6 @@ async fn our_own_writes_cost_no_reading() {
     let (app, pool) = (stand.app().await, stand.admin().await);
     stand.emulator.api.delete("/_emulator/calls").await;
     execute(&app, "update auth0.\"user\" set nickname = 'x' where user_id in (select user_id from auth0.\"user\" limit 10)").await;
-    execute(&app, "insert into auth0.role (name) values ('ours')").await;
     execute(&app, "insert into auth0.organization (name) values ('ours')").await;
     same(&stand).await;
     log_is_read(&stand, &pool).await;

@@ -45,13 +45,7 @@ impl<'c> Locked<'c> {
         key: &RowKey,
     ) -> Result<Locked<'c>> {
         let mut transaction = database.pool.begin().await.map_err(fault("cannot begin"))?;
-        // A row that is not there cannot be locked; this keeps the service's own tasks apart.
-        let name = format!("{schema}.{}:{}", resource.table, key.0.join("\u{1}"));
-        sqlx::query("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))")
-            .bind(&name)
-            .execute(&mut *transaction)
-            .await
-            .map_err(fault("cannot take the lock of a row"))?;
+        lock_names(&mut transaction, schema, resource, std::slice::from_ref(key)).await?;
         let select = format!(
             "select pg_catalog.to_jsonb(t) from {} t where {} for update nowait",
             table(schema, &resource.table),
@@ -199,6 +193,26 @@ impl<'c> Locked<'c> {
         .await
         .map_err(fault("cannot look at the columns of a table"))
     }
+}
+
+/// Takes the locks of rows that may not be there, which no row lock can do: they keep the service's
+/// own tasks apart. They last until the transaction ends.
+pub async fn lock_names(
+    transaction: &mut Transaction<'static, Postgres>,
+    schema: &str,
+    resource: &Resource,
+    keys: &[RowKey],
+) -> Result<()> {
+    let name = |key: &RowKey| format!("{schema}.{}:{}", resource.table, key.0.join("\u{1}"));
+    // In one order everywhere, so that two that take several cannot wait for each other.
+    let sql = "select pg_catalog.pg_advisory_xact_lock(lock) from \
+               (select pg_catalog.hashtextextended(n, 0) as lock from unnest($1) n order by 1) l";
+    sqlx::query(sql)
+        .bind(keys.iter().map(name).collect::<Vec<_>>())
+        .execute(&mut **transaction)
+        .await
+        .map_err(fault("cannot take the lock of a row"))?;
+    Ok(())
 }
 
 async fn pending(
