@@ -9,10 +9,13 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
-use crate::support::{Program, Session, Stand, equal};
+use crate::support::{Program, Session, Stand, equal, wait_until};
 
 const KILLS: u32 = 30;
 const CLIENTS: u64 = 3;
+/// Between two writes of a client.
+const PACE: Duration = Duration::from_millis(12);
+const SOON: Duration = Duration::from_secs(10);
 
 /// One random write; `n` makes new names.
 fn write(rng: &mut StdRng, client: u64, n: u32) -> String {
@@ -66,20 +69,22 @@ async fn killed_at_any_moment_the_service_loses_nothing_and_does_nothing_twice()
         tokio::spawn(async move {
             let mut session = Session::open(&url).await;
             let mut rng = StdRng::seed_from_u64(seed ^ client);
+            let mut pace = tokio::time::interval(PACE);
             for n in 0.. {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
                 session.run(&write(&mut rng, client, n)).await;
                 written.fetch_add(1, Ordering::Relaxed);
-                tokio::time::sleep(Duration::from_millis(rng.random_range(0..25))).await;
+                pace.tick().await;
             }
         })
     });
     let clients: Vec<_> = clients.collect();
     let mut rng = StdRng::seed_from_u64(seed);
     for _ in 0..KILLS {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(0..250))).await;
+        let until = written.load(Ordering::Relaxed) + rng.random_range(0..40);
+        wait_until("clients write", SOON, async || written.load(Ordering::Relaxed) >= until).await;
         if rng.random_bool(0.5) {
             let fault = ["drop_after", "drop_before"][rng.random_range(0..2)];
             let method = ["POST", "PATCH", "DELETE"][rng.random_range(0..3)];

@@ -45,7 +45,6 @@ pub async fn thousands_of_rows_in_one_update_all_settle_in_flat_memory(stand: &m
     let mut most = before;
     wait_until("all are settled", Duration::from_secs(120), async || {
         most = most.max(resident(service));
-        tokio::time::sleep(Duration::from_millis(50)).await;
         session.count("select count(*) from auth0._sync_cdc where settled_at is null").await == 0
     })
     .await;
