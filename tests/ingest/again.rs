@@ -19,7 +19,7 @@ async fn a_second_filling_finds_what_was_missed() {
     let newest = logs[0]["log_id"].as_str().unwrap();
     execute(&pool, &format!("update _auth0_sync.checkpoint set position = '{newest}'")).await;
     stand.restart_service().await;
-    assert_eq!(compare(&stand).await.is_empty(), false, "nobody has told the service");
+    assert!(!compare(&stand).await.is_empty(), "nobody has told the service");
     stand.emulator.api.delete("/_emulator/calls").await;
     let (status, out, log) = stand.run(&["backfill"]).await;
     assert!(status.success(), "{out}{log}");

@@ -1,11 +1,9 @@
 //! Lists that Auth0 gives in pages, and lists that it does not give whole.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::support::{Emulator, Postgres, Stand, compare};
-use crate::{count, same, same_within, text};
+use crate::{count, same, text};
 
 #[tokio::test]
 async fn more_users_than_a_list_shows_are_all_there() {
@@ -63,5 +61,5 @@ async fn a_set_of_several_pages_is_read_whole() {
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&service).await.unwrap();
     }
     stand.restart_service().await;
-    same_within(&stand, Duration::from_secs(20)).await;
+    same(&stand).await;
 }

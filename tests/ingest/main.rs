@@ -15,31 +15,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
-use support::{Stand, compare, wait_for};
+use support::{Stand, compare, equal, wait_for, wait_until};
 
 const SECONDS: Duration = Duration::from_secs(10);
 
 /// Waits until nothing is unsettled and the mirror equals the tenant.
-async fn same_within(stand: &Stand, deadline: Duration) {
-    let pool = stand.admin().await;
-    let begun = std::time::Instant::now();
-    loop {
-        let open = count(&pool, "select count(*) from auth0._sync_cdc where settled_at is null").await;
-        let differences = compare(stand).await;
-        if open == 0 && differences.is_empty() {
-            return;
-        }
-        if begun.elapsed() > deadline {
-            let sql = "select coalesce(jsonb_agg(to_jsonb(c)), '[]') from auth0._sync_cdc c where settled_at is null";
-            let open: Value = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
-            panic!("unsettled: {open:#}, differences: {differences:#?}");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 async fn same(stand: &Stand) {
-    same_within(stand, SECONDS).await;
+    equal(stand).await;
 }
 
 async fn count(pool: &PgPool, sql: &str) -> i64 {
@@ -58,15 +40,8 @@ async fn execute(pool: &PgPool, sql: &str) {
 
 /// Waits for a query's only value.
 async fn becomes(pool: &PgPool, sql: &str, wanted: &str) {
-    let begun = std::time::Instant::now();
-    loop {
-        let found = text(pool, sql).await;
-        if found.as_deref() == Some(wanted) {
-            return;
-        }
-        assert!(begun.elapsed() < SECONDS, "{sql}: {found:?}, not {wanted}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let what = format!("{sql}: {wanted}");
+    wait_until(&what, SECONDS, async || text(pool, sql).await.as_deref() == Some(wanted)).await;
 }
 
 /// The n-th user of the tenant by key.
