@@ -130,15 +130,20 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    /// The sentence and every cause, joined by colons.
+    /// The sentence and every cause, joined by colons; a cause that the text above has already
+    /// told (drivers do that) is left out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.what)?;
+        let mut told = self.0.what.clone();
         let mut cause = std::error::Error::source(self);
         while let Some(source) = cause {
-            write!(f, ": {source}")?;
+            let text = source.to_string();
+            if !told.ends_with(&text) {
+                told.push_str(": ");
+                told.push_str(&text);
+            }
             cause = source.source();
         }
-        Ok(())
+        f.write_str(&told)
     }
 }
 
@@ -172,5 +177,7 @@ mod tests {
         let io = std::io::Error::other("no route");
         let error = Error::with(Kind::Auth0Unreachable, "cannot reach Auth0", io);
         assert_eq!(error.to_string(), "cannot reach Auth0: no route");
+        let outer = Error::with(Kind::Internal, "it failed: cannot reach Auth0: no route", error);
+        assert_eq!(outer.to_string(), "it failed: cannot reach Auth0: no route");
     }
 }
