@@ -1,6 +1,7 @@
 //! Wires the layers into one service for one or more tenants.
 
 mod config;
+mod owner;
 mod page;
 mod service;
 mod stream;

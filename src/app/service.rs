@@ -1,14 +1,17 @@
 //! One tenant's service: everything it runs, started in the order that loses nothing.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::owner::Owner;
 use super::page::{Page, recorder};
 use super::stream::stream;
 use crate::auth0::Client;
@@ -26,7 +29,7 @@ const SPARE_CONNECTIONS: u32 = 8;
 const READERS: usize = 4;
 const ARRIVALS: usize = 256;
 /// How often the service looks for tables that are to be filled again.
-const BACKFILL_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+const BACKFILL_LOOK: Duration = Duration::from_secs(1);
 
 /// The service is ready: tables are filled, the stream is on.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,19 @@ pub struct Ready {
     /// Where the status page is.
     pub status: SocketAddr,
 }
+
+/// What outlives the loss of the database: the address of the status page, the metrics, and who
+/// waits to hear that the service is ready.
+struct Standing {
+    catalog: Arc<Catalog>,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    recorder: PrometheusHandle,
+    ready: Announce,
+}
+
+/// Told once, however often the service starts anew.
+type Announce = Arc<Mutex<Option<Box<dyn FnOnce(Ready) + Send>>>>;
 
 /// Runs the service until `shutdown`; `ready` is called once.
 ///
@@ -44,16 +60,37 @@ pub async fn run(
     ready: impl FnOnce(Ready) + Send + 'static,
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let catalog = Arc::new(Catalog::bundled()?);
-    let listener = status::listen(config.status_listen).await?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| Error::with(Kind::Io, "the status page has no address", error))?;
+    let broken = |error| Error::with(Kind::Io, "the status page cannot listen", error);
+    let listener = status::listen(config.status_listen).await?.into_std().map_err(broken)?;
+    let standing = Standing {
+        catalog: Arc::new(Catalog::bundled()?),
+        address: listener.local_addr().map_err(broken)?,
+        listener,
+        recorder: recorder()?,
+        ready: Arc::new(Mutex::new(Some(Box::new(ready)))),
+    };
+    loop {
+        let Some(owner) = until(&shutdown, || Owner::acquire(&config)).await? else { return Ok(()) };
+        tokio::select! {
+            // Dropped where the right is lost: calls under way are read back by whoever comes next.
+            served = serve(&config, &standing, shutdown.child_token()) => return served,
+            () = owner.lost() => {
+                tracing::error!("the connection that keeps other services away broke; the service starts anew");
+            }
+        }
+    }
+}
+
+/// Serves the schema, with the right to do so.
+async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken) -> Result<()> {
+    let catalog = &standing.catalog;
+    let listener = standing.listener.try_clone().and_then(tokio::net::TcpListener::from_std);
+    let listener = listener.map_err(|error| Error::with(Kind::Io, "the status page cannot listen", error))?;
     let size = u32::try_from(config.concurrency + READERS).unwrap_or(64) + SPARE_CONNECTIONS;
     let Some(database) = until(&shutdown, || connect(&config.database_url, size)).await? else {
         return Ok(());
     };
-    let instance = tenant(&database, &config).await?;
+    let Some(instance) = until(&shutdown, || tenant(&database, config)).await? else { return Ok(()) };
     let auth0 = Client::new(&config.auth0)?;
     let Some(scopes) = until(&shutdown, || auth0.scopes()).await? else { return Ok(()) };
     tracing::info!(domain = %config.auth0.domain, scopes = scopes.len(), "Auth0 has given a token");
@@ -65,7 +102,7 @@ pub async fn run(
     let freshness = Arc::new(Freshness::default());
     let queue = Arc::new(Queue::default());
     let reading = ingest::Context {
-        catalog: Arc::clone(&catalog),
+        catalog: Arc::clone(catalog),
         database: database.clone(),
         schema: config.schema.clone(),
         auth0: auth0.clone(),
@@ -83,11 +120,11 @@ pub async fn run(
         streaming: AtomicBool::new(false),
         writeback: report,
         queue: Arc::clone(&queue),
-        recorder: recorder()?,
+        recorder: standing.recorder.clone(),
     });
     let dispatch = Dispatch {
         context: writeback::Context {
-            catalog: Arc::clone(&catalog),
+            catalog: Arc::clone(catalog),
             store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
             auth0,
             freshness,
@@ -113,8 +150,9 @@ pub async fn run(
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
-    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(&catalog), Arc::clone(&queue), suspicions)));
-    tasks.spawn(fill_and_follow(reading, queue, config, page, address, ready, shutdown.clone()));
+    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(catalog), Arc::clone(&queue), suspicions)));
+    let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
+    tasks.spawn(fill_and_follow(reading, queue, config.log_interval, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
     loop {
@@ -130,7 +168,7 @@ pub async fn run(
     }
     shutdown.cancel();
     // Writeback brings the calls that have left to their end; everything else may just stop.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(7), async {
+    let _ = tokio::time::timeout(Duration::from_secs(7), async {
         while let Some(ended) = tasks.join_next().await {
             drop(ended);
         }
@@ -173,7 +211,11 @@ async fn until<T, F: Future<Output = Result<T>>>(
 ) -> Result<Option<T>> {
     let mut delays = Delays::default();
     loop {
-        match work().await {
+        let done = tokio::select! {
+            () = shutdown.cancelled() => return Ok(None),
+            done = work() => done,
+        };
+        match done {
             Ok(done) => return Ok(Some(done)),
             Err(error) if error.kind().policy().retry == Retry::Backoff => {
                 tracing::warn!(%error, "not yet: {}", error.kind().policy().hint);
@@ -231,35 +273,34 @@ async fn suspect(
 async fn fill_and_follow(
     reading: ingest::Context,
     queue: Arc<Queue>,
-    config: Config,
+    log_interval: Duration,
     page: Arc<Page>,
-    address: SocketAddr,
-    ready: impl FnOnce(Ready) + Send,
+    (announce, ready): (Announce, Ready),
     shutdown: CancellationToken,
 ) -> Result<()> {
     let open = || Logs::open(reading.clone(), Arc::clone(&queue));
     let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
     let filled = async {
-        let mut ready = Some(ready);
         loop {
             let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue)).await? else {
                 return Ok(());
             };
-            if let Some(ready) = ready.take() {
-                while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                }
-                page.ready.store(true, Ordering::Relaxed);
-                ready(Ready { status: address });
+            while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            page.ready.store(true, Ordering::Relaxed);
+            if let Some(tell) = announce.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                tell(ready);
             }
             // `auth0-sync backfill` marks tables as waiting.
             tokio::time::sleep(BACKFILL_LOOK).await;
         }
     };
-    let follow = logs.follow(config.log_interval);
     let keep = Logs::keep(reading.clone(), Arc::clone(&queue));
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
-        ((), (), filled) = async { tokio::join!(follow, keep, filled) } => filled,
+        () = logs.follow(log_interval) => Ok(()),
+        () = keep => Ok(()),
+        filled = filled => filled,
     }
 }

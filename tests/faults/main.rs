@@ -6,5 +6,6 @@
 mod kills;
 mod lost;
 mod outages;
+mod overlap;
 #[path = "../support/mod.rs"]
 mod support;
