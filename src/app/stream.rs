@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use super::page::Page;
 use crate::error::{Kind, Result};
 use crate::retry::Delays;
-use crate::wal::{self, Event, Inserts, Lsn, SlotState, Stream};
+use crate::wal::{self, Event, Inserts, Lsn, Stream};
 use crate::writeback::Arrival;
 
 /// Streams for ever; ends only when writeback has gone.
@@ -27,9 +27,10 @@ pub(super) async fn stream(
         page.streaming.store(false, Ordering::Relaxed);
         if error.kind() == Kind::SlotLost {
             tracing::error!(slot = %settings.slot, %error, "the replication slot is lost, a new one is made");
-            match wal::ensure_slot(&settings).await {
+            // In place of one that stands too: it may hold changes that can no longer be decoded.
+            match wal::renew_slot(&settings).await {
                 // What was committed before the new slot comes from the table.
-                Ok(SlotState::Created | SlotState::Existing { .. }) => {
+                Ok(()) => {
                     tracing::warn!(slot = %settings.slot, "a new slot stands, unsettled mutations are read from the table");
                     if arrivals.send(Arrival::Rescan).await.is_err() {
                         return;

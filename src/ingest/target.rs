@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, placeholders};
+use crate::catalog::{Catalog, Resource, RowKey, placeholders};
 
 /// Something to read from Auth0.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,11 +65,5 @@ impl Target {
     /// Tables of which Auth0 deletes rows along with a row of this one.
     pub fn taken_along(resource: &Resource) -> impl Iterator<Item = Target> {
         resource.takes_along.iter().map(|table| Target::Table { table: table.clone() })
-    }
-
-    /// Whether rows of the table are read below a parent only.
-    pub fn is_nested(resource: &Resource) -> bool {
-        resource.kind == ResourceKind::Association
-            || resource.list.first().is_some_and(|list| list.parent.is_some())
     }
 }

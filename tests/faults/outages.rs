@@ -100,6 +100,20 @@ async fn no_mutation_is_lost_with_the_slot(stand: Stand) {
     assert_eq!(session.count(ALL_CONFIRMED).await, 0);
 }
 
+/// Before Postgres 18 the stream cannot pass what was written while the publication was missing.
+#[tokio::test]
+async fn a_publication_that_was_missing_for_a_while_loses_no_mutation() {
+    let stand = Stand::oldest(10).await;
+    let (mut session, mut root) = (stand.session().await, stand.root().await);
+    root.run("drop publication auth0_sync").await;
+    session.run("update auth0.user set nickname = 'unpublished'").await;
+    wait_until("it says so", SOON, async || log(&stand).contains("no new slot could be made yet")).await;
+    root.run("create publication auth0_sync for table auth0._sync_cdc with (publish = 'insert')").await;
+    session.confirmed("update auth0.user set name = 'published'").await;
+    equal(&stand).await;
+    assert_eq!(session.count(ALL_CONFIRMED).await, 0);
+}
+
 fn log(stand: &Stand) -> String {
     stand.service.as_ref().unwrap().log()
 }

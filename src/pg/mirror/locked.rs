@@ -14,10 +14,6 @@ use crate::pg::{Database, fault, ident, literal};
 pub struct Pending {
     /// The mutation as the rebase rule sees it.
     pub mutation: Unsettled,
-    /// `_sync_cdc.state`.
-    pub state: String,
-    /// `_sync_cdc.attempts`.
-    pub attempts: i32,
     /// `_sync_cdc.txid`.
     pub txid: String,
 }
@@ -70,11 +66,6 @@ impl<'c> Locked<'c> {
     /// The row as Auth0 has it.
     pub fn base(&self) -> Option<Row> {
         base_of(self.resource, self.visible.as_ref(), &self.mutations())
-    }
-
-    /// The row's resource.
-    pub fn resource(&self) -> &'c Resource {
-        self.resource
     }
 
     /// Applies news by the rebase rule and writes the row and the changed `before`s. Mutations that
@@ -224,7 +215,7 @@ async fn pending(
     key: &RowKey,
 ) -> Result<Vec<Pending>> {
     let select = format!(
-        "select id, operation, before, after, state, attempts, txid::text from {} \
+        "select id, operation, before, after, txid::text from {} \
          where settled_at is null and key = $1 and \"table\" = $2 order by id for update",
         table(schema, "_sync_cdc")
     );
@@ -241,7 +232,7 @@ async fn pending(
                 .ok_or_else(|| Error::new(Kind::Internal, format!("operation {operation} is unknown")))?;
             let image = |index: usize| row.get::<Option<Value>, _>(index).map(object);
             let mutation = Unsettled { id: row.get(0), operation, before: image(2), after: image(3) };
-            Ok(Pending { mutation, state: row.get(4), attempts: row.get(5), txid: row.get(6) })
+            Ok(Pending { mutation, txid: row.get(4) })
         })
         .collect()
 }
