@@ -42,6 +42,12 @@ impl Default for Delays {
     }
 }
 
+/// The pause after `tries` tries where a pure function has to say it: doubling from `first` to
+/// `longest`, without jitter.
+pub fn pause(tries: u32, first: Duration, longest: Duration) -> Duration {
+    first.saturating_mul(2u32.saturating_pow(tries)).min(longest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::Context;
 use crate::catalog::{Resource, RowKey};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
 
 /// What became of a reading.
@@ -59,4 +59,23 @@ pub(super) async fn apply(
     locked.commit().await?;
     context.freshness.applied(&resource.table, key, began);
     Ok(Applied::Done)
+}
+
+/// The same for one row of many; false where it has to be read again. A row that a client holds
+/// does not keep the others waiting.
+///
+/// # Errors
+/// Database errors other than a row that a client holds.
+pub(super) async fn apply_free(
+    context: &Context,
+    resource: &Resource,
+    key: &RowKey,
+    row: Option<Row>,
+    began: Tick,
+) -> Result<bool> {
+    match apply(context, resource, key, row, began).await {
+        Ok(applied) => Ok(applied != Applied::ReadAgain),
+        Err(error) if error.kind() == Kind::DatabaseBusy => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use serde_json::Map;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::AssertSqlSafe;
 
 use super::refetch::{below, object, read_set};
 use super::slices::{Slice, Span};
@@ -14,7 +14,7 @@ use crate::auth0::{Lane, Pages, Request};
 use crate::catalog::{List, Resource, ResourceKind, RowKey, placeholders};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Row, row_from_auth0};
-use crate::pg::{fault, ident};
+use crate::pg::{fault, key_columns, qualified, selected_key};
 
 /// Links below this many parents are fetched at a time.
 const PARENTS_AT_A_TIME: usize = 8;
@@ -173,14 +173,13 @@ fn rows(context: &Context, resource: &Resource, keys: Vec<RowKey>) -> Vec<Target
 
 /// Keys that the mirror shows and that Auth0 can know.
 async fn keys(context: &Context, resource: &Resource) -> Result<Vec<RowKey>> {
-    let columns: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
     let sql =
-        format!("select {} from {}.{}", columns.join(", "), ident(&context.schema), ident(&resource.table));
+        format!("select {} from {}", key_columns(resource), qualified(&context.schema, &resource.table));
     let rows = sqlx::query(AssertSqlSafe(sql))
         .fetch_all(&context.database.pool)
         .await
         .map_err(fault("cannot read keys"))?;
-    let keys = rows.iter().map(|row| RowKey((0..resource.key.len()).map(|n| row.get(n)).collect()));
+    let keys = rows.iter().map(|row| selected_key(resource, row));
     Ok(keys.filter(|key| !key.0.iter().any(|part: &String| part.starts_with("new_"))).collect())
 }
 

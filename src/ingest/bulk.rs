@@ -4,14 +4,14 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::AssertSqlSafe;
 
 use super::Context;
-use super::apply::apply;
+use super::apply::apply_free;
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Row, Tick, lock_names, may_be_ours};
-use crate::pg::{fault, ident, literal};
+use crate::pg::{fault, has_unsettled, ident, key_columns, literal, qualified, selected_key};
 
 /// Stores a page of rows read from `began` on; returns the keys that have to be read again.
 ///
@@ -30,11 +30,8 @@ pub(super) async fn store(
     };
     let mut again = Vec::new();
     for (key, row) in rows.into_iter().filter(|(key, _)| !stored.contains(key)) {
-        match apply(context, resource, &key, Some(row), began).await {
-            Ok(super::apply::Applied::ReadAgain) => again.push(key),
-            Ok(_) => {}
-            Err(error) if error.kind() == Kind::DatabaseBusy => again.push(key),
-            Err(error) => return Err(error),
+        if !apply_free(context, resource, &key, Some(row), began).await? {
+            again.push(key);
         }
     }
     Ok(again)
@@ -49,24 +46,11 @@ async fn insert(
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
-    let name = format!("{}.{}", ident(&context.schema), ident(&resource.table));
+    let name = qualified(&context.schema, &resource.table);
     let columns: Vec<_> = resource.columns.keys().map(String::as_str).chain(["extra"]).map(ident).collect();
     let list = columns.join(", ");
-    let keys: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
-    let key_list = keys.join(", ");
-    let key_object = |alias: &str| {
-        let parts: Vec<_> =
-            resource.key.iter().map(|k| format!("{}, {alias}.{}", literal(k), ident(k))).collect();
-        format!("pg_catalog.jsonb_build_object({})", parts.join(", "))
-    };
-    let touched = |alias: &str| {
-        format!(
-            "exists (select from {}.\"_sync_cdc\" c where c.settled_at is null and c.\"table\" = {} and c.key = {})",
-            ident(&context.schema),
-            literal(&resource.table),
-            key_object(alias)
-        )
-    };
+    let key_list = key_columns(resource);
+    let touched = |alias: &str| has_unsettled(&context.schema, resource, alias);
     let unclaimed = may_be_ours(resource, &context.schema, "r");
     let unclaimed = unclaimed.map(|condition| format!(" and not {condition}")).unwrap_or_default();
     let sql = format!(
@@ -84,8 +68,7 @@ async fn insert(
     // A client's delete may have been committed while the insert waited for it: look in a new snapshot.
     let undo =
         format!("delete from {name} t where {} and {} returning {key_list}", one_of(resource), touched("t"));
-    let mut stored: HashSet<RowKey> =
-        inserted.iter().map(|row| RowKey((0..resource.key.len()).map(|n| row.get(n)).collect())).collect();
+    let mut stored: HashSet<RowKey> = inserted.iter().map(|row| selected_key(resource, row)).collect();
     let names = Value::Array(stored.iter().map(|key| Value::Object(key.to_json(resource))).collect());
     let undone = sqlx::query(AssertSqlSafe(undo))
         .bind(names)
@@ -93,7 +76,7 @@ async fn insert(
         .await
         .map_err(fault("cannot look again"))?;
     for row in undone {
-        stored.remove(&RowKey((0..resource.key.len()).map(|n| row.get(n)).collect()));
+        stored.remove(&selected_key(resource, &row));
     }
     // The rows are locked now; a settlement that came before has set its mark.
     if !stored.iter().all(|key| context.freshness.may_apply(&resource.table, key, began)) {

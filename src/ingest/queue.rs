@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::target::Target;
 use crate::ledger::{Ledger, Token};
+use crate::retry::pause;
 
 /// A queue of targets, shared by every source and the tasks that read.
 #[derive(Debug, Default)]
@@ -157,7 +158,7 @@ impl Queue {
             }
             None => 1,
         };
-        let pause = Duration::from_millis(20 * 2u64.pow(tries.min(10))).min(Duration::from_secs(10));
+        let pause = pause(tries, Duration::from_millis(20), Duration::from_secs(10));
         let ticket = state.next_delayed;
         state.next_delayed += 1;
         state.delayed.insert((Instant::now() + pause, ticket));

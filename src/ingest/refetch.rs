@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::AssertSqlSafe;
 
-use super::apply::{Applied, apply};
+use super::apply::{Applied, apply, apply_free};
 use super::target::Target;
 use super::{Context, Queue};
 use crate::auth0::{Lane, Pages, Request};
 use crate::catalog::{List, Resource, RowKey, fill_path, placeholders};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Row, Tick, row_from_auth0};
-use crate::pg::{fault, ident};
+use crate::pg::mirror::{Row, row_from_auth0};
+use crate::pg::{fault, ident, key_columns, qualified, selected_key};
 
 /// Reads targets from the queue for ever.
 pub async fn refetch(context: &Context, queue: &Queue) {
@@ -108,7 +108,7 @@ pub(super) async fn read_set(
     let mut seen = HashSet::new();
     for row in rows {
         let Some(key) = RowKey::of(resource, &row) else { continue };
-        whole &= applied(context, resource, &key, Some(row), reading.began()).await?;
+        whole &= apply_free(context, resource, &key, Some(row), reading.began()).await?;
         seen.insert(key);
     }
     if let Some(cut) = pages.cut() {
@@ -116,25 +116,9 @@ pub(super) async fn read_set(
         return Ok(whole);
     }
     for key in known_below(context, resource, &values).await?.into_iter().filter(|key| !seen.contains(key)) {
-        whole &= applied(context, resource, &key, None, reading.began()).await?;
+        whole &= apply_free(context, resource, &key, None, reading.began()).await?;
     }
     Ok(whole)
-}
-
-/// Applies one row of a set; false where it has to be read again. A row that a client holds does not
-/// keep its siblings waiting.
-async fn applied(
-    context: &Context,
-    resource: &Resource,
-    key: &RowKey,
-    row: Option<Row>,
-    began: Tick,
-) -> Result<bool> {
-    match apply(context, resource, key, row, began).await {
-        Ok(applied) => Ok(applied != Applied::ReadAgain),
-        Err(error) if error.kind() == Kind::DatabaseBusy => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// A listed item as a row of the mirror: the parent's columns come from the path.
@@ -160,14 +144,12 @@ async fn known_below(
     resource: &Resource,
     values: &Map<String, Value>,
 ) -> Result<Vec<RowKey>> {
-    let keys: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
     let conditions: Vec<_> =
         values.keys().enumerate().map(|(n, column)| format!("{} = ${}", ident(column), n + 1)).collect();
     let sql = format!(
-        "select {} from {}.{} where {}",
-        keys.join(", "),
-        ident(&context.schema),
-        ident(&resource.table),
+        "select {} from {} where {}",
+        key_columns(resource),
+        qualified(&context.schema, &resource.table),
         conditions.join(" and ")
     );
     let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -178,7 +160,7 @@ async fn known_below(
         .fetch_all(&context.database.pool)
         .await
         .map_err(fault("cannot read the keys below a parent"))?;
-    Ok(rows.iter().map(|row| RowKey((0..resource.key.len()).map(|n| row.get(n)).collect())).collect())
+    Ok(rows.iter().map(|row| selected_key(resource, row)).collect())
 }
 
 /// A body that is an object; an answer without one shows no field.

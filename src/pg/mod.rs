@@ -5,6 +5,7 @@ mod connect;
 mod ddl;
 mod fault;
 mod ident;
+mod key;
 pub mod mirror;
 mod plan;
 mod server;
@@ -12,6 +13,7 @@ mod server;
 pub use connect::{Database, connect};
 pub use fault::{fault, sqlstate};
 pub use ident::{ident, literal};
+pub use key::{has_unsettled, key_columns, key_object, qualified, selected_key};
 pub use plan::{
     Change, Conflict, Existing, ExistingPublication, Roles, apply, conflicts, migrate, pending_migrations,
     plan,

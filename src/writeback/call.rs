@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::auth0::{Outcome, Refusal};
 use crate::error::Kind;
 use crate::pg::mirror::{Operation, Row};
+use crate::retry::pause;
 
 /// A final outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,7 +118,7 @@ fn holds(there: Option<&Value>, wanted: &Value) -> bool {
 
 /// Growing pauses between calls that bring no decision: short enough that Auth0 being back is noticed soon.
 pub fn delay(tries: u32) -> Duration {
-    Duration::from_millis(100 * 2u64.pow(tries.min(7))).min(Duration::from_secs(10))
+    pause(tries, Duration::from_millis(100), Duration::from_secs(10))
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ struct State {
     backlog: Backlog,
     tasks: JoinSet<(Work, Result<Ended>)>,
     tries: HashMap<i64, u32>,
-    hold: Option<(Instant, Kind, u32)>,
+    hold: Option<(Instant, Kind)>,
     settled: u64,
 }
 
@@ -218,7 +218,7 @@ impl Dispatch {
             let now = Instant::now();
             // While the way to Auth0 is closed, one call at a time finds out whether it has opened.
             let most = match state.hold {
-                Some((until, ..)) if until > now => return Some(until),
+                Some((until, _)) if until > now => return Some(until),
                 Some(_) => 1,
                 None => self.concurrency,
             };
@@ -272,14 +272,13 @@ impl Dispatch {
                 }
             }
             Ok(Ended::Back { at, alone, everybody }) => {
-                let tries = state.tries.entry(first).or_default();
-                *tries += 1;
+                *state.tries.entry(first).or_default() += 1;
                 match everybody {
                     Some(kind) => {
-                        if state.hold.as_ref().is_none_or(|(_, held, _)| *held != kind) {
+                        if state.hold.as_ref().is_none_or(|(_, held)| *held != kind) {
                             tracing::warn!(kind = kind.as_str(), "writes wait: {}", kind.policy().hint);
                         }
-                        state.hold = Some((at, kind, *tries));
+                        state.hold = Some((at, kind));
                     }
                     None => state.hold = None,
                 }
@@ -321,7 +320,7 @@ impl Dispatch {
             held: state.lanes.len(),
             in_flight: state.tasks.len(),
             settled: state.settled,
-            waiting_for: state.hold.map(|(_, kind, _)| kind),
+            waiting_for: state.hold.map(|(_, kind)| kind),
         });
     }
 }

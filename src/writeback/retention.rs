@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use super::store::Store;
 use crate::error::Result;
-use crate::pg::{fault, ident};
+use crate::pg::{fault, qualified};
 
 const BATCH: i64 = 1_000;
 /// Between two rounds; a round ends when a batch is not full.
@@ -30,7 +30,7 @@ pub async fn forget_settled(store: Store, keep: Duration) {
 
 /// One batch, oldest first; returns how many went.
 async fn batch(store: &Store, keep: Duration) -> Result<u64> {
-    let cdc = format!("{}.\"_sync_cdc\"", ident(&store.schema));
+    let cdc = qualified(&store.schema, "_sync_cdc");
     let sql = format!(
         "delete from {cdc} where id in (select id from {cdc} \
          where settled_at < now() - make_interval(secs => $1) order by id limit {BATCH})"

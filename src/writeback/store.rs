@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
 use crate::pg::mirror::Operation;
-use crate::pg::{Database, fault, ident};
+use crate::pg::{Database, fault, qualified};
 
 /// `_sync_cdc` of one tenant.
 #[derive(Clone, Debug)]
@@ -174,7 +174,7 @@ impl Store {
         let values: Vec<(String, Value)> = if resource.sets_aside() {
             sqlx::query_as(
                 "select \"column\", value from _auth0_sync.write_only \
-             where schema = $1 and mutation_id = any ($2) order by mutation_id, id",
+                 where schema = $1 and mutation_id = any ($2) order by mutation_id, id",
             )
             .bind(&self.schema)
             .bind(ids)
@@ -241,7 +241,7 @@ impl Store {
     }
 
     fn cdc(&self) -> String {
-        format!("{}.\"_sync_cdc\"", ident(&self.schema))
+        qualified(&self.schema, "_sync_cdc")
     }
 }
 

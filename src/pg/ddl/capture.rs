@@ -7,6 +7,7 @@
 use super::{Function, Site, Trigger};
 use crate::catalog::{Class, Column, ColumnType, Resource};
 use crate::pg::ident::{ident, literal};
+use crate::pg::key::key_object;
 
 const ACTOR: &str = "jsonb_build_object('session_user', session_user, 'application_name', \
                      current_setting('application_name'), 'pid', pg_backend_pid())";
@@ -67,7 +68,7 @@ fn insert(site: &Site<'_>, resource: &Resource) -> String {
     let select = format!(
         "select {}, 'INSERT', {}, null::jsonb, ('{{' || concat_ws(',', {}) || '}}')::jsonb, {ACTOR} from new_rows n",
         literal(&resource.table),
-        key(resource, "n"),
+        key_object(resource, "n"),
         pairs.join(", "),
     );
     store(site, resource, "INSERT", &select)
@@ -115,7 +116,7 @@ fn update(site: &Site<'_>, resource: &Resource) -> String {
          from (select {} as key, {} as before, {} as after from old_rows o join new_rows n using ({})) d \
          where d.before <> ''{unchanged}",
         literal(&resource.table),
-        key(resource, "n"),
+        key_object(resource, "n"),
         image("o", "n"),
         image("n", "o"),
         using.join(", "),
@@ -128,7 +129,7 @@ fn delete(site: &Site<'_>, resource: &Resource) -> String {
     let select = format!(
         "select {}, 'DELETE', {}, to_jsonb(o), null::jsonb, {ACTOR} from old_rows o",
         literal(&resource.table),
-        key(resource, "o"),
+        key_object(resource, "o"),
     );
     store(site, resource, "DELETE", &select)
 }
@@ -167,12 +168,6 @@ fn store(site: &Site<'_>, resource: &Resource, operation: &str, select: &str) ->
     } else {
         format!("{stored}        if found then\n            perform {remember}();\n        end if;\n")
     }
-}
-
-fn key(resource: &Resource, row: &str) -> String {
-    let parts: Vec<_> =
-        resource.key.iter().map(|name| format!("{}, {row}.{}", literal(name), ident(name))).collect();
-    format!("jsonb_build_object({})", parts.join(", "))
 }
 
 /// The JSON text of a column's value, `null` for NULL.

@@ -5,6 +5,7 @@
 use super::{Function, Site, Trigger};
 use crate::catalog::{Class, Column, ColumnType, NewKey, Resource, WriteCall};
 use crate::pg::ident::{ident, literal};
+use crate::pg::key::key_object;
 
 /// Clients' own BEFORE triggers run first: Postgres goes by name.
 const TRIGGER: &str = "zz_auth0_sync_judge";
@@ -232,16 +233,14 @@ fn set_aside(
     value: &str,
     rest: &str,
 ) -> String {
-    let key: Vec<_> =
-        resource.key.iter().map(|column| format!("{}, new.{}", literal(column), ident(column))).collect();
     format!(
         "    if new.{0} {condition} then\n        insert into _auth0_sync.write_only \
-         (schema, \"table\", key, \"column\", value, txid) values ({1}, {2}, jsonb_build_object({3}), {4}, \
+         (schema, \"table\", key, \"column\", value, txid) values ({1}, {2}, {3}, {4}, \
          {value}, pg_current_xact_id());\n        new.{0} := {rest};\n    end if;\n",
         ident(name),
         literal(site.schema),
         literal(&resource.table),
-        key.join(", "),
+        key_object(resource, "new"),
         literal(name)
     )
 }

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 use super::rebase::{News, Operation, Rebased, Row, Unsettled, base_of, rebase};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
-use crate::pg::{Database, fault, ident, literal};
+use crate::pg::{Database, fault, has_unsettled, ident, qualified};
 
 /// An unsettled mutation with what settling needs to know.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl<'c> Locked<'c> {
         lock_names(&mut transaction, schema, resource, std::slice::from_ref(key)).await?;
         let select = format!(
             "select pg_catalog.to_jsonb(t) from {} t where {} for update nowait",
-            table(schema, &resource.table),
+            qualified(schema, &resource.table),
             matches_key(resource, 1)
         );
         let mut query = sqlx::query_scalar::<_, Value>(AssertSqlSafe(select));
@@ -74,7 +74,8 @@ impl<'c> Locked<'c> {
         let rebased = rebase(self.resource, self.visible.as_ref(), &self.mutations(), news);
         self.write(rebased.visible.clone()).await?;
         for (id, before) in &rebased.befores {
-            let update = format!("update {} set before = $2 where id = $1", table(&self.schema, "_sync_cdc"));
+            let update =
+                format!("update {} set before = $2 where id = $1", qualified(&self.schema, "_sync_cdc"));
             sqlx::query(AssertSqlSafe(update))
                 .bind(id)
                 .bind(Value::Object(before.clone()))
@@ -92,15 +93,11 @@ impl<'c> Locked<'c> {
             if !child.key.iter().any(|key| key == column) {
                 continue;
             }
-            let key: Vec<_> = child.key.iter().map(|k| format!("{}, t.{}", literal(k), ident(k))).collect();
             let delete = format!(
-                "delete from {} t where t.{} = $1 and not exists (select from {} c where c.settled_at is null \
-                 and c.\"table\" = {} and c.key = pg_catalog.jsonb_build_object({}))",
-                table(&self.schema, &child.table),
+                "delete from {} t where t.{} = $1 and not {}",
+                qualified(&self.schema, &child.table),
                 ident(column),
-                table(&self.schema, "_sync_cdc"),
-                literal(&child.table),
-                key.join(", "),
+                has_unsettled(&self.schema, child, "t"),
             );
             sqlx::query(AssertSqlSafe(delete))
                 .bind(value)
@@ -121,7 +118,7 @@ impl<'c> Locked<'c> {
     }
 
     async fn write(&mut self, row: Option<Row>) -> Result<()> {
-        let name = table(&self.schema, &self.resource.table);
+        let name = qualified(&self.schema, &self.resource.table);
         match (&self.visible, &row) {
             (None, None) => {}
             (None, Some(new)) => {
@@ -217,7 +214,7 @@ async fn pending(
     let select = format!(
         "select id, operation, before, after, txid::text from {} \
          where settled_at is null and key = $1 and \"table\" = $2 order by id for update",
-        table(schema, "_sync_cdc")
+        qualified(schema, "_sync_cdc")
     );
     let rows = sqlx::query(AssertSqlSafe(select))
         .bind(Value::Object(key.to_json(resource)))
@@ -242,10 +239,6 @@ fn object(value: Value) -> Row {
         Value::Object(map) => map,
         _ => Row::new(),
     }
-}
-
-pub(super) fn table(schema: &str, name: &str) -> String {
-    format!("{}.{}", ident(schema), ident(name))
 }
 
 /// `"a" = $n and "b" = $n+1` for the key columns.

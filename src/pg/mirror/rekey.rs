@@ -3,10 +3,10 @@
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
-use super::locked::{Locked, table};
+use super::locked::Locked;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
-use crate::pg::{fault, ident, literal};
+use crate::pg::{fault, ident, literal, qualified};
 
 impl Locked<'_> {
     /// Gives the row the key that Auth0 made, everywhere: the row itself, rows that reference it,
@@ -53,11 +53,11 @@ fn statements(schema: &str, place: &Resource, column: &str, first: i64) -> [Stri
              pg_catalog.to_jsonb($2::text)) else {image} end"
         )
     };
-    let mirror = format!("update {} set {name} = $2 where {name} = $1", table(schema, &place.table));
+    let mirror = format!("update {} set {name} = $2 where {name} = $1", qualified(schema, &place.table));
     let mutations = format!(
         "update {} set {}, {}, {} where id >= {first} and settled_at is null and \"table\" = {the_table} \
          and $1 in (key ->> {text}, before ->> {text}, after ->> {text})",
-        table(schema, "_sync_cdc"),
+        qualified(schema, "_sync_cdc"),
         swap("key"),
         swap("before"),
         swap("after"),

@@ -3,10 +3,10 @@
 //! would take it for somebody else's.
 
 use super::Row;
-use super::locked::{Locked, table};
+use super::locked::Locked;
 use crate::catalog::{NewKey, Recognise, Resource, placeholders};
 use crate::error::Result;
-use crate::pg::{fault, ident, literal};
+use crate::pg::{fault, ident, literal, qualified};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
@@ -27,7 +27,7 @@ pub fn may_be_ours(resource: &Resource, schema: &str, alias: &str) -> Option<Str
     Some(format!(
         "exists (select from {} c where c.settled_at is null and c.state in ('sending', 'verifying') \
          and c.operation = 'INSERT' and c.\"table\" = {}{})",
-        table(schema, "_sync_cdc"),
+        qualified(schema, "_sync_cdc"),
         literal(&resource.table),
         same.collect::<String>()
     ))
@@ -45,7 +45,7 @@ impl Locked<'_> {
         let Some(condition) = may_be_ours(self.resource, &self.schema, "r") else { return Ok(false) };
         let sql = format!(
             "select {condition} from pg_catalog.jsonb_populate_record(null::{}, $1) r",
-            table(&self.schema, &self.resource.table)
+            qualified(&self.schema, &self.resource.table)
         );
         sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(Value::Object(row.clone()))
