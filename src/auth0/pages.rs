@@ -48,9 +48,9 @@ impl<'a> Pages<'a> {
             Error::new(Kind::Internal, format!("a value for a placeholder of {} is missing", list.path))
         })?;
         let state = match list.paging {
-            Paging::None => State::Whole,
+            Paging::None | Paging::Single => State::Whole,
             Paging::Offset => State::Offset { page: 0, size: u64::from(list.per_page), seen: 0 },
-            Paging::Checkpoint | Paging::Both => State::Checkpoint { from: None },
+            Paging::Checkpoint | Paging::Both | Paging::Log => State::Checkpoint { from: None },
         };
         Ok(Pages { client, list, path, search: None, lane, state, total: None, cut: None })
     }

@@ -2,36 +2,12 @@
 
 use indexmap::IndexMap;
 
-use super::model::{Class, ColumnType, Merge, NewKey, Resource, ResourceKind};
+use super::model::{Class, ColumnType, Each, List, Merge, NewKey, Resource, ResourceKind};
 use super::template::placeholders;
 use crate::error::{Error, Kind, Result};
 
 /// Postgres cuts longer names, and then nothing is found under them.
 const MAX_NAME: usize = 63;
-
-impl Resource {
-    /// Tables that this one references, lists' parents included.
-    pub fn parents(&self) -> impl Iterator<Item = &str> {
-        let columns = self.columns.values().filter_map(|column| column.references.as_deref());
-        columns.chain(self.list.iter().filter_map(|list| list.parent.as_deref()))
-    }
-
-    /// Columns whose value a client may give but that never stand in the mirror.
-    pub fn write_only(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().filter(|(_, c)| c.class == Class::WriteOnly).map(|(name, _)| name.as_str())
-    }
-
-    /// Whether values of clients are set aside for some column.
-    pub fn sets_aside(&self) -> bool {
-        self.write_only().next().is_some()
-            || self.columns.values().any(|column| !column.secret_keys.is_empty())
-    }
-
-    /// Auth0's name of a column's field.
-    pub fn field<'a>(&'a self, column: &'a str) -> &'a str {
-        self.columns.get(column).and_then(|c| c.field.as_deref()).unwrap_or(column)
-    }
-}
 
 /// Checks one resource by itself; the message names what is wrong.
 pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
@@ -63,12 +39,29 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
         return Err(format!("version column {version} is not a timestamptz"));
     }
     match (&resource.new_key, resource.kind) {
-        (NewKey::Given, ResourceKind::Association) | (NewKey::Fixed { .. }, ResourceKind::Singleton) => {}
+        (
+            NewKey::Given,
+            ResourceKind::Association | ResourceKind::Watch | ResourceKind::View | ResourceKind::Retired,
+        ) => {}
+        (NewKey::Fixed { .. }, ResourceKind::Singleton) => {}
         (NewKey::Client { .. } | NewKey::Server | NewKey::Given, ResourceKind::Collection) => {}
+        (NewKey::Client { .. }, ResourceKind::Command) => {}
         _ => return Err("new_key does not fit the kind".into()),
     }
-    if matches!(resource.new_key, NewKey::Client { .. } | NewKey::Server) && resource.key.len() != 1 {
-        return Err("a generated key has one column".into());
+    if matches!(resource.new_key, NewKey::Client { .. }) && resource.key.len() != 1 {
+        return Err("a key that the trigger makes has one column".into());
+    }
+    kind(resource)?;
+    for name in resource.whole.iter().chain(resource.settling.iter().map(|settling| &settling.column)) {
+        if !resource.columns.contains_key(name) {
+            return Err(format!("column {name} is named and not described"));
+        }
+    }
+    let groups = resource.apart.iter().flatten().chain(&resource.apart_with);
+    if let Some(missing) =
+        groups.chain(resource.depends.values().flatten()).find(|name| !resource.columns.contains_key(*name))
+    {
+        return Err(format!("column {missing} is named and not described"));
     }
     for (name, column) in &resource.columns {
         if column.secret && column.class != Class::WriteOnly {
@@ -93,35 +86,114 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
             return Err(format!("{{{strange}}} in {} is not a key column", call.path));
         }
     }
+    for command in &resource.command {
+        let named = placeholders(&command.call.path).chain(command.when.keys().map(String::as_str));
+        if let Some(strange) =
+            named.chain(command.multipart.as_deref()).find(|name| !resource.columns.contains_key(*name))
+        {
+            return Err(format!("{strange} of {} is not a column", command.call.path));
+        }
+    }
     for list in &resource.list {
         if let Some(column) = &list.slice_by
             && resource.columns.get(column).map(|c| c.kind) != Some(ColumnType::Timestamptz)
         {
             return Err(format!("list {} is sliced by {column}, which is not a timestamptz", list.path));
         }
-        if list.parent.is_some() != (placeholders(&list.path).count() > 0) {
+        let parented = list.placeholders().filter(|name| !list.each.contains_key(*name)).count();
+        if list.parent.is_some() != (parented > 0) {
             return Err(format!("list {} must name its parent exactly if it has a placeholder", list.path));
+        }
+        if let Some(strange) =
+            list.placeholders().chain(list.item.as_deref()).find(|name| !resource.columns.contains_key(*name))
+        {
+            return Err(format!("{strange} of list {} is not a column", list.path));
         }
     }
     Ok(())
 }
 
+/// What each kind has and has not.
+fn kind(resource: &Resource) -> std::result::Result<(), String> {
+    let is = |kind| resource.kind == kind;
+    let rules = [
+        (
+            is(ResourceKind::Command) == resource.command.is_empty(),
+            "a command has calls, and nothing else has",
+        ),
+        (
+            is(ResourceKind::View) != resource.view.is_some(),
+            "a view says what it shows, and nothing else does",
+        ),
+        (is(ResourceKind::Retired) && resource.refusal.is_none(), "what is retired says what to use instead"),
+        (
+            !resource.kind.is_read() && (resource.get.is_some() || !resource.list.is_empty()),
+            "only what Auth0 has is read from it",
+        ),
+        (
+            !resource.kind.is_read() && (resource.create.is_some() || resource.update.is_some()),
+            "only what Auth0 has is written to it",
+        ),
+        (resource.replace.is_some() && resource.create.is_some(), "links are set one by one or all together"),
+    ];
+    rules.into_iter().find(|(broken, _)| *broken).map_or(Ok(()), |(_, what)| Err(what.to_owned()))
+}
+
 /// Checks what holds between resources.
 pub(super) fn catalog(resources: &IndexMap<String, Resource>) -> Result<()> {
     for resource in resources.values() {
+        let wrong = |what: String| {
+            Error::new(Kind::Catalog, format!("{}/{}.toml: {what}", resource.tag, resource.table))
+        };
         if let Some(missing) = resource.parents().find(|parent| !resources.contains_key(*parent)) {
-            let what = format!(
-                "{}/{}.toml: references {missing}, which is not described",
-                resource.tag, resource.table
-            );
-            return Err(Error::new(Kind::Catalog, what));
+            return Err(wrong(format!("references {missing}, which is not described")));
         }
-        if let Some(missing) = resource.takes_along.iter().find(|table| !resources.contains_key(*table)) {
-            let what = format!(
-                "{}/{}.toml: takes along {missing}, which is not described",
-                resource.tag, resource.table
-            );
-            return Err(Error::new(Kind::Catalog, what));
+        let along = resource.takes_along.iter().chain(&resource.changes);
+        if let Some(missing) = along.into_iter().find(|table| !resources.contains_key(*table)) {
+            return Err(wrong(format!("takes along {missing}, which is not described")));
+        }
+        for list in &resource.list {
+            source(resources, list).map_err(wrong)?;
+        }
+        if let Some(view) = &resource.view
+            && let Some(of) = resources.get(&view.of)
+            && let Some(strange) = resource
+                .columns
+                .keys()
+                .map(|name| resource.field(name))
+                .chain(view.has.as_deref())
+                .find(|name| !of.columns.contains_key(*name))
+        {
+            return Err(wrong(format!("{} has no column {strange}", view.of)));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the tables which say what to list have what they are asked for.
+fn source(resources: &IndexMap<String, Resource>, list: &List) -> std::result::Result<(), String> {
+    let has = |table: &str, column: &str| {
+        resources.get(table).is_some_and(|resource| resource.columns.contains_key(column))
+    };
+    if let Some(parent) = &list.parent {
+        let named = list.from.values().chain(list.only.keys());
+        if let Some(strange) = named.into_iter().find(|column| !has(parent, column)) {
+            return Err(format!("{parent} has no column {strange}"));
+        }
+        let free = list
+            .placeholders()
+            .filter(|name| !list.each.contains_key(*name) && !list.from.contains_key(*name));
+        let keys = resources.get(parent).map_or(0, |parent| parent.key.len());
+        let free = free.count();
+        if free > 0 && free != keys {
+            return Err(format!("list {} does not take the whole key of {parent}", list.path));
+        }
+    }
+    for each in list.each.values() {
+        if let Each::Of { table, column } = each
+            && !has(table, column)
+        {
+            return Err(format!("{table} has no column {column}"));
         }
     }
     Ok(())

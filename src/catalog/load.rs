@@ -1,8 +1,12 @@
 //! Reads the catalogue's files; an error names the file and what is wrong in it.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use indexmap::IndexMap;
 
-use super::{check, model::Resource};
+use super::check;
+use super::model::{Class, Column, ColumnType, NewKey, Resource, ResourceKind};
 use crate::error::{Error, Kind, Result};
 
 const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog_files.rs"));
@@ -20,6 +24,46 @@ impl Catalog {
     /// `catalog`, naming the file: a fault of the build, so tests catch it.
     pub fn bundled() -> Result<Catalog> {
         Self::from_files(BUNDLED.iter().copied())
+    }
+
+    /// The bundled catalogue, with the files of the folder that `AUTH0_SYNC_CATALOG` names over it.
+    ///
+    /// # Errors
+    /// As [`Catalog::with`].
+    pub fn load() -> Result<Catalog> {
+        match std::env::var_os("AUTH0_SYNC_CATALOG").filter(|folder| !folder.is_empty()) {
+            Some(folder) => Self::with(Path::new(&folder)),
+            None => Self::bundled(),
+        }
+    }
+
+    /// The bundled catalogue with the files of a folder (`<tag>/<table>.toml`) over it.
+    ///
+    /// # Errors
+    /// `config` where the folder cannot be read; `catalog`, naming the file.
+    pub fn with(folder: &Path) -> Result<Catalog> {
+        let unreadable = |path: &Path, error| {
+            Error::with(Kind::Config, format!("cannot read the catalogue {}", path.display()), error)
+        };
+        let entries = |path: &Path| -> Result<Vec<PathBuf>> {
+            let entries = fs::read_dir(path).map_err(|error| unreadable(path, error))?;
+            let mut paths: Vec<_> =
+                entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+            paths.sort();
+            Ok(paths)
+        };
+        let mut files: IndexMap<String, String> =
+            BUNDLED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        for tag in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+            for file in
+                entries(&tag)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "toml"))
+            {
+                let text = fs::read_to_string(&file).map_err(|error| unreadable(&file, error))?;
+                let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
+                files.insert(name, text);
+            }
+        }
+        Self::from_files(files.iter().map(|(name, text)| (name.as_str(), text.as_str())))
     }
 
     /// A catalogue from `(<tag>/<table>.toml, text)` pairs.
@@ -82,8 +126,35 @@ fn parse(name: &str, text: &str) -> Result<Resource> {
         return Err(wrong(format!("describes table {}", resource.table)));
     }
     resource.tag = tag.to_owned();
+    if resource.kind == ResourceKind::Command {
+        complete_command(&mut resource);
+    }
     check::resource(&resource).map_err(wrong)?;
     Ok(resource)
+}
+
+/// Key, state, error and times, which every command table has: first what tells one from another.
+fn complete_command(resource: &mut Resource) {
+    resource.key = vec!["id".to_owned()];
+    resource.new_key = NewKey::Client { prefix: "cmd_".to_owned(), strip_prefix: false };
+    let described = std::mem::take(&mut resource.columns);
+    let mut key = Column::read_only(ColumnType::Text, "Key of the row; made on INSERT where none is given.");
+    key.class = Class::CreateOnly;
+    let common = [
+        (
+            "state",
+            ColumnType::Text,
+            "How far it has got: `pending`, `done`, `failed`, or `unknown` where the answer was lost.",
+        ),
+        ("error", ColumnType::Jsonb, "Why it failed: kind, status, error, message, errorCode."),
+        ("requested_at", ColumnType::Timestamptz, "When the row was inserted."),
+        ("answered_at", ColumnType::Timestamptz, "When the outcome became final."),
+    ];
+    resource.columns.insert("id".to_owned(), key);
+    resource.columns.extend(described);
+    for (name, kind, comment) in common {
+        resource.columns.insert(name.to_owned(), Column::read_only(kind, comment));
+    }
 }
 
 fn parents_first(mut rest: IndexMap<String, Resource>) -> Result<IndexMap<String, Resource>> {

@@ -2,6 +2,7 @@
 //! into a typed model; everything else (DDL, triggers, calls, the emulator's routes) derives from it.
 //! It never does I/O beyond its own files and knows nothing of Postgres connections or HTTP.
 
+mod ability;
 mod check;
 mod key;
 mod load;
@@ -12,8 +13,8 @@ mod template;
 pub use key::RowKey;
 pub use load::Catalog;
 pub use model::{
-    Call, Class, Column, ColumnType, Create, Format, List, LogHint, Merge, NewKey, Paging, Recognise,
-    Resource, ResourceKind, WriteCall,
+    Call, Class, Column, ColumnType, Command, Create, Each, Format, JsonShape, Lifecycle, List, LogHint,
+    Merge, NewKey, Paging, Recognise, Replace, Resource, ResourceKind, Settling, View, WriteCall,
 };
 pub use route::{PathMatch, path_matches};
 pub use template::{fill_body, fill_path, placeholders};

@@ -36,7 +36,7 @@ struct Progress {
 /// Runs the command; returns when every table is filled.
 pub fn run(args: Args) -> Result<()> {
     let config = Config::load(args.config.as_deref())?;
-    let catalog = Catalog::bundled()?;
+    let catalog = Catalog::load()?;
     if let Some(unknown) = args.tables.iter().find(|table| catalog.get(table).is_none()) {
         let known: Vec<_> = catalog.iter().map(|resource| resource.table.as_str()).collect();
         return Err(Error::new(

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Error, Kind, Result,
-    catalog::{Call, Catalog, Column, Merge, Resource, ResourceKind, WriteCall},
+    catalog::{Call, Catalog, Column, Merge, Resource, WriteCall},
 };
 
 /// Arguments of `auth0-sync catalog`.
@@ -29,7 +29,7 @@ pub struct Args {
 /// # Errors
 /// `catalog` for a fault of the build, `io` where standard output cannot be written.
 pub fn run(args: Args) -> Result<()> {
-    let catalog = Catalog::bundled()?;
+    let catalog = Catalog::load()?;
     let chosen: Vec<&Resource> = match args.tables.as_slice() {
         [] => catalog.iter().collect(),
         names => names.iter().map(|name| catalog.resource(name)).collect::<Result<_>>()?,
@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<()> {
 }
 
 fn known_table(name: &str) -> std::result::Result<String, String> {
-    let catalog = Catalog::bundled().map_err(|error| error.to_string())?;
+    let catalog = Catalog::load().map_err(|error| error.to_string())?;
     match catalog.get(name) {
         Some(_) => Ok(name.to_owned()),
         None => Err("no such table; `auth0-sync catalog` lists all".into()),
@@ -141,11 +141,7 @@ fn listing(resources: &[&Resource], with_columns: bool) -> String {
 }
 
 fn document(resource: &Resource) -> Value {
-    let kind = match resource.kind {
-        ResourceKind::Collection => "collection",
-        ResourceKind::Singleton => "singleton",
-        ResourceKind::Association => "association",
-    };
+    let kind = resource.kind.as_str();
     let operations: Vec<Value> = operations(resource)
         .iter()
         .map(|o| json!({"operation": o.name, "method": o.method, "path": o.path, "any_scope": o.scopes}))

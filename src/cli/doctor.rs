@@ -28,7 +28,7 @@ pub struct Args {
 /// `setup_check` or `setup_conflict` where anything is wrong.
 pub fn run(args: Args) -> Result<()> {
     let config = Config::load(args.config.as_deref())?;
-    let catalog = Catalog::bundled()?;
+    let catalog = Catalog::load()?;
     super::block_on(examine(&config, &catalog))
 }
 

@@ -75,7 +75,7 @@ pub(super) fn change(
 
 /// The property of the body that lists keys, and the column that they are of.
 fn listed(call: &Call) -> Option<(&str, &str)> {
-    call.body.as_ref()?.iter().find_map(|(property, template)| {
+    call.body.as_ref()?.as_table()?.iter().find_map(|(property, template)| {
         let text = template.as_array()?.first()?.as_str()?;
         Some((property.as_str(), text.strip_prefix('{')?.strip_suffix('}')?))
     })

@@ -49,7 +49,7 @@ pub(super) fn build(
     values.extend(content.after.clone());
     let body = match (&call.body, write) {
         (Some(template), _) => {
-            let template = toml::Value::Table(template.clone());
+            let template = template.clone();
             Some(fill_body(&template, &values).ok_or_else(missing)?)
         }
         (None, Some(write)) => Some(Value::Object(fields(resource, content, current, write))),
