@@ -65,7 +65,7 @@ pub async fn run(
     let broken = |error| Error::with(Kind::Io, "the status page cannot listen", error);
     let listener = status::listen(config.status_listen).await?.into_std().map_err(broken)?;
     let standing = Standing {
-        catalog: Arc::new(Catalog::load()?),
+        catalog: Arc::new(config.catalog()?),
         address: listener.local_addr().map_err(broken)?,
         entries: Entries::find(&Catalog::load()?)?,
         listener,
