@@ -204,7 +204,8 @@ impl Lanes {
             let mut key = queued.node.1.clone();
             for (node, part) in queued.references.iter_mut().filter(|(node, _)| node == old) {
                 *node = new.clone();
-                if let (Some(part), Some(value)) = (part.and_then(|part| key.0.get_mut(part)), new.1.0.last()) {
+                if let (Some(part), Some(value)) = (part.and_then(|part| key.0.get_mut(part)), new.1.0.last())
+                {
                     part.clone_from(value);
                 }
             }

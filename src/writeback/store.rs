@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::lanes::{Node, Queued};
-use super::request::{Content, join};
+use super::request::{Content, join, under};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
@@ -187,7 +187,7 @@ impl Store {
         let content = Content {
             operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
             key: image(last, 2),
-            before: join(resource, rows.iter().map(|row| image(row, 3))),
+            before: under(resource, rows.iter().map(|row| image(row, 3))),
             after: join(resource, rows.iter().map(|row| image(row, 4))),
             write_only: join(
                 resource,
@@ -278,9 +278,10 @@ fn references(
     let value = |column: &String| image.get(column).or_else(|| key.get(column)).and_then(Value::as_str);
     let part = |column: &String| resource.key.iter().position(|key| key == column);
     let single = resource.columns.iter().filter_map(|(name, column)| {
-        let parent = column.references.as_ref().filter(|parent| {
-            catalog.get(parent).is_none_or(|parent| parent.key.len() == 1)
-        })?;
+        let parent = column
+            .references
+            .as_ref()
+            .filter(|parent| catalog.get(parent).is_none_or(|parent| parent.key.len() == 1))?;
         Some(((parent.clone(), RowKey::single(value(name)?)), part(name)))
     });
     let whole = resource.depends.iter().filter_map(|(parent, columns)| {
@@ -330,7 +331,9 @@ mod tests {
         let catalog = Catalog::from_files(files.iter().map(|(name, text)| (*name, text.as_str()))).unwrap();
         let resource = catalog.resource("right").unwrap();
         let key = RowKey(vec!["o1".into(), "u1".into()]);
-        let node = |table: &str, key: &[&str]| (table.to_owned(), RowKey(key.iter().map(|k| k.to_string()).collect()));
+        let node = |table: &str, key: &[&str]| {
+            (table.to_owned(), RowKey(key.iter().map(|k| k.to_string()).collect()))
+        };
         assert_eq!(
             references(&catalog, resource, &key, &json!({})),
             [

@@ -98,7 +98,8 @@ impl<'c> Locked<'c> {
         let below: Vec<(&Resource, Vec<&str>)> = referencing.chain(depending).collect();
         for (child, columns) in below {
             // What a client asked for once, or keeps an eye on, is the client's own.
-            if child.kind.is_read() && columns.iter().all(|column| child.key.iter().any(|key| key == column)) {
+            if child.kind.is_read() && columns.iter().all(|column| child.key.iter().any(|key| key == column))
+            {
                 self.remove_below(child, &columns).await?;
             }
         }
@@ -110,8 +111,11 @@ impl<'c> Locked<'c> {
     /// # Errors
     /// Database errors.
     pub async fn remove_below(&mut self, child: &Resource, columns: &[&str]) -> Result<()> {
-        let same: Vec<_> =
-            columns.iter().enumerate().map(|(n, column)| format!("t.{} = ${}", ident(column), n + 1)).collect();
+        let same: Vec<_> = columns
+            .iter()
+            .enumerate()
+            .map(|(n, column)| format!("t.{} = ${}", ident(column), n + 1))
+            .collect();
         let delete = format!(
             "delete from {} t where {} and not {}",
             qualified(&self.schema, &child.table),
