@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub use backfill::{Due, backfill, backfill_entries};
 pub use logs::Logs;
 pub use queue::{Queue, QueueReport};
-pub use refetch::refetch;
+pub use refetch::{ask_below, refetch};
 pub use refused::Refused;
 pub use target::Target;
 

@@ -4,7 +4,7 @@ use super::apply::{Applied, apply};
 use super::backfill::is_refusal;
 use super::listing::read_set;
 use super::target::Target;
-use super::{Context, Queue};
+use super::{Context, Queue, sets};
 use crate::auth0::{Lane, Request};
 use crate::catalog::{NewKey, Resource, ResourceKind, RowKey, fill_path};
 use crate::error::{Error, Kind, Result, Retry};
@@ -59,6 +59,26 @@ async fn note_refusal(context: &Context, table: &str, error: &Error) {
         .map_err(fault("cannot note that Auth0 refuses a table"));
     if let Err(error) = noted {
         tracing::warn!(%error, table, "the refusal is not shown");
+    }
+}
+
+/// Asks for everything that is listed below a row of another table.
+pub async fn ask_below(context: &Context, queue: &Queue, table: &str, key: &RowKey) {
+    for resource in context.catalog.iter() {
+        let lists = resource.list.iter().enumerate();
+        for (n, list) in lists.filter(|(_, list)| list.parent.as_deref() == Some(table)) {
+            match sets::below(context, list, Some(key)).await {
+                Ok(sets) => queue.ask(sets.into_iter().map(|parent| Target::Set {
+                    table: resource.table.clone(),
+                    list: n,
+                    parent,
+                })),
+                Err(error) => {
+                    tracing::warn!(%error, table = %resource.table, "what is below a row is read whole instead");
+                    queue.ask([Target::Table { table: resource.table.clone() }]);
+                }
+            }
+        }
     }
 }
 
