@@ -101,7 +101,9 @@ mod tests {
     fn a_file_goes_with_its_fields_as_parts() {
         let upload = Upload { field: "users".into(), content: "[{}]".into() };
         let body = upload.body(Some(&json!({"connection_id": "con_1", "upsert": true})), "line");
-        let part = |name: &str, text: &str| format!("--line\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
+        let part = |name: &str, text: &str| {
+            format!("--line\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+        };
         assert!(body.starts_with(&(part("connection_id", "con_1") + &part("upsert", "true"))), "{body}");
         assert!(body.ends_with("name=\"users\"; filename=\"users.json\"\r\nContent-Type: application/json\r\n\r\n[{}]\r\n--line--\r\n"));
     }

@@ -99,15 +99,19 @@ pub(super) fn about(catalog: &Catalog, resource: &Resource, content: &Content) -
     let rows = catalog.iter().filter_map(|other| {
         let own: Vec<&str> = other.get.as_ref()?.path.split('/').collect();
         let starts = own.len() <= path.len()
-            && own.iter().zip(&path).all(|(own, there)| {
-                own == there || (placeholder(own) && placeholder(there))
-            });
+            && own
+                .iter()
+                .zip(&path)
+                .all(|(own, there)| own == there || (placeholder(own) && placeholder(there)));
         if !starts {
             return None;
         }
         let mut row = Map::new();
         for (own, there) in own.iter().zip(&path).filter(|(own, _)| placeholder(own)) {
-            row.insert(own.trim_matches(['{', '}']).to_owned(), values.get(there.trim_matches(['{', '}']))?.clone());
+            row.insert(
+                own.trim_matches(['{', '}']).to_owned(),
+                values.get(there.trim_matches(['{', '}']))?.clone(),
+            );
         }
         Some((other.table.clone(), RowKey::of(other, &row)?))
     });

@@ -84,7 +84,8 @@ field = "id"
 "#;
 
 fn catalog() -> Catalog {
-    Catalog::from_files([("t/client.toml", CLIENT), ("t/rotate.toml", ROTATE), ("t/ticket.toml", TICKET)]).unwrap()
+    Catalog::from_files([("t/client.toml", CLIENT), ("t/rotate.toml", ROTATE), ("t/ticket.toml", TICKET)])
+        .unwrap()
 }
 
 fn row(value: Value) -> Row {
@@ -142,7 +143,10 @@ fn a_row_keeps_what_the_answer_shows_and_how_it_ended() {
     let kept = result(ticket, &answer);
     assert_eq!(Value::Object(kept.clone()), json!({"ticket": "https://t", "job": "job_1"}));
     let done = ended(&Verdict::Applied(Some(kept)), "now".into());
-    assert_eq!((&done["state"], &done["ticket"], done.get("error")), (&"done".into(), &"https://t".into(), None));
+    assert_eq!(
+        (&done["state"], &done["ticket"], done.get("error")),
+        (&"done".into(), &"https://t".into(), None)
+    );
     let refused = Verdict::Refused(Refusal { status: 400, message: "no".into(), ..Refusal::default() });
     let failed = ended(&refused, "now".into());
     assert_eq!((&failed["state"], &failed["error"]["message"]), (&"failed".into(), &"no".into()));

@@ -127,7 +127,8 @@ mod tests {
     fn a_link_goes_to_its_place_or_to_the_end_and_others_keep_theirs() {
         let (order, body) = edited(Operation::Insert, "c", json!({"display_name": "new", "position": null}));
         assert_eq!(order, ["a", "b", "c"]);
-        let item = |id: &str, name: &str| json!({"ref": {"type": "action_id", "value": id}, "display_name": name});
+        let item =
+            |id: &str, name: &str| json!({"ref": {"type": "action_id", "value": id}, "display_name": name});
         assert_eq!(body, json!({"bindings": [item("a", "a"), item("b", "b"), item("c", "new")]}));
         assert_eq!(edited(Operation::Insert, "c", json!({"position": 0})).0, ["c", "a", "b"]);
         assert_eq!(edited(Operation::Insert, "c", json!({"position": 99})).0, ["a", "b", "c"]);

@@ -22,7 +22,7 @@ mod store;
 mod worker;
 
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
-pub use retention::forget_settled;
 pub use replace::Parents;
+pub use retention::forget_settled;
 pub use store::Store;
 pub use worker::Context;

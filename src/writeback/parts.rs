@@ -10,7 +10,8 @@ use crate::pg::mirror::{Operation, Row};
 /// The calls that a change takes, in their order: one, unless an update touches several groups of
 /// columns that go apart. What is in no group goes with the first.
 pub(super) fn split(resource: &Resource, content: &Content) -> Vec<Content> {
-    let group = |column: &str| resource.apart.iter().position(|group| group.iter().any(|name| name == column));
+    let group =
+        |column: &str| resource.apart.iter().position(|group| group.iter().any(|name| name == column));
     let with_all = |column: &str| resource.apart_with.iter().any(|name| name == column);
     let touched = content.after.keys().chain(content.write_only.keys());
     let mut groups: Vec<usize> = touched.filter_map(|column| group(column)).collect();
@@ -52,7 +53,10 @@ pub(super) fn left_behind(refusal: Refusal, parts: &[Content], why: &Refusal) ->
 
 fn only(content: &Content, wanted: impl Fn(&str) -> bool) -> Content {
     let kept = |row: &Row| -> Row {
-        row.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.clone(), Value::clone(value))).collect()
+        row.iter()
+            .filter(|(name, _)| wanted(name))
+            .map(|(name, value)| (name.clone(), Value::clone(value)))
+            .collect()
     };
     Content {
         operation: content.operation,

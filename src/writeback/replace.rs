@@ -85,10 +85,9 @@ async fn there(
         rows.extend(items.iter().map(|item| listed(resource, list, item, key)));
     }
     match pages.cut() {
-        Some(_) => Err(Error::new(
-            Kind::Catalog,
-            "Auth0 shows only a part of the links, the others would be lost",
-        )),
+        Some(_) => {
+            Err(Error::new(Kind::Catalog, "Auth0 shows only a part of the links, the others would be lost"))
+        }
         None => Ok(rows),
     }
 }

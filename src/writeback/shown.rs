@@ -33,7 +33,7 @@ pub(super) fn written(
     key: &Map<String, Value>,
     templated: bool,
 ) -> Option<Row> {
-    if !answer.as_object().is_some_and(|object| !object.is_empty()) {
+    if answer.as_object().is_none_or(Map::is_empty) {
         return None;
     }
     // A whole document is not always repeated: what was written is what is there.

@@ -9,8 +9,8 @@ use super::call::{Step, Verdict, after_call, after_read_back, delay, not_there};
 use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::readback::{self, There};
-use super::request::{self, Content};
 use super::replace::{self, Parents};
+use super::request::{self, Content};
 use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
 use super::{command, parts, shown};
@@ -158,7 +158,13 @@ async fn call(
         return match command::build(resource, content, request_id) {
             Ok(request) => {
                 let outcome = context.auth0.write(&request).await;
-                after_call(outcome, |answer| Some(command::result(resource, answer)), 1, tries, Instant::now())
+                after_call(
+                    outcome,
+                    |answer| Some(command::result(resource, answer)),
+                    1,
+                    tries,
+                    Instant::now(),
+                )
             }
             Err(error) => unfit(&error),
         };
