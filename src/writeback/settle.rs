@@ -13,7 +13,7 @@ use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::store::Store;
 use crate::auth0::Refusal;
-use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
+use crate::catalog::{Catalog, NewKey, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Locked, News, Operation, Row, version_order};
 use crate::pg::{fault, ident};
@@ -120,7 +120,15 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
                 settled.rekeyed = Some(made);
             }
             settled.read_again = leaves_open(resource, work.operation, row.as_ref());
-            applied(resource, &locked, &work.ids, row)
+            let nameless = resource.new_key == NewKey::Server && work.operation == Operation::Insert;
+            if nameless && settled.rekeyed.is_none() {
+                // Auth0 has the row under a key that nobody knows: reading brings it, and this one goes.
+                settled.orphans = true;
+                settled.asks.push(Suspicion::Table(table.clone()));
+                News::Dropped { ids: work.ids.clone() }
+            } else {
+                applied(resource, &locked, &work.ids, row)
+            }
         }
         Verdict::Gone => News::Applied { ids: work.ids.clone(), answer: None },
         Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => {

@@ -33,6 +33,11 @@ pub(super) fn written(
     key: &Map<String, Value>,
     templated: bool,
 ) -> Option<Row> {
+    // One row may come as an array of one.
+    let answer = match answer.as_array().map(Vec::as_slice) {
+        Some([one]) => one,
+        _ => answer,
+    };
     if answer.as_object().is_none_or(Map::is_empty) {
         return None;
     }

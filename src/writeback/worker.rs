@@ -117,6 +117,7 @@ async fn decide(
             // It may have run: it is never sent again, and nothing tells whether it has.
             Step::ReadBack { .. } if is_command => Step::Finish(Verdict::Lost),
             Step::Finish(verdict) => {
+                let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
                 let settled = settle(&context.store, &context.catalog, work, &verdict).await?;
                 return Ok(Ended::Settled(settled));
