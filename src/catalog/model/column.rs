@@ -52,6 +52,9 @@ pub struct Column {
     /// First-level keys of an object that are secrets: taken on write, sent, never stored or shown.
     #[serde(default)]
     pub secret_keys: Vec<String>,
+    /// Secrets further inside of a value that is written whole: dotted paths, `[].value` for a key of every item.
+    #[serde(default)]
+    pub secret_paths: Vec<String>,
     /// Auth0 shows it in the answer to a write alone: where reading lacks it, what is known stays.
     #[serde(default)]
     pub kept: bool,
@@ -88,6 +91,7 @@ impl Column {
             only_on: None,
             secret: false,
             secret_keys: Vec::new(),
+            secret_paths: Vec::new(),
             kept: false,
             scope: None,
             merge: Merge::Replace,

@@ -39,6 +39,9 @@ pub struct List {
     /// Column → field of a listed item, where the names differ.
     #[serde(default)]
     pub fields: IndexMap<String, String>,
+    /// A listed item lacks fields of the row: each row is read by its key.
+    #[serde(default)]
+    pub part: bool,
     /// The column that a listed item is the bare value of.
     pub item: Option<String>,
 }
