@@ -68,6 +68,21 @@ pub struct Column {
 }
 
 impl Column {
+    /// Whether parts of its value are secret.
+    pub fn hides_parts(&self) -> bool {
+        !self.secret_keys.is_empty() || !self.secret_paths.is_empty()
+    }
+
+    /// Takes the secret parts out of a value.
+    pub fn strip_secrets(&self, value: &mut serde_json::Value) {
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|key, _| !self.secret_keys.contains(key));
+        }
+        for path in &self.secret_paths {
+            strip(value, path);
+        }
+    }
+
     /// A read-only text column, as those that every command table has.
     pub(in crate::catalog) fn read_only(kind: ColumnType, comment: &str) -> Column {
         Column {
@@ -96,6 +111,20 @@ impl Column {
             scope: None,
             merge: Merge::Replace,
             references: None,
+        }
+    }
+}
+
+/// Removes what lies at a dotted path; `[]` stands for every item.
+fn strip(value: &mut serde_json::Value, path: &str) {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    if first == "[]" {
+        value.as_array_mut().into_iter().flatten().for_each(|item| strip(item, rest));
+    } else if let Some(object) = value.as_object_mut() {
+        if rest.is_empty() {
+            object.remove(first);
+        } else if let Some(inner) = object.get_mut(first) {
+            strip(inner, rest);
         }
     }
 }
