@@ -15,7 +15,7 @@ pub use answer::{Answer, RateHeaders};
 pub use budget::{Budget, Lane};
 pub use client::Client;
 pub use outcome::{Failure, Outcome, Refusal, decide};
-pub use pages::{Cut, Pages};
+pub use pages::{Cut, Pages, list_request};
 pub use request::Request;
 pub use settings::Settings;
 pub use transport::{Now, TransportError, Wire};

@@ -4,13 +4,16 @@
 //! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
 mod backlog;
+mod body;
 pub mod call;
 mod dispatch;
 pub mod lanes;
+mod readback;
 mod recognise;
 mod request;
 mod retention;
 mod settle;
+mod shown;
 mod store;
 mod worker;
 

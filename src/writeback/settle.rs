@@ -12,7 +12,7 @@ use super::store::Store;
 use crate::auth0::Refusal;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::{Locked, News, Operation, Row, row_from_auth0, version_order};
+use crate::pg::mirror::{Locked, News, Operation, Row, version_order};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
@@ -78,28 +78,32 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
         return Err(Error::new(Kind::Internal, "mutations to settle are not unsettled any more"));
     }
     let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
-    let mut error = None;
+    let error = error_of(verdict);
     let news = match verdict {
         Verdict::Applied(answer) => {
-            let row = answer.as_ref().filter(|_| work.operation != Operation::Delete);
-            let row = row.map(|answer| row_from_auth0(resource, answer, |_| None));
+            let row = answer.clone().filter(|_| work.operation != Operation::Delete);
             let made = row.as_ref().and_then(|row| RowKey::of(resource, row)).filter(|made| made != key);
             if let Some(made) = made.filter(|_| work.operation == Operation::Insert) {
                 locked.rekey(catalog, &made).await?;
                 settled.rekeyed = Some(made);
             }
+            settled.read_again = leaves_open(resource, work.operation, row.as_ref());
             applied(resource, &locked, &work.ids, row)
         }
         Verdict::Gone => News::Applied { ids: work.ids.clone(), answer: None },
-        Verdict::Refused(refusal) => {
-            error = Some(refusal_json(refusal));
+        Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => {
             settled.orphans = work.operation == Operation::Insert;
             // A conflict says that Auth0 has something that the table does not show.
-            settled.read_again = matches!(refusal.status, 404 | 409);
+            settled.read_again =
+                matches!(refusal.status, 404 | 409) || matches!(verdict, Verdict::PartlyRefused(_));
             match (refusal.status, work.operation) {
                 (404, Operation::Update) => News::Absent,
                 _ => News::Dropped { ids: work.ids.clone() },
             }
+        }
+        Verdict::Lost | Verdict::Unfit { .. } => {
+            settled.orphans = work.operation == Operation::Insert;
+            News::Dropped { ids: work.ids.clone() }
         }
     };
     let rebased = locked.apply(news).await?;
@@ -147,6 +151,30 @@ fn applied(resource: &Resource, locked: &Locked<'_>, ids: &[i64], row: Option<Ro
     match version_order(resource, row.as_ref(), locked.base().as_ref()) {
         Some(Ordering::Less) => News::Dropped { ids: ids.to_vec() },
         _ => News::Applied { ids: ids.to_vec(), answer: row },
+    }
+}
+
+/// Whether the table may show less than Auth0 has, or Auth0 is still at work.
+fn leaves_open(resource: &Resource, operation: Operation, row: Option<&Row>) -> bool {
+    let settling = resource.settling.as_ref().is_some_and(|settling| {
+        let value = row.and_then(|row| row.get(&settling.column)).and_then(Value::as_str);
+        value.is_some_and(|value| settling.values.iter().any(|busy| busy == value))
+    });
+    // Only a list shows such a row whole, or its place among the others.
+    let listed = resource.get.is_none() && operation == Operation::Update;
+    settling || listed || resource.replace.is_some()
+}
+
+/// What `_sync_cdc.error` holds of a verdict; none where Auth0 has taken it.
+pub(super) fn error_of(verdict: &Verdict) -> Option<Value> {
+    match verdict {
+        Verdict::Applied(_) | Verdict::Gone => None,
+        Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => Some(refusal_json(refusal)),
+        Verdict::Lost => Some(json!({
+            "kind": "outcome_unknown",
+            "message": "the answer was lost: the call may have run, and is not made again",
+        })),
+        Verdict::Unfit { kind, message } => Some(json!({ "kind": kind.as_str(), "message": message })),
     }
 }
 

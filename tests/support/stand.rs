@@ -6,6 +6,10 @@ use tempfile::TempDir;
 
 use super::{Api, Postgres, Program, Session};
 
+/// What most tests mirror; the rest of the catalogue has tests of its own.
+const TABLES: &[&str] =
+    &["user", "user_role", "role", "organization", "organization_member", "client", "connection", "tenant"];
+
 /// The database of a [`Stand`].
 pub const DATABASE: &str = "auth0dev";
 
@@ -103,6 +107,8 @@ pub struct Stand {
     pub app_url: String,
     /// The database.
     pub postgres: Postgres,
+    /// The tables that it mirrors: the configuration key `objects`.
+    pub objects: Vec<String>,
 }
 
 impl Stand {
@@ -122,9 +128,15 @@ impl Stand {
 
     /// The same without the service: `setup` has run.
     pub async fn set_up(postgres: Postgres, emulator: Emulator) -> Self {
+        Self::with_objects(postgres, emulator, TABLES).await
+    }
+
+    /// The same with these tables.
+    pub async fn with_objects(postgres: Postgres, emulator: Emulator, objects: &[&str]) -> Self {
+        let objects = objects.iter().map(|table| table.to_string()).collect();
         postgres.create_database(DATABASE).await;
         let app_url = postgres.url("app", "app", DATABASE);
-        let stand = Stand { service: None, ready: Value::Null, emulator, app_url, postgres };
+        let stand = Stand { service: None, ready: Value::Null, emulator, app_url, postgres, objects };
         let admin = stand.postgres.admin_url(DATABASE);
         let (status, out, log) = stand.run(&["setup", "--admin-url", &admin]).await;
         assert!(status.success(), "setup failed:\n{out}{log}");
@@ -183,6 +195,7 @@ impl Stand {
             ("AUTH0_CLIENT_ID", self.emulator.client_id.clone()),
             ("AUTH0_CLIENT_SECRET", self.emulator.client_secret.clone()),
             ("AUTH0_SYNC_STATUS_LISTEN", "127.0.0.1:0".to_owned()),
+            ("AUTH0_SYNC_OBJECTS", self.objects.join(",")),
         ]
     }
 }

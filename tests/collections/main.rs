@@ -1,0 +1,9 @@
+//! Every collection of the Management API from end to end, through SQL against the emulator.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by it, in its own functions too")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod roles;
+mod story;
