@@ -65,6 +65,8 @@ pub struct Column {
     pub merge: Merge,
     /// The table whose key this column holds.
     pub references: Option<String>,
+    /// Why it is described otherwise than in Auth0's document.
+    pub differs: Option<String>,
 }
 
 impl Column {
@@ -111,6 +113,7 @@ impl Column {
             scope: None,
             merge: Merge::Replace,
             references: None,
+            differs: None,
         }
     }
 }
