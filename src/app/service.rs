@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use super::stream::stream;
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::ingest::{self, Logs, Queue, Target};
+use crate::ingest::{self, Due, Entries, Logs, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{Database, connect, digest_of, fault};
 use crate::retry::Delays;
@@ -44,6 +44,8 @@ pub struct Ready {
 /// waits to hear that the service is ready.
 struct Standing {
     catalog: Arc<Catalog>,
+    /// Where the tenant log is read, whether it is mirrored or not.
+    entries: Entries,
     listener: std::net::TcpListener,
     address: SocketAddr,
     recorder: PrometheusHandle,
@@ -67,6 +69,7 @@ pub async fn run(
     let standing = Standing {
         catalog: Arc::new(config.catalog()?),
         address: listener.local_addr().map_err(broken)?,
+        entries: Entries::find(&Catalog::load()?)?,
         listener,
         recorder: recorder()?,
         ready: Arc::new(Mutex::new(Some(Box::new(ready)))),
@@ -112,6 +115,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         auth0: auth0.clone(),
         freshness: Arc::clone(&freshness),
         instance: instance.clone(),
+        refused: Arc::default(),
+        gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
@@ -133,6 +138,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
             auth0,
             freshness,
             instance,
+            parents: Arc::default(),
         },
         concurrency: config.concurrency,
         arrivals,
@@ -154,11 +160,15 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
-    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(catalog), Arc::clone(&queue), suspicions)));
+    tasks.spawn(forever(shutdown.clone(), suspect(reading.clone(), Arc::clone(&queue), suspicions)));
+    let (at_work, asked) = (reading.clone(), Arc::clone(&queue));
+    let settling = async move { ingest::watch_settling(&at_work, &asked).await };
+    tasks.spawn(forever(shutdown.clone(), settling));
     let kept = selection_kept(database.clone(), config.schema.clone(), digest_of(catalog));
     tasks.spawn(until_shutdown(shutdown.clone(), kept));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
-    tasks.spawn(fill_and_follow(reading, queue, config.log_interval, page, announce, shutdown.clone()));
+    let follow = (standing.entries.clone(), config.log_interval);
+    tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
     loop {
@@ -292,13 +302,19 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
 
 /// Rows that writeback suspects to differ are read.
 async fn suspect(
-    catalog: Arc<Catalog>,
+    reading: ingest::Context,
     queue: Arc<Queue>,
     mut suspicions: mpsc::UnboundedReceiver<Suspicion>,
 ) {
+    let catalog = Arc::clone(&reading.catalog);
     while let Some(suspicion) = suspicions.recv().await {
         match suspicion {
-            Suspicion::Row(table, key) => queue.ask(Target::row(&catalog, &table, key)),
+            Suspicion::Table(table) => {
+                let read = catalog.get(&table).filter(|resource| resource.is_read());
+                queue.ask(read.map(|_| Target::Table { table }));
+            }
+            Suspicion::Below(table, key) => ingest::ask_below(&reading, &queue, &table, &key).await,
+            Suspicion::Row(table, key) => queue.ask(Target::suspected(&catalog, &table, key)),
             Suspicion::Gone(table) => {
                 queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))
             }
@@ -310,18 +326,20 @@ async fn suspect(
 async fn fill_and_follow(
     reading: ingest::Context,
     queue: Arc<Queue>,
-    log_interval: Duration,
+    (log, log_interval): (Entries, Duration),
     page: Arc<Page>,
     (announce, ready): (Announce, Ready),
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let open = || Logs::open(reading.clone(), Arc::clone(&queue));
+    let open = || Logs::open(reading.clone(), Arc::clone(&queue), log.clone());
     let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
     let filled = async {
+        let mut due = Due::All;
         loop {
-            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue)).await? else {
+            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue, due)).await? else {
                 return Ok(());
             };
+            due = Due::Now;
             while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -333,9 +351,21 @@ async fn fill_and_follow(
             tokio::time::sleep(BACKFILL_LOOK).await;
         }
     };
+    // Nobody waits for a log to be filled: it may have years.
+    let entries = async {
+        let mut due = Due::All;
+        loop {
+            let Some(()) = until(&shutdown, || ingest::backfill_entries(&reading, &queue, due)).await? else {
+                return Ok(());
+            };
+            due = Due::Now;
+            tokio::time::sleep(BACKFILL_LOOK).await;
+        }
+    };
     let keep = Logs::keep(reading.clone(), Arc::clone(&queue));
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
+        entries = entries => entries,
         () = logs.follow(log_interval) => Ok(()),
         () = keep => Ok(()),
         filled = filled => filled,
