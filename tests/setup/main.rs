@@ -10,6 +10,7 @@ mod kinds;
 mod lasting;
 mod mirror;
 mod selection;
+mod values;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
