@@ -274,7 +274,11 @@ async fn every_column_refuses_what_its_constraints_forbid_and_takes_what_they_al
     let mut mirror = Mirror::new(Postgres::start()).await;
     let begun = std::time::Instant::now();
     mirror.apply(&catalog).await;
-    eprintln!("{:?} for {} tables, and to see that nothing is missing", begun.elapsed(), catalog.iter().count());
+    eprintln!(
+        "{:?} for {} tables, and to see that nothing is missing",
+        begun.elapsed(),
+        catalog.iter().count()
+    );
     let mut judge = Judge { client: mirror.client().await, tried: 0, faults: Vec::new() };
     for resource in catalog.iter().filter(|resource| resource.is_table()) {
         if resource.inserts() {

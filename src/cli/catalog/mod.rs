@@ -1,5 +1,5 @@
 //! `auth0-sync catalog`: what the tables are, what can be done with them, and what that needs.
-//! It reads the catalogue alone: no configuration, no database, no network.
+//! It reads the catalogue, and of the configuration what is selected: no database, no network.
 
 pub mod check;
 
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Error, Kind, Result,
+    app::Config,
     catalog::{Call, Catalog, Column, Merge, Resource, WriteCall},
 };
 
@@ -47,10 +48,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         [] => catalog.iter().collect(),
         names => names.iter().map(|name| catalog.resource(name)).collect::<Result<_>>()?,
     };
+    let selected = catalog.selected(&Config::selection(None)?)?;
     let output = if args.json {
-        format!("{:#}\n", json!({"tables": chosen.iter().map(|r| document(r)).collect::<Vec<_>>()}))
+        let tables: Vec<_> = chosen.iter().map(|resource| document(resource, &selected)).collect();
+        format!("{:#}\n", json!({"tables": tables}))
     } else {
-        listing(&chosen, !args.tables.is_empty())
+        listing(&chosen, !args.tables.is_empty(), &selected)
     };
     print(&output)?;
     Ok(ExitCode::SUCCESS)
@@ -131,12 +134,16 @@ fn constraints(resource: &Resource, name: &str, column: &Column) -> Vec<String> 
     found
 }
 
-fn listing(resources: &[&Resource], with_columns: bool) -> String {
+fn listing(resources: &[&Resource], with_columns: bool, selected: &Catalog) -> String {
     let mut text = String::new();
     for (index, resource) in resources.iter().enumerate() {
         let gap = if index > 0 { "\n" } else { "" };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{gap}{}: {}", resource.table, resource.comment);
+        if selected.get(&resource.table).is_none() {
+            let why = resource.optional.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            let _ = writeln!(text, "  not selected{why}");
+        }
         let mut said = Vec::new();
         for operation in operations(resource) {
             let line = format!("  {:<8}{}", operation.name, operation.scopes.join(" or "));
@@ -158,7 +165,7 @@ fn listing(resources: &[&Resource], with_columns: bool) -> String {
     text
 }
 
-fn document(resource: &Resource) -> Value {
+fn document(resource: &Resource, selected: &Catalog) -> Value {
     let kind = resource.kind.as_str();
     let operations: Vec<Value> = operations(resource)
         .iter()
@@ -168,6 +175,7 @@ fn document(resource: &Resource) -> Value {
         resource.columns.iter().map(|(name, c)| column_document(resource, name, c)).collect();
     json!({
         "table": resource.table, "tag": resource.tag, "kind": kind, "comment": resource.comment,
+        "selected": selected.get(&resource.table).is_some(), "optional": resource.optional,
         "key": resource.key, "operations": operations, "columns": columns,
     })
 }
@@ -214,10 +222,10 @@ mod tests {
     fn the_listing_tells_operations_scopes_and_constraints() {
         let catalog = Catalog::bundled().unwrap();
         let user = catalog.resource("user").unwrap();
-        let short = listing(&[user], false);
+        let short = listing(&[user], false, &catalog);
         assert!(short.contains("  update  update:users or update:users_app_metadata\n"), "{short}");
         assert_eq!(short.matches("  read ").count(), 1, "equal lines stand once: {short}");
-        let long = listing(&[user], true);
+        let long = listing(&[user], true, &catalog);
         assert!(long.contains("format email"), "{long}");
         assert!(long.contains("secret, never stored"), "{long}");
     }
@@ -226,10 +234,10 @@ mod tests {
     fn the_document_has_every_column_and_only_the_constraints_that_stand() {
         let catalog = Catalog::bundled().unwrap();
         for resource in catalog.iter() {
-            let document = document(resource);
+            let document = document(resource, &catalog);
             assert_eq!(document["columns"].as_array().unwrap().len(), resource.columns.len());
         }
-        let user = document(catalog.resource("user").unwrap());
+        let user = document(catalog.resource("user").unwrap(), &catalog);
         assert_eq!(user["columns"][0]["name"], "user_id");
         assert_eq!(user["columns"][0]["max_length"], 255);
         assert!(user["columns"][0].get("merge").is_none());
