@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use super::stream::stream;
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::ingest::{self, Logs, Queue, Target};
+use crate::ingest::{self, Due, Logs, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{Database, connect, fault};
 use crate::retry::Delays;
@@ -108,6 +108,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         auth0: auth0.clone(),
         freshness: Arc::clone(&freshness),
         instance: instance.clone(),
+        refused: Arc::default(),
+        gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
@@ -129,6 +131,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
             auth0,
             freshness,
             instance,
+            parents: Arc::default(),
         },
         concurrency: config.concurrency,
         arrivals,
@@ -150,7 +153,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
-    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(catalog), Arc::clone(&queue), suspicions)));
+    tasks.spawn(forever(shutdown.clone(), suspect(reading.clone(), Arc::clone(&queue), suspicions)));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
     tasks.spawn(fill_and_follow(reading, queue, config.log_interval, page, announce, shutdown.clone()));
 
@@ -255,12 +258,18 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
 
 /// Rows that writeback suspects to differ are read.
 async fn suspect(
-    catalog: Arc<Catalog>,
+    reading: ingest::Context,
     queue: Arc<Queue>,
     mut suspicions: mpsc::UnboundedReceiver<Suspicion>,
 ) {
+    let catalog = Arc::clone(&reading.catalog);
     while let Some(suspicion) = suspicions.recv().await {
         match suspicion {
+            Suspicion::Table(table) => {
+                let read = catalog.get(&table).filter(|resource| resource.is_read());
+                queue.ask(read.map(|_| Target::Table { table }));
+            }
+            Suspicion::Below(table, key) => ingest::ask_below(&reading, &queue, &table, &key).await,
             Suspicion::Row(table, key) => queue.ask(Target::row(&catalog, &table, key)),
             Suspicion::Gone(table) => {
                 queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))
@@ -281,10 +290,12 @@ async fn fill_and_follow(
     let open = || Logs::open(reading.clone(), Arc::clone(&queue));
     let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
     let filled = async {
+        let mut due = Due::All;
         loop {
-            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue)).await? else {
+            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue, due)).await? else {
                 return Ok(());
             };
+            due = Due::Now;
             while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -296,9 +307,21 @@ async fn fill_and_follow(
             tokio::time::sleep(BACKFILL_LOOK).await;
         }
     };
+    // Nobody waits for a log to be filled: it may have years.
+    let entries = async {
+        let mut due = Due::All;
+        loop {
+            let Some(()) = until(&shutdown, || ingest::backfill_entries(&reading, &queue, due)).await? else {
+                return Ok(());
+            };
+            due = Due::Now;
+            tokio::time::sleep(BACKFILL_LOOK).await;
+        }
+    };
     let keep = Logs::keep(reading.clone(), Arc::clone(&queue));
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
+        entries = entries => entries,
         () = logs.follow(log_interval) => Ok(()),
         () = keep => Ok(()),
         filled = filled => filled,

@@ -42,11 +42,7 @@ fn hinted(catalog: &Catalog, resource: &Resource, kind: &str, entry: &Value) -> 
         let values: Map<String, Value> = values.collect::<Option<_>>()?;
         match RowKey::of(resource, &values) {
             Some(key) => Target::row(catalog, &resource.table, key),
-            None => resource
-                .list
-                .iter()
-                .enumerate()
-                .find_map(|(n, list)| Target::set(resource, n, &values, &list.path)),
+            None => resource.list.iter().enumerate().find_map(|(n, _)| Target::set(resource, n, &values)),
         }
     };
     hints.filter_map(target).collect()
@@ -70,7 +66,7 @@ fn called(resource: &Resource, method: &str, path: &str, answer: Option<&Map<Str
     }
     for (n, list) in resource.list.iter().enumerate().filter(|(_, list)| list.parent.is_some()) {
         if let Some(values) = path_matches(&list.path, path) {
-            return Target::set(resource, n, &values, &list.path).into_iter().collect();
+            return Target::set(resource, n, &values).into_iter().collect();
         }
     }
     let creates = resource.create.as_ref().is_some_and(|create| create.call.path == path);
