@@ -5,5 +5,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anomaly;
+mod client_grants;
+mod clients;
+mod device_credentials;
+mod grants;
+mod jobs;
+mod organizations;
+mod resource_servers;
 mod roles;
 mod story;
+mod tickets;
+mod user_blocks;
+mod users;
