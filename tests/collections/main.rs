@@ -7,12 +7,23 @@
 mod support;
 
 mod actions;
+mod anomaly;
+mod client_grants;
+mod clients;
 mod connection_profiles;
 mod connections;
+mod device_credentials;
 mod event_streams;
 mod flows_and_forms;
+mod grants;
+mod jobs;
 mod network_acls;
+mod organizations;
+mod resource_servers;
 mod roles;
 mod self_service_profiles;
 mod story;
+mod tickets;
 mod token_exchange_profiles;
+mod user_blocks;
+mod users;
