@@ -5,5 +5,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod blacklists;
+mod branding;
+mod custom_domains;
+mod email_templates;
+mod emails;
+mod guardian;
+mod keys;
+mod log_streams;
+mod logs;
+mod prompts;
 mod roles;
+mod stats;
 mod story;
+mod tenants;
