@@ -6,10 +6,14 @@
 mod backlog;
 mod body;
 pub mod call;
+mod command;
 mod dispatch;
 pub mod lanes;
+mod links;
+mod parts;
 mod readback;
 mod recognise;
+mod replace;
 mod request;
 mod retention;
 mod settle;
@@ -18,6 +22,7 @@ mod store;
 mod worker;
 
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
+pub use replace::Parents;
 pub use retention::forget_settled;
 pub use store::Store;
 pub use worker::Context;

@@ -8,7 +8,7 @@ use super::request::{self, Content};
 use super::worker::Context;
 use super::{body, recognise, shown};
 use crate::auth0::{Lane, Pages, Request};
-use crate::catalog::{List, Paging, Recognise, Resource, RowKey, fill_path};
+use crate::catalog::{List, NewKey, Paging, Recognise, Resource, RowKey, fill_path};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Operation, Row, row_from_auth0};
 
@@ -95,7 +95,10 @@ pub(super) fn listed(
     item: &Map<String, Value>,
     values: &Map<String, Value>,
 ) -> Row {
-    let mut row = row_from_auth0(resource, item, |column| list.fields.get(column).map(String::as_str));
+    let mut row = row_from_auth0(resource, item, |column| {
+        let renamed = list.fields.get(column).map(String::as_str);
+        renamed.or_else(|| list.item.as_deref().filter(|item| *item == column))
+    });
     for name in list.placeholders().filter(|name| resource.columns.contains_key(*name)) {
         if let Some(value) = values.get(name) {
             row.insert(name.to_owned(), value.clone());
@@ -141,6 +144,31 @@ pub(super) async fn as_read(
     }
 }
 
+/// The verdict with the key that Auth0 has made, looked up where the answer to a create did not name
+/// it; without a row where it cannot be found.
+pub(super) async fn named(
+    context: &Context,
+    resource: &Resource,
+    content: &Content,
+    verdict: Verdict,
+) -> Verdict {
+    let Verdict::Applied(row) = &verdict else { return verdict };
+    let provisional = |row: &Row| RowKey::of(resource, row) == RowKey::of(resource, &content.key);
+    let nameless = content.operation == Operation::Insert
+        && resource.new_key == NewKey::Server
+        && row.as_ref().is_none_or(provisional);
+    if !nameless {
+        return verdict;
+    }
+    match read_back(context, resource, content).await {
+        Ok(Found::Row(row)) => return Verdict::Applied(Some(row)),
+        Ok(Found::Nothing | Found::Repeatable) => {}
+        Err(error) => tracing::warn!(%error, "the key of a new row cannot be read"),
+    }
+    tracing::error!(table = %resource.table, "Auth0 has not told the key of a new row, the table is read again");
+    Verdict::Applied(None)
+}
+
 /// Finds out what became of a call whose answer was lost.
 pub(super) async fn read_back(context: &Context, resource: &Resource, content: &Content) -> Result<Found> {
     let found = |there: There| match there {
@@ -168,8 +196,10 @@ pub(super) async fn read_back(context: &Context, resource: &Resource, content: &
         Some(Recognise::Path { path }) => {
             let path = fill_path(path, &request::values(content))
                 .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {path} is missing")))?;
-            // The key that it has here is provisional: only the answer's counts.
-            Ok(found(one(context, resource, &Request::get(path, Lane::Write), &Map::new()).await?))
+            // The last part of the key that it has here is provisional: only the answer's counts.
+            let mut above = content.key.clone();
+            above.retain(|column, _| resource.made_column() != Some(column));
+            Ok(found(one(context, resource, &Request::get(path, Lane::Write), &above).await?))
         }
         Some(Recognise::List { query, columns }) => {
             recognise::in_list(context, resource, content, query, columns).await

@@ -3,19 +3,12 @@
 use serde_json::{Map, Value};
 
 use crate::catalog::{NewKey, Resource, RowKey};
-use crate::pg::mirror::{Row, row_from_auth0};
+use crate::pg::mirror::{Row, row_from_answer};
 
 /// The row that an answer shows; where the body is the value of one column, that column. What the
 /// answer leaves out of the key (the parent, mostly) is taken from `key`.
 pub(super) fn row(resource: &Resource, answer: &Value, key: &Map<String, Value>) -> Row {
-    let wrapped = resource
-        .whole
-        .as_ref()
-        .map(|column| Map::from_iter([(resource.field(column).to_owned(), answer.clone())]));
-    let mut row = match (&wrapped, answer) {
-        (Some(object), _) | (None, Value::Object(object)) => row_from_auth0(resource, object, |_| None),
-        (None, _) => Row::new(),
-    };
+    let mut row = row_from_answer(resource, answer.clone());
     under(resource, key, &mut row);
     row
 }
@@ -40,13 +33,20 @@ pub(super) fn written(
     key: &Map<String, Value>,
     templated: bool,
 ) -> Option<Row> {
-    let object = answer.as_object().filter(|object| !object.is_empty())?;
+    // One row may come as an array of one.
+    let answer = match answer.as_array().map(Vec::as_slice) {
+        Some([one]) => one,
+        _ => answer,
+    };
+    if answer.as_object().is_none_or(Map::is_empty) {
+        return None;
+    }
     // A whole document is not always repeated: what was written is what is there.
     if resource.whole.is_some() {
         return None;
     }
     // A call with a body of its own answers about something else, unless it names the row.
-    let named = || RowKey::of(resource, &row_from_auth0(resource, object, |_| None));
+    let named = || RowKey::of(resource, &row_from_answer(resource, answer.clone()));
     if templated && named() != RowKey::of(resource, key) {
         return None;
     }

@@ -6,14 +6,16 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::call::{Step, Verdict, after_call, after_read_back, delay, not_there};
+use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::readback::{self, There};
+use super::replace::{self, Parents};
 use super::request::{self, Content};
-use super::settle::{Settled, settle};
-use super::shown;
+use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
-use crate::auth0::Client;
-use crate::catalog::{Catalog, Resource};
+use super::{command, parts, shown};
+use crate::auth0::{Client, Outcome, Refusal};
+use crate::catalog::{Catalog, Resource, ResourceKind};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Freshness, Operation};
 
@@ -30,6 +32,8 @@ pub struct Context {
     pub freshness: Arc<Freshness>,
     /// Start of every correlation id.
     pub instance: String,
+    /// Parents whose lists of links are being edited.
+    pub parents: Arc<Parents>,
 }
 
 /// How work ended.
@@ -64,6 +68,14 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
                 return Ok(Ended::Settled(Settled { ids, ..Settled::default() }));
             }
         };
+    if resource.kind == ResourceKind::Watch {
+        // Auth0 has nothing to say to it.
+        let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;
+        if work.operation == Operation::Insert {
+            settled.asks.push(Suspicion::Below(table.clone(), key.clone()));
+        }
+        return Ok(Ended::Settled(settled));
+    }
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
     let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
     // Whatever is read until it is dropped may be from before the call.
@@ -85,14 +97,27 @@ async fn decide(
     uncertain: bool,
     mut tries: u32,
 ) -> Result<Ended> {
+    let is_command = resource.kind == ResourceKind::Command;
     let mut step = if uncertain {
         Step::ReadBack { at: Instant::now(), kind: Kind::Auth0NoAnswer }
     } else {
-        call(context, work, resource, &content, &request_id, tries).await?
+        call(context, work, resource, &content, &request_id, tries).await
     };
     loop {
         step = match step {
+            Step::Finish(verdict) if is_command => {
+                let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
+                if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
+                    let rows = command::about(&context.catalog, resource, &content).into_iter();
+                    settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
+                    settled.asks.extend(resource.changes.iter().cloned().map(Suspicion::Table));
+                }
+                return Ok(Ended::Settled(settled));
+            }
+            // It may have run: it is never sent again, and nothing tells whether it has.
+            Step::ReadBack { .. } if is_command => Step::Finish(Verdict::Lost),
             Step::Finish(verdict) => {
+                let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
                 let settled = settle(&context.store, &context.catalog, work, &verdict).await?;
                 return Ok(Ended::Settled(settled));
@@ -129,25 +154,95 @@ async fn call(
     content: &Content,
     request_id: &str,
     tries: u32,
-) -> Result<Step> {
+) -> Step {
+    if resource.kind == ResourceKind::Command {
+        return match command::build(resource, content, request_id) {
+            Ok(request) => {
+                let outcome = context.auth0.write(&request).await;
+                after_call(
+                    outcome,
+                    |answer| Some(command::result(resource, answer)),
+                    1,
+                    tries,
+                    Instant::now(),
+                )
+            }
+            Err(error) => unfit(&error),
+        };
+    }
+    if let Some(replace) = &resource.replace {
+        return replace::call(context, resource, replace, content, request_id, tries).await;
+    }
+    let parts = parts::split(resource, content);
+    let mut step = Step::SplitUp;
+    for (n, part) in parts.iter().enumerate() {
+        step = one(context, work, resource, part, request_id, tries).await;
+        match step {
+            Step::Finish(Verdict::Applied(_)) => {}
+            Step::Finish(Verdict::Refused(refusal)) if n > 0 => {
+                return put_back(context, resource, &parts[..n], refusal, request_id).await;
+            }
+            _ => return step,
+        }
+    }
+    step
+}
+
+/// Puts back what the earlier calls of an update have changed, before its refusal is told.
+async fn put_back(
+    context: &Context,
+    resource: &Resource,
+    done: &[Content],
+    refusal: Refusal,
+    request_id: &str,
+) -> Step {
+    let undo = parts::undo(resource, done).map(|undo| request::build(resource, &undo, None, request_id));
+    let Some(Ok(request)) = undo else { return Step::Finish(Verdict::PartlyRefused(refusal)) };
+    let mut tries = 0;
+    loop {
+        match context.auth0.write(&request).await {
+            Outcome::Applied(_) | Outcome::Gone => break,
+            Outcome::Refused(why) => {
+                let told = parts::left_behind(refusal, done, &why);
+                return Step::Finish(Verdict::PartlyRefused(told));
+            }
+            Outcome::Throttled { until } => tokio::time::sleep_until(until).await,
+            // The same again does no harm.
+            Outcome::Blocked { .. } | Outcome::NeverLeft { .. } | Outcome::Unknown { .. } => {
+                tokio::time::sleep(delay(tries)).await;
+                tries += 1;
+            }
+        }
+    }
+    Step::Finish(Verdict::PartlyRefused(refusal))
+}
+
+async fn one(
+    context: &Context,
+    work: &Work,
+    resource: &Resource,
+    content: &Content,
+    request_id: &str,
+    tries: u32,
+) -> Step {
     let now = Instant::now();
     let current = if request::reads_first(resource, content) {
         match readback::current(context, resource, &content.key).await {
             Ok(There::Row(answer, _)) => Some(answer),
-            Ok(There::Nothing) => return Ok(Step::Finish(Verdict::Refused(not_there()))),
+            Ok(There::Nothing) => return Step::Finish(Verdict::Refused(not_there())),
             Ok(There::Unknown) => None,
-            Err(error) => return Ok(not_sent(&error, tries, now)),
+            Err(error) => return not_sent(&error, tries, now),
         }
     } else {
         None
     };
     let request = match request::build(resource, content, current.as_ref(), request_id) {
         Ok(request) => request,
-        Err(error) => return Ok(unfit(&error)),
+        Err(error) => return unfit(&error),
     };
     if request::says_nothing(resource, &request) {
         // Every key that it touched has been taken back by a later mutation: there is nothing to say.
-        return Ok(Step::Finish(Verdict::Applied(None)));
+        return Step::Finish(Verdict::Applied(None));
     }
     let outcome = context.auth0.write(&request).await;
     let shown = |answer: &Value| match content.operation {
@@ -158,7 +253,7 @@ async fn call(
             shown::written(resource, answer, &content.key, request::is_templated(resource, content.operation))
         }
     };
-    Ok(after_call(outcome, shown, work.ids.len(), tries, Instant::now()))
+    after_call(outcome, shown, work.ids.len(), tries, Instant::now())
 }
 
 /// Nothing has been sent, because what has to be read first could not be.

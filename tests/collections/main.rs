@@ -1,5 +1,6 @@
 //! Every collection of the Management API from end to end, through SQL against the emulator.
 
+#![allow(unreachable_pub, dead_code, reason = "the support of tests is shared")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by it, in its own functions too")]
 
 #[path = "../support/mod.rs"]
