@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use indexmap::IndexSet;
+
 use super::describe::{self, constraints, letters, operations, remarks};
 use crate::catalog::{Catalog, Lifecycle, Resource, ResourceKind};
 
@@ -72,11 +74,13 @@ fn one(catalog: &Catalog, resource: &Resource, text: &mut String) {
     let operations = operations(resource);
     let scopes: Vec<_> = operations.iter().map(|operation| operation.scopes.join(" or ")).collect();
     let width = scopes.iter().map(String::len).max().unwrap_or_default();
-    for (operation, scopes) in operations.iter().zip(&scopes) {
+    let lines = operations.iter().zip(&scopes).map(|(operation, scopes)| {
         let when = operation.when.as_ref().map(|when| format!("  where {when}")).unwrap_or_default();
         let call = format!("{} {}", operation.method, operation.path);
-        let _ = writeln!(text, "  {:<8}{scopes:<width$}  {call}{when}", operation.name);
-    }
+        format!("  {:<8}{scopes:<width$}  {call}{when}\n", operation.name)
+    });
+    // A table may be read by one call in two ways.
+    text.extend(lines.collect::<IndexSet<_>>());
     for remark in remarks(catalog, resource) {
         let _ = writeln!(text, "  - {remark}");
     }

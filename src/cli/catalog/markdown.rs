@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use indexmap::IndexSet;
+
 use super::describe::{constraints, example, letters, operations, remarks, writers};
 use super::listing::{by_tag, note};
 use crate::catalog::{Catalog, Column, Resource, ResourceKind};
@@ -73,7 +75,7 @@ fn table(catalog: &Catalog, resource: &Resource, text: &mut String) {
     if matches!(resource.kind, ResourceKind::Command | ResourceKind::Watch) {
         let _ = writeln!(text, "\n```sql\n{}\n```", example(resource));
     }
-    let rows: Vec<String> = operations(resource)
+    let rows: IndexSet<String> = operations(resource)
         .iter()
         .map(|operation| {
             let scopes: Vec<_> = operation.scopes.iter().map(|scope| format!("`{scope}`")).collect();
@@ -83,7 +85,11 @@ fn table(catalog: &Catalog, resource: &Resource, text: &mut String) {
         })
         .collect();
     if !rows.is_empty() {
-        let _ = writeln!(text, "\n| | scopes | at Auth0 |\n|---|---|---|\n{}", rows.join("\n"));
+        let _ = writeln!(
+            text,
+            "\n| | scopes | at Auth0 |\n|---|---|---|\n{}",
+            rows.into_iter().collect::<Vec<_>>().join("\n")
+        );
     }
     if resource.columns.is_empty() {
         return;

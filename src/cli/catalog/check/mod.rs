@@ -20,7 +20,7 @@ use left_out::LeftOut;
 
 use crate::{
     Result,
-    catalog::{Catalog, Resource, ResourceKind, placeholders},
+    catalog::{Call, Catalog, List, NewKey, Resource, ResourceKind, placeholders},
 };
 
 pub use report::Report;
@@ -139,24 +139,29 @@ fn columns(resource: &Resource, calls: &Calls, findings: &mut Findings) {
     }
 }
 
-/// Whether a column is one that every command table has.
+/// Whether a column is one that every command table has, or goes as a file, which documents describe as bytes.
 fn is_of_commands(resource: &Resource, name: &str) -> bool {
+    let is_file = resource.command.iter().any(|command| command.multipart.as_deref() == Some(name));
     resource.kind == ResourceKind::Command
-        && ["id", "state", "error", "requested_at", "answered_at"].contains(&name)
+        && (is_file || ["id", "state", "error", "requested_at", "answered_at"].contains(&name))
 }
 
 /// Whether a column has its value from somewhere else than a field of Auth0's.
 fn is_ours(resource: &Resource, name: &str) -> bool {
-    let in_list = |list: &crate::catalog::List| {
+    let in_list = |list: &List| {
         list.placeholders().any(|placeholder| placeholder == name) || list.item.as_deref() == Some(name)
     };
-    let in_path = |path: &str| placeholders(path).any(|placeholder| placeholder == name);
-    let fixed = matches!(resource.new_key, crate::catalog::NewKey::Fixed { .. }) && resource.key == [name];
+    let wanted = format!("{{{name}}}");
+    let in_call = |call: &Call| {
+        placeholders(&call.path).any(|placeholder| placeholder == name)
+            || call.query.values().any(|value| *value == wanted)
+    };
+    let fixed = matches!(resource.new_key, NewKey::Fixed { .. }) && resource.key == [name];
     let chosen = resource.command.iter().any(|command| command.when.contains_key(name));
     fixed
         || chosen
         || resource.list.iter().any(in_list)
-        || resource.calls().any(|call| in_path(&call.path))
+        || resource.calls().any(in_call)
         || resource.replace.as_ref().is_some_and(|replace| replace.order.as_deref() == Some(name))
         || in_template(resource, name)
 }
