@@ -6,5 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
+mod connection_profiles;
+mod connections;
+mod event_streams;
+mod flows_and_forms;
+mod network_acls;
 mod roles;
+mod self_service_profiles;
 mod story;
+mod token_exchange_profiles;
