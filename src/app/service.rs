@@ -134,6 +134,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
             auth0,
             freshness,
             instance,
+            parents: Arc::default(),
         },
         concurrency: config.concurrency,
         arrivals,
@@ -155,7 +156,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
-    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(catalog), Arc::clone(&queue), suspicions)));
+    tasks.spawn(forever(shutdown.clone(), suspect(reading.clone(), Arc::clone(&queue), suspicions)));
     let (at_work, asked) = (reading.clone(), Arc::clone(&queue));
     let settling = async move { ingest::watch_settling(&at_work, &asked).await };
     tasks.spawn(forever(shutdown.clone(), settling));
@@ -264,12 +265,18 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
 
 /// Rows that writeback suspects to differ are read.
 async fn suspect(
-    catalog: Arc<Catalog>,
+    reading: ingest::Context,
     queue: Arc<Queue>,
     mut suspicions: mpsc::UnboundedReceiver<Suspicion>,
 ) {
+    let catalog = Arc::clone(&reading.catalog);
     while let Some(suspicion) = suspicions.recv().await {
         match suspicion {
+            Suspicion::Table(table) => {
+                let read = catalog.get(&table).filter(|resource| resource.is_read());
+                queue.ask(read.map(|_| Target::Table { table }));
+            }
+            Suspicion::Below(table, key) => ingest::ask_below(&reading, &queue, &table, &key).await,
             Suspicion::Row(table, key) => queue.ask(Target::suspected(&catalog, &table, key)),
             Suspicion::Gone(table) => {
                 queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))

@@ -16,6 +16,6 @@ pub use budget::{Budget, Lane};
 pub use client::Client;
 pub use outcome::{Failure, Outcome, Refusal, decide};
 pub use pages::{Cut, Pages, list_request};
-pub use request::Request;
+pub use request::{Request, Upload};
 pub use settings::Settings;
 pub use transport::{Now, TransportError, Wire};

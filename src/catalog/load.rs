@@ -127,6 +127,25 @@ impl Catalog {
                 .map(move |(name, _)| (resource, name.as_str()))
         })
     }
+
+    /// Tables whose rows need a row of `table` with a key of several columns, and which of their
+    /// columns hold that key.
+    pub fn dependents<'a>(
+        &'a self,
+        table: &'a str,
+    ) -> impl Iterator<Item = (&'a Resource, &'a [String])> + 'a {
+        self.iter().filter_map(move |resource| Some((resource, resource.depends.get(table)?.as_slice())))
+    }
+
+    /// Tables of Postgres with a column that holds the last part of a key of `table`, each once.
+    pub fn holders<'a>(&'a self, table: &'a str) -> impl Iterator<Item = (&'a Resource, &'a str)> + 'a {
+        let last =
+            |(resource, columns): (&'a Resource, &'a [String])| Some((resource, columns.last()?.as_str()));
+        let whole = self.dependents(table).filter_map(last).filter(move |(resource, column)| {
+            resource.columns.get(*column).and_then(|c| c.references.as_deref()) != Some(table)
+        });
+        self.children(table).chain(whole).filter(|(resource, _)| resource.is_table())
+    }
 }
 
 fn parse(name: &str, text: &str) -> Result<Resource> {

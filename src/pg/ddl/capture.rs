@@ -96,9 +96,11 @@ fn update(site: &Site<'_>, resource: &Resource) -> String {
                 if column.merge.by_key() {
                     // NULL and {} have the same keys. An image of NULL stays NULL: undoing tells it from {}.
                     let changed = site.name("_changed_keys");
+                    // An emptied object is told as such: Auth0 is to empty it, whatever it holds there.
+                    let emptied = if mine == "n" { format!("when n.{c} = '{{}}' then '{{}}' ") } else { String::new() };
                     format!(
                         "case when coalesce(o.{c}, '{{}}') is distinct from coalesce(n.{c}, '{{}}') then '\"{name}\":' \
-                         || coalesce(case when {mine}.{c} is not null then {changed}({mine}.{c}, {other}.{c})::text end, 'null') end"
+                         || coalesce(case {emptied}when {mine}.{c} is not null then {changed}({mine}.{c}, {other}.{c})::text end, 'null') end"
                     )
                 } else {
                     let value = json(column, mine, name);
