@@ -57,7 +57,10 @@ pub fn main() -> ExitCode {
         Command::Backfill(args) => backfill::run(args),
         Command::Status(args) => status::run(args),
         Command::Doctor(args) => doctor::run(args),
-        Command::Catalog(args) => catalog::run(args),
+        Command::Catalog(args) => match catalog::run(args) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Emulator(args) => emulator::run(args),
     };
     match outcome {

@@ -129,7 +129,7 @@ fn written(
     let aside = content.write_only.get(name);
     let value = content.after.get(name).or(aside)?;
     Some(match (write, column.merge) {
-        (WriteCall::Create, Merge::Replace) => own_key(resource, name, value),
+        (WriteCall::Create, Merge::Replace) => own_key(resource, name, whole(column, value, aside)),
         (WriteCall::Create, Merge::Keys | Merge::ReadKeys) => {
             let mut whole = value.clone();
             // Keys that were set aside because they are secrets come back in.
@@ -138,7 +138,7 @@ fn written(
             }
             whole
         }
-        (WriteCall::Update, Merge::Replace) => value.clone(),
+        (WriteCall::Update, Merge::Replace) => whole(column, value, aside).clone(),
         // Emptied by the client: Auth0 takes the empty object for that.
         (WriteCall::Update, Merge::Keys) if is_empty(value) && aside.is_none() => value.clone(),
         (WriteCall::Update, Merge::Keys) if there.is_none() => Value::Object(changed_keys(content, name)),
@@ -149,6 +149,17 @@ fn written(
             Value::Object(whole)
         }
     })
+}
+
+/// The value as the client gave it, with the secrets inside that were set aside; unless a later
+/// write put another in its place.
+fn whole<'a>(column: &Column, value: &'a Value, aside: Option<&'a Value>) -> &'a Value {
+    let given = aside.filter(|_| !column.secret_paths.is_empty()).filter(|aside| {
+        let mut shown = (*aside).clone();
+        column.strip_secrets(&mut shown);
+        shown == *value
+    });
+    given.unwrap_or(value)
 }
 
 fn is_empty(value: &Value) -> bool {

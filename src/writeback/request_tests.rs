@@ -75,6 +75,23 @@ fn secret_keys_of_an_object_come_back_into_the_body() {
 }
 
 #[test]
+fn secrets_inside_a_value_go_with_it_unless_it_was_replaced() {
+    let mut action = content(
+        Operation::Update,
+        json!({"id": "act"}),
+        json!({"secrets": null}),
+        json!({"secrets": [{"name": "key"}]}),
+    );
+    let given = json!({"secrets": [{"name": "key", "value": "v"}]});
+    action.write_only = object(given.clone());
+    assert_eq!(built("action", &action, None).body.unwrap(), given);
+    action.after = object(json!({"secrets": []}));
+    assert_eq!(built("action", &action, None).body.unwrap(), json!({"secrets": []}));
+    action.after = object(json!({}));
+    assert_eq!(built("action", &action, None).body.unwrap(), given, "the secret alone has changed");
+}
+
+#[test]
 fn links_are_added_and_removed_by_arrays() {
     let key = json!({"user_id": "auth0|a", "role_id": "rol_1"});
     let add = content(Operation::Insert, key.clone(), json!({}), key.clone());

@@ -61,6 +61,9 @@ pub struct Resource {
     pub changes: Vec<String>,
     /// What to use instead of a table that nobody can write.
     pub refusal: Option<String>,
+    /// Fields of Auth0's that have no column on purpose, each with the reason.
+    #[serde(default)]
+    pub lacks: IndexMap<String, String>,
     /// Of a view: what it shows.
     pub view: Option<View>,
     /// Tables of which Auth0 deletes rows along with a row of this one, without saying which.
@@ -89,6 +92,9 @@ pub struct Resource {
     /// Columns in the order of the table.
     #[serde(default)]
     pub columns: IndexMap<String, Column>,
+    /// Columns that the selection leaves out: known, and neither mirrored nor put into `extra`.
+    #[serde(skip)]
+    pub hidden: IndexMap<String, Column>,
     /// What only the emulator needs: defaults, id shapes, error texts.
     #[serde(default)]
     pub emulator: toml::Table,
@@ -147,6 +153,18 @@ pub enum Lifecycle {
     Beta,
     /// Auth0 has ended it.
     Ended,
+}
+
+impl Lifecycle {
+    /// Its name in catalogue files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Lifecycle::Available => "available",
+            Lifecycle::EarlyAccess => "early_access",
+            Lifecycle::Beta => "beta",
+            Lifecycle::Ended => "ended",
+        }
+    }
 }
 
 /// While a column has one of these values, Auth0 is still at work on the row.

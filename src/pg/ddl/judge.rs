@@ -70,6 +70,8 @@ fn statements(site: &Site<'_>, resource: &Resource) -> String {
             body.push_str(&set_aside(site, resource, column, "is not null", &all, "null"));
         } else if !about.secret_keys.is_empty() {
             body.push_str(&set_keys_aside(site, resource, column, about));
+        } else if !about.secret_paths.is_empty() {
+            body.push_str(&set_whole_aside(site, resource, column, about));
         }
     }
     body
@@ -93,6 +95,7 @@ fn watched(site: &Site<'_>, resource: &Resource) -> String {
         column.class != Class::Writable
             || resource.key.contains(name)
             || column.only_on.is_some()
+            || column.hides_parts()
             || !valid(site, resource, name, column).is_empty()
     };
     let columns = resource.columns.iter().filter(judged).map(|(name, _)| name.as_str()).chain(["extra"]);
@@ -271,4 +274,27 @@ fn set_keys_aside(site: &Site<'_>, resource: &Resource, name: &str, column: &Col
     let secrets =
         format!("(select jsonb_object_agg(key, value) from jsonb_each({new}) where key = any ({keys}))");
     set_aside(site, resource, name, &format!("?| {keys}"), &secrets, &format!("{new} - {keys}"))
+}
+
+/// A value with secrets inside goes away whole: what is sent is what the client gave, and what stays
+/// is the value without them.
+fn set_whole_aside(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> String {
+    let new = format!("new.{}", ident(name));
+    let (mut found, mut rest) = (Vec::new(), new.clone());
+    for path in &column.secret_paths {
+        if let Some(key) = path.strip_prefix("[].") {
+            let key = literal(key);
+            found.push(format!("exists (select from jsonb_array_elements({new}) item where item ? {key})"));
+            rest = format!(
+                "(select jsonb_agg(case jsonb_typeof(item) when 'object' then item - {key} else item end order by place) \
+                 from jsonb_array_elements({rest}) with ordinality items (item, place))"
+            );
+        } else {
+            let path = literal(&format!("{{{}}}", path.replace('.', ",")));
+            found.push(format!("{new} #> {path} is not null"));
+            rest = format!("({rest} #- {path})");
+        }
+    }
+    let condition = format!("is not null and ({})", found.join(" or "));
+    set_aside(site, resource, name, &condition, &new, &rest)
 }

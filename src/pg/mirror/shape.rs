@@ -49,9 +49,7 @@ pub fn row_from_auth0<'a>(
         }
         match fit(column.kind, value) {
             Some(mut value) => {
-                if let Some(object) = value.as_object_mut() {
-                    object.retain(|key, _| !column.secret_keys.contains(key));
-                }
+                column.strip_secrets(&mut value);
                 row.insert(name.clone(), value);
             }
             None => {

@@ -1,9 +1,13 @@
 //! `auth0-sync catalog`: what the tables are, what can be done with them, and what that needs.
 //! It reads the catalogue alone: no configuration, no database, no network.
 
+pub mod check;
+
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
 };
 
 use serde_json::{Map, Value, json};
@@ -19,6 +23,9 @@ pub struct Args {
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+    /// Compare with an OpenAPI document of Auth0's; exit code 1 where anything differs
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
     /// Tables to show with their columns; without any, all tables in short
     #[arg(value_name = "TABLE", value_parser = known_table)]
     tables: Vec<String>,
@@ -27,9 +34,15 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// `catalog` for a fault of the build, `io` where standard output cannot be written.
-pub fn run(args: Args) -> Result<()> {
+/// `catalog` for a fault of the build, `config` for a document that cannot be read, `io` where standard
+/// output cannot be written.
+pub fn run(args: Args) -> Result<ExitCode> {
     let catalog = Catalog::load()?;
+    if let Some(file) = &args.check {
+        let report = check::compare(&catalog, file, &args.tables)?;
+        print(&if args.json { format!("{:#}\n", report.document()) } else { report.text() })?;
+        return Ok(if report.agrees() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let chosen: Vec<&Resource> = match args.tables.as_slice() {
         [] => catalog.iter().collect(),
         names => names.iter().map(|name| catalog.resource(name)).collect::<Result<_>>()?,
@@ -39,6 +52,11 @@ pub fn run(args: Args) -> Result<()> {
     } else {
         listing(&chosen, !args.tables.is_empty())
     };
+    print(&output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(output: &str) -> Result<()> {
     match io::stdout().lock().write_all(output.as_bytes()) {
         // The reader has seen enough: `auth0-sync catalog | head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
