@@ -110,6 +110,8 @@ async fn decide(
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
                     let rows = command::about(&context.catalog, resource, &content).into_iter();
                     settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
+                    // What is listed by what the answer brought, such as a job.
+                    settled.asks.push(Suspicion::Below(work.node.0.clone(), work.node.1.clone()));
                     settled.asks.extend(resource.changes.iter().cloned().map(Suspicion::Table));
                 }
                 return Ok(Ended::Settled(settled));
