@@ -17,7 +17,7 @@ use super::stream::stream;
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::ingest::{self, Due, Logs, Queue, Target};
+use crate::ingest::{self, Due, Entries, Logs, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{Database, connect, fault};
 use crate::retry::Delays;
@@ -42,6 +42,8 @@ pub struct Ready {
 /// waits to hear that the service is ready.
 struct Standing {
     catalog: Arc<Catalog>,
+    /// Where the tenant log is read, whether it is mirrored or not.
+    entries: Entries,
     listener: std::net::TcpListener,
     address: SocketAddr,
     recorder: PrometheusHandle,
@@ -63,8 +65,9 @@ pub async fn run(
     let broken = |error| Error::with(Kind::Io, "the status page cannot listen", error);
     let listener = status::listen(config.status_listen).await?.into_std().map_err(broken)?;
     let standing = Standing {
-        catalog: Arc::new(Catalog::load()?),
+        catalog: Arc::new(config.catalog()?),
         address: listener.local_addr().map_err(broken)?,
+        entries: Entries::find(&Catalog::load()?)?,
         listener,
         recorder: recorder()?,
         ready: Arc::new(Mutex::new(Some(Box::new(ready)))),
@@ -154,8 +157,12 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
     tasks.spawn(forever(shutdown.clone(), suspect(reading.clone(), Arc::clone(&queue), suspicions)));
+    let (at_work, asked) = (reading.clone(), Arc::clone(&queue));
+    let settling = async move { ingest::watch_settling(&at_work, &asked).await };
+    tasks.spawn(forever(shutdown.clone(), settling));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
-    tasks.spawn(fill_and_follow(reading, queue, config.log_interval, page, announce, shutdown.clone()));
+    let follow = (standing.entries.clone(), config.log_interval);
+    tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
     loop {
@@ -270,7 +277,7 @@ async fn suspect(
                 queue.ask(read.map(|_| Target::Table { table }));
             }
             Suspicion::Below(table, key) => ingest::ask_below(&reading, &queue, &table, &key).await,
-            Suspicion::Row(table, key) => queue.ask(Target::row(&catalog, &table, key)),
+            Suspicion::Row(table, key) => queue.ask(Target::suspected(&catalog, &table, key)),
             Suspicion::Gone(table) => {
                 queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))
             }
@@ -282,12 +289,12 @@ async fn suspect(
 async fn fill_and_follow(
     reading: ingest::Context,
     queue: Arc<Queue>,
-    log_interval: Duration,
+    (log, log_interval): (Entries, Duration),
     page: Arc<Page>,
     (announce, ready): (Announce, Ready),
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let open = || Logs::open(reading.clone(), Arc::clone(&queue));
+    let open = || Logs::open(reading.clone(), Arc::clone(&queue), log.clone());
     let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
     let filled = async {
         let mut due = Due::All;

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::check;
 use super::model::{Class, Column, ColumnType, NewKey, Resource, ResourceKind};
+use super::select::Follows;
 use crate::error::{Error, Kind, Result};
 
 const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog_files.rs"));
@@ -15,6 +16,7 @@ const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog_fil
 #[derive(Clone, Debug)]
 pub struct Catalog {
     resources: IndexMap<String, Resource>,
+    follows: Vec<Follows>,
 }
 
 impl Catalog {
@@ -83,7 +85,17 @@ impl Catalog {
             resources.insert(resource.table.clone(), resource);
         }
         check::catalog(&resources)?;
-        Ok(Catalog { resources: parents_first(resources)? })
+        Ok(Catalog { resources: parents_first(resources)?, follows: Vec::new() })
+    }
+
+    /// A part of a catalogue: resources in its order.
+    pub(super) fn of(resources: IndexMap<String, Resource>, follows: Vec<Follows>) -> Catalog {
+        Catalog { resources, follows }
+    }
+
+    /// Of a selected part: the tables that are or are not in it because of others.
+    pub fn follows(&self) -> &[Follows] {
+        &self.follows
     }
 
     /// The resource of a mirror table.

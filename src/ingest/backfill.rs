@@ -23,6 +23,8 @@ pub(super) struct Filled {
     rows: usize,
     /// What has to be read by itself.
     pub(super) again: Vec<Target>,
+    /// What has to be read because of these rows, unless it is filled anyway.
+    pub(super) following: Vec<Target>,
     /// What Auth0 did not show.
     short: Option<String>,
 }
@@ -55,9 +57,9 @@ pub async fn backfill(context: &Context, queue: &Queue, due: Due) -> Result<()> 
                     parent.cancelled().await;
                 }
             }
-            let ended = ended.get(resource.table.as_str()).cloned().unwrap_or_default();
-            let _end = ended.clone().drop_guard();
-            take_up(context, queue, resource, &ended).await
+            let own_end = ended.get(resource.table.as_str()).cloned().unwrap_or_default();
+            let _end = own_end.clone().drop_guard();
+            take_up(context, queue, resource, &own_end, &|table| ended.contains_key(table)).await
         })
     });
     // All at once: what they do at the same time is bounded by the gate of the context.
@@ -71,7 +73,7 @@ pub async fn backfill(context: &Context, queue: &Queue, due: Due) -> Result<()> 
 /// As [`backfill`].
 pub async fn backfill_entries(context: &Context, queue: &Queue, due: Due) -> Result<()> {
     for resource in waiting(context, due).await?.into_iter().filter(|resource| is_endless(resource)) {
-        take_up(context, queue, resource, &CancellationToken::new()).await?;
+        take_up(context, queue, resource, &CancellationToken::new(), &|_| false).await?;
     }
     Ok(())
 }
@@ -97,6 +99,7 @@ async fn take_up(
     queue: &Queue,
     resource: &Resource,
     listed: &CancellationToken,
+    is_filled_too: &(dyn Fn(&str) -> bool + Sync),
 ) -> Result<()> {
     if !resource.is_read() {
         // Its rows do not come from Auth0.
@@ -114,6 +117,10 @@ async fn take_up(
             }
             context.refused.lift(&resource.table);
             queue.ask(filled.again.iter().cloned());
+            let below = |other: &&Resource| other.needs().any(|table| table == resource.table);
+            if !context.catalog.iter().filter(below).all(|other| is_filled_too(&other.table)) {
+                queue.ask(filled.following);
+            }
             // A row that a client holds keeps nobody waiting but its own table.
             if !resource.list.iter().any(|list| list.part) {
                 listed.cancel();
@@ -149,10 +156,10 @@ pub(super) fn is_refusal(error: &Error) -> bool {
 /// Lists a whole table and applies it.
 pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> Result<Filled> {
     if resource.kind == ResourceKind::Singleton {
-        let again =
-            if read_singleton(context, resource, lane).await? { Vec::new() } else { own_row(resource) };
-        let again = rows(context, resource, again);
-        return Ok(Filled { rows: keys(context, resource).await?.len(), again, short: None });
+        let read = read_singleton(context, resource, lane).await?;
+        let again = if read.is_some() { Vec::new() } else { own_row(resource) };
+        let (again, rows) = (rows(context, resource, again), keys(context, resource).await?.len());
+        return Ok(Filled { rows, again, following: read.unwrap_or_default(), short: None });
     }
     let mut refused = None;
     for group in sets::groups(&context.catalog, resource) {
@@ -190,11 +197,7 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
         }
         match running.next().await {
             None => break,
-            Some(Ok(listed)) => {
-                all.seen.extend(listed.seen);
-                all.again.extend(listed.again);
-                all.cut = all.cut.or(listed.cut);
-            }
+            Some(Ok(listed)) => all.join(listed),
             // This one alone: its parent is of a kind that has no such rows.
             Some(Err(error)) if error.kind() == Kind::Auth0Refused && parented => {
                 unread += 1;
@@ -216,7 +219,8 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
     let count = all.seen.len();
     all.again.sort_unstable();
     all.again.dedup();
-    Ok(Filled { rows: count, again: rows(context, resource, all.again), short })
+    let again = rows(context, resource, all.again);
+    Ok(Filled { rows: count, again, following: all.following, short })
 }
 
 type Reading<'a> = Pin<Box<dyn Future<Output = Result<Listed>> + Send + 'a>>;

@@ -7,6 +7,7 @@ use sqlx::AssertSqlSafe;
 
 use super::apply::apply_free;
 use super::slices::{Slice, Span};
+use super::target::Target;
 use super::{Context, bulk, sets};
 use crate::auth0::{Cut, Lane, Pages, list_request};
 use crate::catalog::{List, Paging, Resource, ResourceKind, RowKey};
@@ -22,8 +23,25 @@ pub(super) struct Listed {
     /// Rows that have to be read by themselves: changed meanwhile, held by a client, shown in part
     /// only, or in the mirror and not in a list that may lag behind.
     pub(super) again: Vec<RowKey>,
+    /// What has to be read because of these rows.
+    pub(super) following: Vec<Target>,
     /// Set where Auth0 shows only a part.
     pub(super) cut: Option<Cut>,
+}
+
+impl Listed {
+    fn add(&mut self, stored: bulk::Stored) {
+        self.again.extend(stored.again);
+        self.following.extend(stored.following);
+    }
+
+    /// Takes what another list had to say.
+    pub(super) fn join(&mut self, other: Listed) {
+        self.seen.extend(other.seen);
+        self.again.extend(other.again);
+        self.following.extend(other.following);
+        self.cut = self.cut.or(other.cut);
+    }
 }
 
 /// Reads one set and applies all of it, the absence of rows included: where rows have a call of
@@ -56,8 +74,9 @@ pub(super) async fn read_set(
         listed.again.append(&mut absent);
     } else if listed.cut.is_none() {
         for key in absent {
-            if !apply_free(context, resource, &key, None, reading.began()).await? {
-                listed.again.push(key);
+            match apply_free(context, resource, &key, None, reading.began()).await? {
+                Some(following) => listed.following.extend(following),
+                None => listed.again.push(key),
             }
         }
     }
@@ -88,7 +107,7 @@ async fn read_single(
     place(resource, values, &mut row);
     let Some(key) = RowKey::of(resource, &row) else { return Ok(listed) };
     listed.seen.insert(key.clone());
-    listed.again = bulk::store(context, resource, vec![(key, row)], reading.began()).await?;
+    listed.add(bulk::store(context, resource, vec![(key, row)], reading.began()).await?);
     Ok(listed)
 }
 
@@ -118,8 +137,10 @@ async fn read_pages(
             listed.seen.extend(page.iter().map(|(key, _)| key.clone()));
             if list.part && resource.get.is_some() {
                 listed.again.extend(page.into_iter().map(|(key, _)| key));
+            } else if list.paging == Paging::Log {
+                bulk::add(context, resource, &page, reading.began()).await?;
             } else {
-                listed.again.extend(bulk::store(context, resource, page, reading.began()).await?);
+                listed.add(bulk::store(context, resource, page, reading.began()).await?);
             }
             if let (Some(slice), Some(cap), Some(column)) = (&slice, list.cap, &list.slice_by)
                 && pages.total().is_some_and(|total| total > u64::from(cap))

@@ -13,16 +13,19 @@ mod queue;
 mod refetch;
 mod refused;
 mod sets;
+mod settling;
 mod slices;
 mod target;
 
 use std::sync::Arc;
 
 pub use backfill::{Due, backfill, backfill_entries};
-pub use logs::Logs;
+pub use hints::changed;
+pub use logs::{Entries, Logs};
 pub use queue::{Queue, QueueReport};
 pub use refetch::{ask_below, refetch};
 pub use refused::Refused;
+pub use settling::watch_settling;
 pub use target::Target;
 
 use tokio::sync::Semaphore;

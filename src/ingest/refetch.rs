@@ -1,6 +1,6 @@
 //! Reads targets from Auth0 and applies what is there.
 
-use super::apply::{Applied, apply};
+use super::apply::{Applied, apply, apply_free};
 use super::backfill::is_refusal;
 use super::listing::read_set;
 use super::target::Target;
@@ -85,10 +85,11 @@ pub async fn ask_below(context: &Context, queue: &Queue, table: &str, key: &RowK
 /// Reads one target; false where something of it has to be read again.
 async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool> {
     let resource = context.catalog.resource(target.table())?;
-    if !resource.is_read() {
+    if !resource.is_read() && !matches!(target, Target::Below { .. }) {
         return Ok(true);
     }
     match target {
+        Target::Below { key, .. } => read_below(context, queue, resource, key).await,
         Target::Row { key, .. } => read_row(context, queue, resource, key).await,
         Target::Set { list, parent, .. } => {
             let list =
@@ -97,6 +98,7 @@ async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool>
             if let Some(cut) = listed.cut {
                 tracing::warn!(table = %resource.table, cap = cut.cap, "Auth0 shows only a part of this list");
             }
+            queue.ask(listed.following);
             if resource.get.is_none() {
                 // With its siblings, which this list alone shows.
                 return Ok(listed.again.is_empty());
@@ -108,14 +110,38 @@ async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool>
         Target::Table { .. } => {
             let filled = Box::pin(super::backfill::fill(context, resource, Lane::Sweep)).await?;
             queue.ask(filled.again);
+            queue.ask(filled.following);
             Ok(true)
         }
     }
 }
 
+/// Asks for everything that lists show below a row.
+async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
+    for other in context.catalog.iter().filter(|other| other.is_read()) {
+        let preferred = sets::groups(&context.catalog, other).into_iter().next().unwrap_or_default();
+        for n in preferred {
+            let Some(list) = other.list.get(n).filter(|list| list.parent.as_ref() == Some(&resource.table))
+            else {
+                continue;
+            };
+            let sets = sets::below(context, list, Some(key)).await?;
+            queue.ask(sets.into_iter().map(|parent| Target::Set {
+                table: other.table.clone(),
+                list: n,
+                parent,
+            }));
+        }
+    }
+    Ok(true)
+}
+
 async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
     if resource.kind == ResourceKind::Singleton {
-        return read_singleton(context, resource, Lane::Refetch).await;
+        let following = read_singleton(context, resource, Lane::Refetch).await?;
+        let whole = following.is_some();
+        queue.ask(following.into_iter().flatten());
+        return Ok(whole);
     }
     let Some(get) = &resource.get else {
         queue.ask(Target::row(&context.catalog, &resource.table, key.clone()));
@@ -134,6 +160,15 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
     let row = match context.auth0.read(&request).await {
         Ok(answer) => {
             let mut row = row_from_answer(resource, answer.body);
+            if let Some(made) = resource.made_column()
+                && row.get(made).is_some_and(|other| Some(other) != named.get(made))
+            {
+                // Asked for by another name that it has: the row stands under its own.
+                row.extend(named.into_iter().filter(|(column, _)| column != made));
+                let own = RowKey::of(resource, &row);
+                queue.ask(own.and_then(|key| Target::row(&context.catalog, &resource.table, key)));
+                return Ok(true);
+            }
             row.extend(named);
             Some(row)
         }
@@ -141,15 +176,25 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
         Err(error) => return Err(error),
     };
     let gone = row.is_none();
-    let applied = apply(context, resource, key, row, reading.began()).await?;
-    if gone && applied == Applied::Done {
-        queue.ask(Target::taken_along(resource));
+    match apply(context, resource, key, row, reading.began()).await? {
+        Applied::Done(following) => {
+            queue.ask(following);
+            if gone {
+                queue.ask(Target::taken_along(resource));
+            }
+        }
+        Applied::Stale => {}
+        Applied::ReadAgain => return Ok(false),
     }
-    Ok(applied != Applied::ReadAgain)
+    Ok(true)
 }
 
-/// Reads the one row of a table, or that it has none; false where it has to be read again.
-pub(super) async fn read_singleton(context: &Context, resource: &Resource, lane: Lane) -> Result<bool> {
+/// Reads the one row of a table, or that it has none; what follows, none where it has to be read again.
+pub(super) async fn read_singleton(
+    context: &Context,
+    resource: &Resource,
+    lane: Lane,
+) -> Result<Option<Vec<Target>>> {
     let wrong = |what: &str| Error::new(Kind::Catalog, format!("{} has no {what}", resource.table));
     let get = resource.get.as_ref().ok_or_else(|| wrong("call to read it"))?;
     let NewKey::Fixed { value } = &resource.new_key else { return Err(wrong("key of its own")) };
@@ -162,9 +207,5 @@ pub(super) async fn read_singleton(context: &Context, resource: &Resource, lane:
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),
     };
-    match apply(context, resource, &key, row, reading.began()).await {
-        Ok(applied) => Ok(applied != Applied::ReadAgain),
-        Err(error) if error.kind() == Kind::DatabaseBusy => Ok(false),
-        Err(error) => Err(error),
-    }
+    apply_free(context, resource, &key, row, reading.began()).await
 }

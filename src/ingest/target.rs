@@ -29,13 +29,23 @@ pub enum Target {
         /// Mirror table.
         table: String,
     },
+    /// Everything that lists show below one row, of any table.
+    Below {
+        /// The row's mirror table.
+        table: String,
+        /// Its key.
+        key: RowKey,
+    },
 }
 
 impl Target {
     /// The mirror table.
     pub fn table(&self) -> &str {
         match self {
-            Target::Row { table, .. } | Target::Set { table, .. } | Target::Table { table } => table,
+            Target::Row { table, .. }
+            | Target::Set { table, .. }
+            | Target::Table { table }
+            | Target::Below { table, .. } => table,
         }
     }
 
@@ -63,6 +73,22 @@ impl Target {
     pub fn set(resource: &Resource, list: usize, values: &Map<String, Value>) -> Option<Target> {
         let parent = set_of(resource.list.get(list)?, values)?;
         Some(Target::Set { table: resource.table.clone(), list, parent })
+    }
+
+    /// What to read when a row may have changed: the row, or what it makes Auth0 show where the row
+    /// itself is a client's.
+    pub fn suspected(catalog: &Catalog, table: &str, key: RowKey) -> Option<Target> {
+        match catalog.get(table)?.is_read() {
+            true => Target::row(catalog, table, key),
+            false => Target::below(catalog, table, key),
+        }
+    }
+
+    /// What lists show below a row; none where no list goes by its table.
+    pub fn below(catalog: &Catalog, table: &str, key: RowKey) -> Option<Target> {
+        let mut lists = catalog.iter().flat_map(|resource| &resource.list);
+        let any = lists.any(|list| list.parent.as_deref() == Some(table));
+        any.then(|| Target::Below { table: table.to_owned(), key })
     }
 
     /// Tables of which Auth0 deletes rows along with a row of this one.

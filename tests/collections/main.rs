@@ -1,20 +1,29 @@
 //! Every collection of the Management API from end to end, through SQL against the emulator.
 
+#![allow(unreachable_pub, dead_code, reason = "the support of tests is shared")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by it, in its own functions too")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod anomaly;
 mod client_grants;
 mod clients;
+mod connection_profiles;
+mod connections;
 mod device_credentials;
+mod event_streams;
+mod flows_and_forms;
 mod grants;
 mod jobs;
+mod network_acls;
 mod organizations;
 mod resource_servers;
 mod roles;
+mod self_service_profiles;
 mod story;
 mod tickets;
+mod token_exchange_profiles;
 mod user_blocks;
 mod users;

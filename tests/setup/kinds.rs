@@ -20,8 +20,18 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 /// A catalogue of things that Auth0 does not have, one of each kind.
-fn catalog() -> Catalog {
-    Catalog::from_files(FILES.iter().copied()).unwrap()
+pub(crate) fn catalog() -> Catalog {
+    with(&[])
+}
+
+/// The same with other texts for some of its files.
+pub(crate) fn with(others: &[(&str, &str)]) -> Catalog {
+    let text = |(name, text): &(&'static str, &'static str)| {
+        let other = others.iter().find(|(other, _)| other == name);
+        (*name, other.map_or(*text, |(_, text)| *text).to_owned())
+    };
+    let files: Vec<_> = FILES.iter().map(text).collect();
+    Catalog::from_files(files.iter().map(|(name, text)| (*name, text.as_str()))).unwrap()
 }
 
 async fn mirror(postgres: Postgres) -> (Mirror, Session) {

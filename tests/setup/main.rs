@@ -8,6 +8,7 @@ mod support;
 
 mod kinds;
 mod mirror;
+mod selection;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
