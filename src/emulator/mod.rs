@@ -4,12 +4,15 @@
 
 mod calls;
 mod control;
+mod deeds;
 mod faults;
 mod ids;
 mod journal;
+mod keys;
 mod limits;
 mod links;
 mod logs;
+mod multipart;
 mod options;
 mod paging;
 mod populate;
@@ -25,6 +28,7 @@ mod server;
 mod show;
 mod socket;
 mod store;
+mod template;
 mod token;
 mod world;
 mod writes;

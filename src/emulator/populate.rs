@@ -5,18 +5,21 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::ids;
+use super::keys::own_key;
 use super::options::Credentials;
 use super::quirks::people;
-use super::reads::own_key;
 use super::rules::{Fields, Rules};
 use super::store::Store;
-use super::world::{World, key_in};
+use super::template::Context;
+use super::world::World;
 use super::writes::complete;
-use crate::catalog::{Resource, ResourceKind};
+use crate::catalog::{NewKey, Resource, ResourceKind};
 use crate::error::Result;
 
 /// Ids of a fresh tenant's rows are the same everywhere.
 const SEED: u64 = 0;
+/// When a fresh tenant came into being, in UNIX seconds: the same everywhere too.
+const BORN: i64 = 1_690_000_000;
 
 /// Puts what every tenant has into an empty one.
 ///
@@ -24,10 +27,10 @@ const SEED: u64 = 0;
 /// `internal`: the catalogue lacks a table.
 pub(super) fn fresh(world: &World, store: &mut Store, tenant: &str, client: &Credentials) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(SEED);
-    for resource in world.catalog.iter() {
+    for resource in world.catalog.iter().filter(|resource| resource.kind.is_read()) {
         let shape = world.table(&resource.table)?;
         for row in &shape.1.fresh {
-            insert(store, shape, named(row, tenant, client), &mut rng);
+            insert(store, shape, (named(row, tenant, client), tenant), &mut rng);
         }
     }
     Ok(())
@@ -48,12 +51,12 @@ pub(super) fn people(
     for resource in world.catalog.iter() {
         let shape = world.table(&resource.table)?;
         for row in &shape.1.sample {
-            insert(store, shape, named(row, tenant, client), &mut rng);
+            insert(store, shape, (named(row, tenant, client), tenant), &mut rng);
         }
     }
     let users = world.table(people::TABLE)?;
     let keys: Vec<String> = (0..count)
-        .filter_map(|number| insert(store, users, people::one(number, &mut rng), &mut rng))
+        .filter_map(|number| insert(store, users, (people::one(number, &mut rng), tenant), &mut rng))
         .collect();
     for resource in world.catalog.iter().filter(|resource| resource.kind == ResourceKind::Association) {
         let shape = world.table(&resource.table)?;
@@ -74,38 +77,51 @@ pub(super) fn people(
                 let (_, key) = ends.iter().find(|(name, _)| *name == column)?;
                 Some((column.clone(), key.as_str().into()))
             });
-            insert(store, shape, link.collect(), &mut rng);
+            insert(store, shape, (link.collect(), tenant), &mut rng);
         }
     }
     Ok(())
 }
 
-/// A row of the catalogue with the names of this tenant in it.
+/// A row of the catalogue with the names of this tenant in it; a template.
 fn named(row: &Fields, tenant: &str, client: &Credentials) -> Fields {
-    let mut row = row.clone();
+    let (own, mut row): (Fields, Fields) = row
+        .clone()
+        .into_iter()
+        .partition(|(_, value)| value.as_str().is_none_or(|text| !text.starts_with("$client_")));
+    let now = chrono::DateTime::from_timestamp(BORN, 0).unwrap_or_default();
+    row.extend(Context { tenant, host: tenant, now, ..Context::default() }.fields(&own));
     for value in row.values_mut() {
         match value.as_str() {
             Some("$client_id") => *value = client.id.as_str().into(),
             Some("$client_secret") => *value = client.secret.as_str().into(),
-            Some("$tenant") => *value = tenant.into(),
             _ => {}
         }
     }
     row
 }
 
-/// Completes and stores a row; its key.
+/// Completes and stores a row; its key. Key columns of a parent are given with the fields.
 fn insert(
     store: &mut Store,
-    (resource, rules): (&Resource, &Rules),
-    mut row: Fields,
+    shape: (&Resource, &Rules),
+    (row, tenant): (Fields, &str),
     rng: &mut StdRng,
 ) -> Option<String> {
-    if let ([key], Some(shape)) = (resource.key.as_slice(), &rules.id) {
-        row.entry(resource.field(key)).or_insert_with(|| ids::shaped_by(rng, shape).into());
+    let (resource, rules) = shape;
+    let linked = resource.kind == ResourceKind::Association;
+    let apart = |column: &String| {
+        let parent = resource.columns.get(column).is_some_and(|column| column.references.is_some());
+        resource.key.contains(column) && (linked || parent && !rules.shown_keys.contains(column))
+    };
+    let (values, mut body): (Fields, Fields) = row.into_iter().partition(|(name, _)| apart(name));
+    if let (Some(key), Some(shape)) = (resource.key.last(), &rules.id)
+        && matches!(resource.new_key, NewKey::Server | NewKey::Client { .. })
+    {
+        body.entry(resource.field(key)).or_insert_with(|| ids::shaped_by(rng, shape).into());
     }
-    complete(resource, rules, &mut row);
-    let key = own_key(resource, &row).or_else(|| key_in(resource, &row))?;
-    store.put(&resource.table, &key, row, Fields::new());
+    complete(shape, &mut body, &Context { tenant, host: tenant, ..Context::default() });
+    let key = own_key(resource, &values, &body)?;
+    store.put(&resource.table, &key, body, Fields::new());
     Some(key)
 }

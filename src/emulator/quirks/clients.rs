@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, Quirks, certificate};
+use super::{Draft, Quirks, certificate, credentials};
 use crate::emulator::ids;
-use crate::emulator::problem::Problem;
+use crate::emulator::problem::{Answer, Problem};
+use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -76,6 +77,21 @@ impl Quirks for Clients {
         Ok(())
     }
 
+    fn after(
+        &self,
+        _: &World,
+        store: &mut Store,
+        _: &Request,
+        route: &Route,
+        _: &Fields,
+        answer: &mut Answer,
+    ) {
+        // Credentials that came with the client are rows of their own.
+        if let Some(body) = answer.body.as_ref().filter(|_| route.method != "DELETE") {
+            credentials::keep(store, body["client_id"].as_str().unwrap_or_default(), body);
+        }
+    }
+
     fn delete(&self, row: &Row) -> Result<(), Problem> {
         // It stands for the tenant itself.
         if row.body.get("global") == Some(&Value::Bool(true)) {
@@ -98,7 +114,7 @@ fn check(body: &Fields) -> Result<(), Problem> {
 }
 
 /// A credential as Auth0 shows it when it is new.
-fn credential(sent: &Value, now: &str) -> Value {
+pub(super) fn credential(sent: &Value, now: &str) -> Value {
     let id = format!("cred_{}", ids::word(22));
     let kind = &sent["credential_type"];
     let mut shown = json!({"id": id, "name": sent["name"], "credential_type": kind, "created_at": now, "updated_at": now});

@@ -1,20 +1,33 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+mod blocks;
 mod certificate;
+mod client_grants;
 pub(super) mod clients;
 pub(super) mod connections;
+mod credentials;
 mod discovery;
+mod documents;
+mod effective;
+mod enrolments;
+mod identities;
+mod invitations;
+mod jobs;
+mod organization_connections;
 mod organizations;
 pub(super) mod people;
+mod resource_servers;
 mod saml;
 pub(super) mod tenants;
+mod tokens;
 pub(super) mod users;
 
-use super::problem::Problem;
+use super::problem::{Answer, Problem};
+use super::routes::Route;
 use super::rules::Fields;
 use super::store::{Row, Store};
-use super::world::{Request, World};
+use super::world::{Request, Scene, World};
 
 /// A row in the making.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +38,8 @@ pub(super) struct Draft {
     pub(super) hidden: Fields,
     /// What only the answer to this write shows.
     pub(super) once: Fields,
+    /// Key columns that the path gives.
+    pub(super) keys: Fields,
 }
 
 /// The exceptions of one resource; each has a default of "none".
@@ -61,6 +76,27 @@ pub(super) trait Quirks: Sync {
         Ok(())
     }
 
+    /// The rows of a list that Auth0 works out instead of keeping; `values` are what path and query
+    /// give by column.
+    fn list(&self, _: Scene, _values: &Fields) -> Option<Result<Vec<Fields>, Problem>> {
+        None
+    }
+
+    /// Answers a call in place of the rules that hold for other resources.
+    fn call(
+        &self,
+        _: &World,
+        _: &mut Store,
+        _: &Request,
+        _: &Route,
+        _values: &Fields,
+    ) -> Option<Result<Answer, Problem>> {
+        None
+    }
+
+    /// Changes the answer of a call that succeeded, or rows elsewhere.
+    fn after(&self, _: &World, _: &mut Store, _: &Request, _: &Route, _values: &Fields, _: &mut Answer) {}
+
     /// Rows `(table, key)` that go with the row of this key.
     fn dependents(&self, _: &Store, _: &str) -> Vec<(String, String)> {
         Vec::new()
@@ -74,11 +110,34 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        client_grants::TABLE => &client_grants::ClientGrants,
         clients::TABLE => &clients::Clients,
         connections::TABLE => &connections::Connections,
+        organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
         users::TABLE => &users::Users,
+        blocks::TABLE | blocks::COMMAND => &blocks::Blocks,
+        credentials::TABLE => &credentials::Credentials,
+        documents::PREVIEW | documents::REGISTER => &documents::Documents,
+        documents::ROTATE => &documents::Rotate,
+        effective::ROLES => &effective::Effective(effective::ROLES),
+        effective::ROLE_GROUPS => &effective::Effective(effective::ROLE_GROUPS),
+        effective::PERMISSIONS => &effective::Effective(effective::PERMISSIONS),
+        effective::PERMISSION_ROLES => &effective::Effective(effective::PERMISSION_ROLES),
+        effective::MEMBER_ROLES => &effective::Effective(effective::MEMBER_ROLES),
+        effective::MEMBER_ROLE_GROUPS => &effective::Effective(effective::MEMBER_ROLE_GROUPS),
+        effective::USER_GROUPS => &effective::Effective(effective::USER_GROUPS),
+        effective::ORGANIZATION_GROUPS => &effective::Effective(effective::ORGANIZATION_GROUPS),
+        enrolments::TABLE => &enrolments::Enrolments,
+        identities::TABLE => &identities::Identities,
+        identities::FACTORS => &identities::Factors,
+        invitations::TABLE => &invitations::Invitations,
+        jobs::IMPORT => &jobs::Import,
+        jobs::ERRORS => &jobs::Errors,
+        organization_connections::TABLE => &organization_connections::OrganizationConnections,
+        resource_servers::TABLE => &resource_servers::ResourceServers,
+        tokens::TABLE => &tokens::Tokens,
         _ => &Ordinary,
     }
 }
