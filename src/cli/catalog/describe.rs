@@ -53,15 +53,28 @@ pub(super) fn operations(resource: &Resource) -> Vec<Operation<'_>> {
         .collect()
 }
 
-/// `CRUD` with a dash for each letter that does not hold.
-pub(super) fn letters(resource: &Resource) -> String {
-    let can = [
-        ('C', resource.inserts()),
-        ('R', resource.is_read() || resource.kind == ResourceKind::View),
-        ('U', resource.updates()),
-        ('D', resource.deletes()),
-    ];
-    can.into_iter().map(|(letter, can)| if can { letter } else { '-' }).collect()
+/// What SQL can do with a table.
+#[derive(Clone, Copy)]
+pub(super) struct Abilities {
+    pub(super) insert: bool,
+    /// Rows come from Auth0.
+    pub(super) read: bool,
+    pub(super) update: bool,
+    pub(super) delete: bool,
+}
+
+impl Abilities {
+    /// A view can what its table can.
+    pub(super) fn of(catalog: &Catalog, resource: &Resource) -> Abilities {
+        let of = resource.view.as_ref().and_then(|view| catalog.get(&view.of)).unwrap_or(resource);
+        Abilities { insert: of.inserts(), read: of.is_read(), update: of.updates(), delete: of.deletes() }
+    }
+
+    /// `CRUD` with a dash for each letter that does not hold.
+    pub(super) fn letters(self) -> String {
+        let can = [('C', self.insert), ('R', self.read), ('U', self.update), ('D', self.delete)];
+        can.into_iter().map(|(letter, can)| if can { letter } else { '-' }).collect()
+    }
 }
 
 /// What a value must be, in short phrases; `all` values of an enumeration, or the first few.
@@ -115,8 +128,8 @@ pub(super) fn constraints(resource: &Resource, name: &str, column: &Column, all:
 }
 
 /// Who may write a column, and by which statement.
-pub(super) fn writers(resource: &Resource, column: &Column) -> &'static str {
-    let (inserts, updates) = (resource.inserts(), resource.updates());
+pub(super) fn writers(can: Abilities, column: &Column) -> &'static str {
+    let (inserts, updates) = (can.insert, can.update);
     let (on_insert, on_update) = match column.only_on {
         _ if column.class == Class::ReadOnly => (false, false),
         _ if column.class == Class::CreateOnly => (inserts, false),
@@ -243,7 +256,7 @@ fn kind(catalog: &Catalog, resource: &Resource, said: &mut Vec<String>) {
             if let Some(view) = &resource.view {
                 let only = view.has.iter().map(|column| format!(" where `{column}` is set"));
                 said.push(format!(
-                    "A view of `{}`{}; what it takes, it takes for that table.",
+                    "A view of `{}`{}; what is written to it is written there.",
                     view.of,
                     only.collect::<String>()
                 ));

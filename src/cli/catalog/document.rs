@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::describe::{operations, remarks, writers};
-use crate::catalog::{Catalog, Column, JsonShape, Merge, Resource, ResourceKind, WriteCall};
+use super::describe::{Abilities, operations, remarks, writers};
+use crate::catalog::{Catalog, Column, JsonShape, Merge, Resource, WriteCall};
 
 /// One table: `table`, `tag`, `kind`, `lifecycle`, `can`, `operations`, `remarks`, `columns`, and what
 /// else is not empty.
@@ -20,11 +20,10 @@ pub(super) fn table(catalog: &Catalog, resource: &Resource) -> Value {
             ])
         })
         .collect();
-    let columns: Vec<Value> = resource.columns.iter().map(|(name, c)| column(resource, name, c)).collect();
-    let can = json!({
-        "insert": resource.inserts(), "read": resource.is_read() || resource.kind == ResourceKind::View,
-        "update": resource.updates(), "delete": resource.deletes(),
-    });
+    let can = Abilities::of(catalog, resource);
+    let columns = resource.columns.iter().map(|(name, c)| column(resource, can, name, c));
+    let columns: Vec<Value> = columns.collect();
+    let can = json!({"insert": can.insert, "read": can.read, "update": can.update, "delete": can.delete});
     present([
         ("table", json!(resource.table)),
         ("tag", json!(resource.tag)),
@@ -42,7 +41,7 @@ pub(super) fn table(catalog: &Catalog, resource: &Resource) -> Value {
     ])
 }
 
-fn column(resource: &Resource, name: &str, column: &Column) -> Value {
+fn column(resource: &Resource, can: Abilities, name: &str, column: &Column) -> Value {
     let merge = match column.merge {
         Merge::Replace => None,
         Merge::Keys => Some("keys"),
@@ -62,7 +61,7 @@ fn column(resource: &Resource, name: &str, column: &Column) -> Value {
         ("field", json!(resource.field(name))),
         ("type", json!(column.kind.sql())),
         ("class", json!(column.class.as_str())),
-        ("written_by", json!(writers(resource, column))),
+        ("written_by", json!(writers(can, column))),
         ("comment", json!(column.comment)),
         ("required", json!(column.required)),
         ("secret", json!(column.secret)),
