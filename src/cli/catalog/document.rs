@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::describe::{Abilities, operations, remarks, writers};
+use super::describe::{Abilities, mentions, operations, remarks, writers};
 use crate::catalog::{Catalog, Column, JsonShape, Merge, Resource, WriteCall};
 
 /// One table: `table`, `tag`, `kind`, `lifecycle`, `can`, `operations`, `remarks`, `columns`, and what
@@ -24,6 +24,9 @@ pub(super) fn table(catalog: &Catalog, resource: &Resource) -> Value {
     let columns = resource.columns.iter().map(|(name, c)| column(resource, can, name, c));
     let columns: Vec<Value> = columns.collect();
     let can = json!({"insert": can.insert, "read": can.read, "update": can.update, "delete": can.delete});
+    let remarks = remarks(catalog, resource).into_iter();
+    let remarks: Vec<_> =
+        remarks.map(|remark| mentions(catalog, &remark, |table| format!("`{table}`"))).collect();
     present([
         ("table", json!(resource.table)),
         ("tag", json!(resource.tag)),
@@ -36,7 +39,7 @@ pub(super) fn table(catalog: &Catalog, resource: &Resource) -> Value {
         ("view_of", json!(resource.view.as_ref().map(|view| &view.of))),
         ("can", can),
         ("operations", json!(operations)),
-        ("remarks", json!(remarks(catalog, resource))),
+        ("remarks", json!(remarks)),
         ("columns", json!(columns)),
     ])
 }

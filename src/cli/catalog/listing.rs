@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexSet;
 
-use super::describe::{self, Abilities, constraints, operations, remarks};
+use super::describe::{self, Abilities, constraints, mentions, operations, remarks};
 use crate::catalog::{Catalog, Lifecycle, Resource, ResourceKind};
 
 /// Every table in one line, by tag.
@@ -87,6 +87,7 @@ fn one(catalog: &Catalog, resource: &Resource, text: &mut String) {
     // A table may be read by one call in two ways.
     text.extend(lines.collect::<IndexSet<_>>());
     for remark in remarks(catalog, resource) {
+        let remark = mentions(catalog, &remark, |table| format!("`{table}`"));
         let _ = writeln!(text, "  - {remark}");
     }
     if matches!(resource.kind, ResourceKind::Command | ResourceKind::Watch) {

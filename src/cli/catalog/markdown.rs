@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexSet;
 
-use super::describe::{Abilities, constraints, example, operations, remarks, writers};
+use super::describe::{Abilities, constraints, example, mentions, operations, remarks, writers};
 use super::listing::{by_tag, note};
 use crate::catalog::{Catalog, Column, Resource, ResourceKind};
 
@@ -70,7 +70,7 @@ fn table(catalog: &Catalog, resource: &Resource, text: &mut String) {
         text.push('\n');
     }
     for remark in remarks {
-        let _ = writeln!(text, "- {}", linked(catalog, name, &remark));
+        let _ = writeln!(text, "- {}", mentions(catalog, &remark, |table| format!("[{table}](#{table})")));
     }
     if matches!(resource.kind, ResourceKind::Command | ResourceKind::Watch) {
         let _ = writeln!(text, "\n```sql\n{}\n```", example(resource));
@@ -138,19 +138,4 @@ fn notes(catalog: &Catalog, resource: &Resource, name: &str, column: &Column) ->
 /// Text that keeps to its cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
-}
-
-/// Names of other tables lead to them.
-fn linked(catalog: &Catalog, own: &str, remark: &str) -> String {
-    let parts = remark.split('`').enumerate().map(|(place, part)| {
-        let is_name = place % 2 == 1;
-        if is_name && part != own && catalog.get(part).is_some() {
-            format!("[{part}](#{part})")
-        } else if is_name {
-            format!("`{part}`")
-        } else {
-            part.to_owned()
-        }
-    });
-    parts.collect()
 }
