@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
 use crate::auth0;
+use crate::catalog::{Catalog, Selection};
 use crate::error::{Error, Kind, Result};
 
 /// The file that is read where no other is named; it may be missing.
@@ -24,6 +26,8 @@ pub struct Config {
     pub schema: String,
     /// Replication slot.
     pub slot: String,
+    /// Tables and columns that are mirrored.
+    pub selection: Selection,
     /// The tenant.
     pub auth0: auth0::Settings,
     /// Where the status page listens.
@@ -47,6 +51,10 @@ struct File {
     concurrency: Option<usize>,
     keep_settled_days: Option<u32>,
     #[serde(default)]
+    objects: Vec<String>,
+    #[serde(default)]
+    columns: IndexMap<String, Vec<String>>,
+    #[serde(default)]
     auth0: Auth0File,
 }
 
@@ -65,7 +73,23 @@ impl Config {
     /// # Errors
     /// `config`, naming the key and its source.
     pub fn load(file: Option<&Path>) -> Result<Config> {
-        Self::from_sources(read(file)?, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        Self::from_sources(read(file)?, variable)
+    }
+
+    /// What is mirrored, where nothing else of the configuration has to be there.
+    ///
+    /// # Errors
+    /// `config` for a file that cannot be read.
+    pub fn selection(file: Option<&Path>) -> Result<Selection> {
+        read(file).map(|file| selected(file.objects, file.columns, variable))
+    }
+
+    /// The catalogue of what is mirrored.
+    ///
+    /// # Errors
+    /// `catalog`, or `config` for a table or column that does not exist.
+    pub fn catalog(&self) -> Result<Catalog> {
+        Catalog::load()?.selected(&self.selection)
     }
 
     fn from_sources(file: File, env: impl Fn(&str) -> Option<String>) -> Result<Config> {
@@ -118,6 +142,7 @@ impl Config {
                 .ok_or_else(|| missing("DATABASE_URL", "database_url"))?,
             slot,
             schema,
+            selection: selected(file.objects, file.columns, &env),
             auth0,
             status_listen: listen.parse().map_err(|error| {
                 Error::with(
@@ -131,6 +156,20 @@ impl Config {
             keep_settled: Duration::from_secs(86_400 * u64::from(file.keep_settled_days.unwrap_or(30))),
         })
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn selected(
+    objects: Vec<String>,
+    columns: IndexMap<String, Vec<String>>,
+    env: impl Fn(&str) -> Option<String>,
+) -> Selection {
+    let named = env("AUTH0_SYNC_OBJECTS");
+    let objects = named.map_or(objects, |list| list.split(',').map(|name| name.trim().to_owned()).collect());
+    Selection { objects, columns }
 }
 
 fn read(file: Option<&Path>) -> Result<File> {
@@ -168,6 +207,16 @@ mod tests {
         let config = config("schema = \"other\"\n[auth0]\ndomain = \"file.example.com\"", ENV).unwrap();
         assert_eq!((config.schema.as_str(), config.slot.as_str()), ("other", "auth0_sync_other"));
         assert_eq!(config.auth0.domain, "tenant.example.com");
+    }
+
+    #[test]
+    fn tables_and_columns_are_named_in_the_file_or_the_environment() {
+        let file = "objects = [\"*\", \"-log\"]\n[columns]\nuser = [\"email\"]";
+        let selection = config(file, ENV).unwrap().selection;
+        assert_eq!(selection.objects, ["*", "-log"]);
+        assert_eq!(selection.columns["user"], ["email"]);
+        let env: Vec<_> = ENV.iter().copied().chain([("AUTH0_SYNC_OBJECTS", "user, role")]).collect();
+        assert_eq!(config(file, &env).unwrap().selection.objects, ["user", "role"]);
     }
 
     #[test]

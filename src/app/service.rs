@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use super::stream::stream;
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result, Retry};
-use crate::ingest::{self, Logs, Queue, Target};
+use crate::ingest::{self, Due, Entries, Logs, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{Database, connect, fault};
 use crate::retry::Delays;
@@ -42,6 +42,8 @@ pub struct Ready {
 /// waits to hear that the service is ready.
 struct Standing {
     catalog: Arc<Catalog>,
+    /// Where the tenant log is read, whether it is mirrored or not.
+    entries: Entries,
     listener: std::net::TcpListener,
     address: SocketAddr,
     recorder: PrometheusHandle,
@@ -63,8 +65,9 @@ pub async fn run(
     let broken = |error| Error::with(Kind::Io, "the status page cannot listen", error);
     let listener = status::listen(config.status_listen).await?.into_std().map_err(broken)?;
     let standing = Standing {
-        catalog: Arc::new(Catalog::load()?),
+        catalog: Arc::new(config.catalog()?),
         address: listener.local_addr().map_err(broken)?,
+        entries: Entries::find(&Catalog::load()?)?,
         listener,
         recorder: recorder()?,
         ready: Arc::new(Mutex::new(Some(Box::new(ready)))),
@@ -108,6 +111,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         auth0: auth0.clone(),
         freshness: Arc::clone(&freshness),
         instance: instance.clone(),
+        refused: Arc::default(),
+        gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
@@ -129,6 +134,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
             auth0,
             freshness,
             instance,
+            parents: Arc::default(),
         },
         concurrency: config.concurrency,
         arrivals,
@@ -150,9 +156,13 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
-    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(catalog), Arc::clone(&queue), suspicions)));
+    tasks.spawn(forever(shutdown.clone(), suspect(reading.clone(), Arc::clone(&queue), suspicions)));
+    let (at_work, asked) = (reading.clone(), Arc::clone(&queue));
+    let settling = async move { ingest::watch_settling(&at_work, &asked).await };
+    tasks.spawn(forever(shutdown.clone(), settling));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
-    tasks.spawn(fill_and_follow(reading, queue, config.log_interval, page, announce, shutdown.clone()));
+    let follow = (standing.entries.clone(), config.log_interval);
+    tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
     loop {
@@ -255,13 +265,19 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
 
 /// Rows that writeback suspects to differ are read.
 async fn suspect(
-    catalog: Arc<Catalog>,
+    reading: ingest::Context,
     queue: Arc<Queue>,
     mut suspicions: mpsc::UnboundedReceiver<Suspicion>,
 ) {
+    let catalog = Arc::clone(&reading.catalog);
     while let Some(suspicion) = suspicions.recv().await {
         match suspicion {
-            Suspicion::Row(table, key) => queue.ask(Target::row(&catalog, &table, key)),
+            Suspicion::Table(table) => {
+                let read = catalog.get(&table).filter(|resource| resource.is_read());
+                queue.ask(read.map(|_| Target::Table { table }));
+            }
+            Suspicion::Below(table, key) => ingest::ask_below(&reading, &queue, &table, &key).await,
+            Suspicion::Row(table, key) => queue.ask(Target::suspected(&catalog, &table, key)),
             Suspicion::Gone(table) => {
                 queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))
             }
@@ -273,18 +289,20 @@ async fn suspect(
 async fn fill_and_follow(
     reading: ingest::Context,
     queue: Arc<Queue>,
-    log_interval: Duration,
+    (log, log_interval): (Entries, Duration),
     page: Arc<Page>,
     (announce, ready): (Announce, Ready),
     shutdown: CancellationToken,
 ) -> Result<()> {
-    let open = || Logs::open(reading.clone(), Arc::clone(&queue));
+    let open = || Logs::open(reading.clone(), Arc::clone(&queue), log.clone());
     let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
     let filled = async {
+        let mut due = Due::All;
         loop {
-            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue)).await? else {
+            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue, due)).await? else {
                 return Ok(());
             };
+            due = Due::Now;
             while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -296,9 +314,21 @@ async fn fill_and_follow(
             tokio::time::sleep(BACKFILL_LOOK).await;
         }
     };
+    // Nobody waits for a log to be filled: it may have years.
+    let entries = async {
+        let mut due = Due::All;
+        loop {
+            let Some(()) = until(&shutdown, || ingest::backfill_entries(&reading, &queue, due)).await? else {
+                return Ok(());
+            };
+            due = Due::Now;
+            tokio::time::sleep(BACKFILL_LOOK).await;
+        }
+    };
     let keep = Logs::keep(reading.clone(), Arc::clone(&queue));
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
+        entries = entries => entries,
         () = logs.follow(log_interval) => Ok(()),
         () = keep => Ok(()),
         filled = filled => filled,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 
 use super::answer::{Answer, RateHeaders, link_next};
@@ -115,9 +116,14 @@ impl Client {
         if let Some(id) = request.correlation_id.as_deref().filter(|_| request.method != Method::GET) {
             builder = builder.header("X-Correlation-ID", id);
         }
-        match &request.body {
-            Some(body) => builder.json(body),
-            None => builder,
+        match (&request.upload, &request.body) {
+            (Some(upload), fields) => {
+                let boundary = format!("auth0-sync-{:032x}", rand::random::<u128>());
+                let kind = format!("multipart/form-data; boundary={boundary}");
+                builder.header(CONTENT_TYPE, kind).body(upload.body(fields.as_ref(), &boundary))
+            }
+            (None, Some(body)) => builder.json(body),
+            (None, None) => builder,
         }
     }
 }

@@ -26,9 +26,8 @@ pub struct Cut {
 pub struct Pages<'a> {
     client: &'a Client,
     list: &'a List,
-    path: String,
-    search: Option<String>,
-    lane: Lane,
+    /// What every page asks for.
+    request: Request,
     state: State,
     total: Option<u64>,
     cut: Option<Cut>,
@@ -36,28 +35,62 @@ pub struct Pages<'a> {
 
 enum State {
     Whole,
-    Offset { page: u64, size: u64, seen: u64 },
-    Checkpoint { from: Option<String> },
+    Offset {
+        page: u64,
+        size: u64,
+        seen: u64,
+    },
+    Checkpoint {
+        from: Option<String>,
+    },
+    /// The id of the last entry; none before the first page.
+    Log {
+        from: Option<String>,
+    },
     Done,
 }
 
+/// The request for a whole list, its placeholders filled by `values` (column → text).
+///
+/// # Errors
+/// `internal` where a value is missing.
+pub fn list_request(list: &List, values: &Item, lane: Lane) -> Result<Request> {
+    let missing =
+        || Error::new(Kind::Internal, format!("a value for a placeholder of {} is missing", list.path));
+    let path = fill_path(&list.path, values).ok_or_else(missing)?;
+    let mut request = Request::get(path, lane);
+    for (name, value) in &list.query {
+        let column = value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let value = match column {
+            Some(column) => values.get(column).and_then(Value::as_str).ok_or_else(missing)?,
+            None => value,
+        };
+        request = request.query(name, value);
+    }
+    Ok(request)
+}
+
 impl<'a> Pages<'a> {
-    /// The pages of `list`; `values` fill the placeholders of its path and come from the parent's row.
+    /// The pages of `list`; `values` fill the placeholders of its path and query.
+    ///
+    /// # Errors
+    /// `internal` where a value is missing.
     pub fn new(client: &'a Client, list: &'a List, values: &Item, lane: Lane) -> Result<Self> {
-        let path = fill_path(&list.path, values).ok_or_else(|| {
-            Error::new(Kind::Internal, format!("a value for a placeholder of {} is missing", list.path))
-        })?;
+        let request = list_request(list, values, lane)?;
         let state = match list.paging {
             Paging::None | Paging::Single => State::Whole,
             Paging::Offset => State::Offset { page: 0, size: u64::from(list.per_page), seen: 0 },
-            Paging::Checkpoint | Paging::Both | Paging::Log => State::Checkpoint { from: None },
+            Paging::Checkpoint | Paging::Both => State::Checkpoint { from: None },
+            Paging::Log => State::Log { from: None },
         };
-        Ok(Pages { client, list, path, search: None, lane, state, total: None, cut: None })
+        Ok(Pages { client, list, request, state, total: None, cut: None })
     }
 
     /// The same for the rows alone that a search finds: the query parameter `q`.
     pub fn search(mut self, query: Option<String>) -> Self {
-        self.search = query;
+        if let Some(query) = query {
+            self.request = self.request.query("q", query);
+        }
         self
     }
 
@@ -71,7 +104,7 @@ impl<'a> Pages<'a> {
         while let Some(request) = self.request() {
             let body = self.client.read(&request).await?.body;
             let (items, envelope) = self.open(body)?;
-            self.advance(items.len() as u64, &envelope)?;
+            self.advance(&items, &envelope)?;
             if !items.is_empty() {
                 return Ok(Some(items));
             }
@@ -85,13 +118,7 @@ impl<'a> Pages<'a> {
     }
 
     fn request(&self) -> Option<Request> {
-        let mut request = Request::get(self.path.clone(), self.lane);
-        for (name, value) in &self.list.query {
-            request = request.query(name, value);
-        }
-        if let Some(query) = &self.search {
-            request = request.query("q", query);
-        }
+        let request = self.request.clone();
         Some(match &self.state {
             State::Done => return None,
             State::Whole => request,
@@ -106,6 +133,14 @@ impl<'a> Pages<'a> {
                     None => request,
                 }
             }
+            // The oldest entries can only be searched for.
+            State::Log { from: None } => request
+                .query("sort", "date:1")
+                .query("per_page", self.list.per_page.to_string())
+                .query("page", "0"),
+            State::Log { from: Some(from) } => {
+                request.query("from", from).query("take", self.list.per_page.to_string())
+            }
         })
     }
 
@@ -119,19 +154,28 @@ impl<'a> Pages<'a> {
                 let key = self.list.array.as_deref().unwrap_or_default();
                 match envelope.shift_remove(key) {
                     Some(Value::Array(items)) => (items, envelope),
+                    // A part of one thing that is left out where it is empty.
+                    None | Some(Value::Null) if self.is_part() => (Vec::new(), envelope),
                     _ => return Err(unexpected(&format!("the answer has no array {key:?}"))),
                 }
             }
             _ => return Err(unexpected("the answer is neither an array nor an object")),
         };
-        let items = items.into_iter().map(|item| match item {
-            Value::Object(item) => Ok(item),
+        let items = items.into_iter().map(|item| match (item, &self.list.item) {
+            (Value::Object(item), _) => Ok(item),
+            (bare, Some(column)) => Ok(Item::from_iter([(column.clone(), bare)])),
             _ => Err(unexpected("an item of the list is not an object")),
         });
         Ok((items.collect::<Result<_>>()?, envelope))
     }
 
-    fn advance(&mut self, count: u64, envelope: &Item) -> Result<()> {
+    /// Whether the list is a field of something that has its own path.
+    fn is_part(&self) -> bool {
+        self.list.paging == Paging::None && self.list.path.ends_with('}')
+    }
+
+    fn advance(&mut self, items: &[Item], envelope: &Item) -> Result<()> {
+        let count = items.len() as u64;
         let next = match &self.state {
             State::Done | State::Whole => State::Done,
             State::Offset { page, size, seen } => {
@@ -159,6 +203,17 @@ impl<'a> Pages<'a> {
                     return Err(Error::new(Kind::Auth0Answer, what));
                 }
                 Some(next) => State::Checkpoint { from: Some(next.to_owned()) },
+            },
+            State::Log { from } => match items.last() {
+                None => State::Done,
+                Some(last) => {
+                    let id = ["log_id", "_id"].into_iter().find_map(|key| last.get(key)?.as_str());
+                    let id = id.filter(|id| Some(*id) != from.as_deref()).ok_or_else(|| {
+                        let what = format!("GET {}: the list does not advance", self.list.path);
+                        Error::new(Kind::Auth0Answer, what)
+                    })?;
+                    State::Log { from: Some(id.to_owned()) }
+                }
             },
         };
         self.state = next;

@@ -1,6 +1,6 @@
 //! What can be done with a resource, and what it hangs on.
 
-use super::model::{Class, Resource, ResourceKind};
+use super::model::{Class, Column, Resource, ResourceKind};
 
 impl Resource {
     /// Whether a client may insert rows.
@@ -16,7 +16,7 @@ impl Resource {
     /// Whether a client may update rows.
     pub fn updates(&self) -> bool {
         let movable = || {
-            let writable = |(name, column): (&String, &super::Column)| {
+            let writable = |(name, column): (&String, &Column)| {
                 column.class == Class::Writable && !self.key.contains(name)
             };
             self.replace.is_some() && self.columns.iter().any(writable)
@@ -64,8 +64,7 @@ impl Resource {
 
     /// Whether values of clients are set aside for some column.
     pub fn sets_aside(&self) -> bool {
-        self.write_only().next().is_some()
-            || self.columns.values().any(|column| !column.secret_keys.is_empty())
+        self.write_only().next().is_some() || self.columns.values().any(Column::hides_parts)
     }
 
     /// Auth0's name of a column's field.

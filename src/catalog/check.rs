@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::model::{Class, ColumnType, Each, List, Merge, NewKey, Resource, ResourceKind};
+use super::model::{Class, ColumnType, Each, JsonShape, List, Merge, NewKey, Resource, ResourceKind};
 use super::template::placeholders;
 use crate::error::{Error, Kind, Result};
 
@@ -73,6 +73,14 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
         // A replaced object would lose at Auth0 the keys that the mirror does not show.
         if !column.secret_keys.is_empty() && !column.merge.by_key() {
             return Err(format!("column {name} has secret_keys but does not merge"));
+        }
+        // What is set aside is the whole value; the items of an array are looked through.
+        if !column.secret_paths.is_empty() && column.merge != Merge::Replace {
+            return Err(format!("column {name} has secret_paths and merges"));
+        }
+        let items = column.secret_paths.iter().any(|path| path.starts_with("[]."));
+        if items && column.json != Some(JsonShape::Array) {
+            return Err(format!("column {name} has secrets in items and is no array"));
         }
         if let Some(pattern) = &column.pattern {
             regex::Regex::new(pattern).map_err(|error| format!("column {name}: {error}"))?;

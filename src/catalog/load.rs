@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::check;
 use super::model::{Class, Column, ColumnType, NewKey, Resource, ResourceKind};
+use super::select::Follows;
 use crate::error::{Error, Kind, Result};
 
 const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog_files.rs"));
@@ -15,6 +16,7 @@ const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog_fil
 #[derive(Clone, Debug)]
 pub struct Catalog {
     resources: IndexMap<String, Resource>,
+    follows: Vec<Follows>,
 }
 
 impl Catalog {
@@ -83,7 +85,17 @@ impl Catalog {
             resources.insert(resource.table.clone(), resource);
         }
         check::catalog(&resources)?;
-        Ok(Catalog { resources: parents_first(resources)? })
+        Ok(Catalog { resources: parents_first(resources)?, follows: Vec::new() })
+    }
+
+    /// A part of a catalogue: resources in its order.
+    pub(super) fn of(resources: IndexMap<String, Resource>, follows: Vec<Follows>) -> Catalog {
+        Catalog { resources, follows }
+    }
+
+    /// Of a selected part: the tables that are or are not in it because of others.
+    pub fn follows(&self) -> &[Follows] {
+        &self.follows
     }
 
     /// The resource of a mirror table.
@@ -114,6 +126,25 @@ impl Catalog {
                 .filter(move |(_, column)| column.references.as_deref() == Some(table))
                 .map(move |(name, _)| (resource, name.as_str()))
         })
+    }
+
+    /// Tables whose rows need a row of `table` with a key of several columns, and which of their
+    /// columns hold that key.
+    pub fn dependents<'a>(
+        &'a self,
+        table: &'a str,
+    ) -> impl Iterator<Item = (&'a Resource, &'a [String])> + 'a {
+        self.iter().filter_map(move |resource| Some((resource, resource.depends.get(table)?.as_slice())))
+    }
+
+    /// Tables of Postgres with a column that holds the last part of a key of `table`, each once.
+    pub fn holders<'a>(&'a self, table: &'a str) -> impl Iterator<Item = (&'a Resource, &'a str)> + 'a {
+        let last =
+            |(resource, columns): (&'a Resource, &'a [String])| Some((resource, columns.last()?.as_str()));
+        let whole = self.dependents(table).filter_map(last).filter(move |(resource, column)| {
+            resource.columns.get(*column).and_then(|c| c.references.as_deref()) != Some(table)
+        });
+        self.children(table).chain(whole).filter(|(resource, _)| resource.is_table())
     }
 }
 

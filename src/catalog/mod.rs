@@ -8,6 +8,7 @@ mod key;
 mod load;
 mod model;
 mod route;
+mod select;
 mod template;
 
 pub use key::RowKey;
@@ -17,4 +18,5 @@ pub use model::{
     Merge, NewKey, Paging, Recognise, Replace, Resource, ResourceKind, Settling, View, WriteCall,
 };
 pub use route::{PathMatch, path_matches};
+pub use select::{Follows, Selection};
 pub use template::{fill_body, fill_path, placeholders};

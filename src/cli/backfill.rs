@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::block_on;
 use crate::app::Config;
-use crate::catalog::Catalog;
 use crate::pg::{Database, connect, fault};
 use crate::{Error, Kind, Result};
 
@@ -36,18 +35,16 @@ struct Progress {
 /// Runs the command; returns when every table is filled.
 pub fn run(args: Args) -> Result<()> {
     let config = Config::load(args.config.as_deref())?;
-    let catalog = Catalog::load()?;
-    if let Some(unknown) = args.tables.iter().find(|table| catalog.get(table).is_none()) {
-        let known: Vec<_> = catalog.iter().map(|resource| resource.table.as_str()).collect();
+    let catalog = config.catalog()?;
+    let filled: Vec<String> =
+        catalog.iter().filter(|resource| resource.is_read()).map(|resource| resource.table.clone()).collect();
+    if let Some(unknown) = args.tables.iter().find(|table| !filled.contains(table)) {
         return Err(Error::new(
             Kind::Config,
-            format!("there is no table {unknown}; tables: {}", known.join(", ")),
+            format!("there is no table {unknown}; tables: {}", filled.join(", ")),
         ));
     }
-    let tables = match args.tables.as_slice() {
-        [] => catalog.iter().map(|resource| resource.table.clone()).collect(),
-        tables => tables.to_vec(),
-    };
+    let tables = if args.tables.is_empty() { filled } else { args.tables.clone() };
     block_on(async move {
         let database = connect(&config.database_url, 1).await?;
         mark(&database, &config.schema, &tables).await?;

@@ -28,7 +28,7 @@ pub struct Args {
 /// `setup_check` or `setup_conflict` where anything is wrong.
 pub fn run(args: Args) -> Result<()> {
     let config = Config::load(args.config.as_deref())?;
-    let catalog = Catalog::load()?;
+    let catalog = config.catalog()?;
     super::block_on(examine(&config, &catalog))
 }
 

@@ -36,7 +36,7 @@ pub struct Args {
 /// else that was found wrong; nothing is changed then.
 pub fn run(args: Args) -> Result<()> {
     let config = Config::load(args.config.as_deref())?;
-    let catalog = Catalog::load()?;
+    let catalog = config.catalog()?;
     super::block_on(set_up(&args, &config, &catalog))
 }
 

@@ -35,7 +35,7 @@ pub struct Args {
 /// `setup_check` where the schema is not set up, and what Postgres refuses.
 pub fn run(args: Args) -> Result<()> {
     let config = Config::load(args.config.as_deref())?;
-    let catalog = Catalog::load()?;
+    let catalog = config.catalog()?;
     let status = super::block_on(gather(&config, &catalog))?;
     let output = if args.json { format!("{status:#}\n") } else { listing(&status) };
     match io::stdout().lock().write_all(output.as_bytes()) {

@@ -2,16 +2,21 @@
 
 use std::cmp::Ordering;
 
-use super::Context;
-use crate::catalog::{Resource, RowKey};
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+
+use super::target::Target;
+use super::{Context, sets};
+use crate::catalog::{Catalog, Each, Resource, RowKey};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
+use crate::pg::{fault, has_unsettled, ident, qualified};
 
 /// What became of a reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Applied {
-    /// The row's base is what was read.
-    Done,
+    /// The row's base is what was read; what follows from that has to be read too.
+    Done(Vec<Target>),
     /// The row has something newer already.
     Stale,
     /// A mutation of the row is unsettled in a way that leaves no room: read again later.
@@ -31,6 +36,7 @@ pub(super) async fn apply(
 ) -> Result<Applied> {
     let mut locked = Locked::take(&context.database, &context.schema, resource, key).await?;
     let base = locked.base();
+    let row = row.map(|row| keep(resource, row, base.as_ref()));
     // With the lock held: a call that has settled before has set its mark.
     let fresh = context.freshness.may_apply(&resource.table, key, began);
     let inserting = locked.unsettled.first().is_some_and(|p| p.mutation.operation == Operation::Insert);
@@ -52,17 +58,104 @@ pub(super) async fn apply(
         None => News::Absent,
     };
     let gone = news == News::Absent;
-    locked.apply(news).await?;
+    let rebased = locked.apply(news).await?;
     if gone {
         locked.remove_children(&context.catalog).await?;
+        remove_listed_below(context, &mut locked, resource, key).await?;
     }
     locked.commit().await?;
     context.freshness.applied(&resource.table, key, began);
-    Ok(Applied::Done)
+    Ok(Applied::Done(following(&context.catalog, resource, key, base.as_ref(), rebased.base.as_ref())))
 }
 
-/// The same for one row of many; false where it has to be read again. A row that a client holds
-/// does not keep the others waiting.
+/// What is shown otherwise once a row has changed from `before` to `now`: lists that go by it.
+pub(super) fn following(
+    catalog: &Catalog,
+    resource: &Resource,
+    key: &RowKey,
+    before: Option<&Row>,
+    now: Option<&Row>,
+) -> Vec<Target> {
+    let value = |row: Option<&Row>, column: &str| row.and_then(|row| row.get(column)).cloned();
+    let moved = |column: &str| value(before, column) != value(now, column);
+    let (mut found, mut below) = (Vec::new(), false);
+    for other in catalog.iter().filter(|other| other.is_read()) {
+        for list in &other.list {
+            if list.parent.as_ref() == Some(&resource.table) && now.is_some() {
+                let mut named = list.from.values().chain(list.only.keys());
+                below |= before.is_none() || named.any(|column| moved(column));
+            }
+            let mut of = list.each.values().filter_map(|each| match each {
+                Each::Of { table, column } if *table == resource.table => Some(column),
+                _ => None,
+            });
+            if of.any(|column| moved(column)) {
+                found.push(Target::Table { table: other.table.clone() });
+            }
+        }
+    }
+    if below {
+        found.push(Target::Below { table: resource.table.clone(), key: key.clone() });
+    }
+    found
+}
+
+/// What Auth0 shows in the answer to a write alone stays as it is known.
+fn keep(resource: &Resource, mut row: Row, base: Option<&Row>) -> Row {
+    for (name, _) in resource.columns.iter().filter(|(_, column)| column.kept) {
+        if let Some(value) = base.and_then(|base| base.get(name)) {
+            row.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    row
+}
+
+/// Removes rows that are listed below this one and cannot be listed any more; those with unsettled
+/// mutations wait for them.
+async fn remove_listed_below(
+    context: &Context,
+    locked: &mut Locked<'_>,
+    resource: &Resource,
+    key: &RowKey,
+) -> Result<()> {
+    let values = key.to_json(resource);
+    for child in context.catalog.iter().filter(|child| child.is_read() && !child.keeps_rows) {
+        // Below one parent alone: what other lists show too has not gone.
+        let [list] = child.list.as_slice() else { continue };
+        if list.parent.as_deref() != Some(resource.table.as_str()) {
+            continue;
+        }
+        let pairs = sets::supplied(list, resource);
+        let named = |(name, column): &(&str, &str)| {
+            child.key.iter().any(|k| k == name) && values.contains_key(*column)
+        };
+        if !pairs.iter().all(named)
+            || !resource.key.iter().all(|k| pairs.iter().any(|(_, column)| column == k))
+        {
+            continue;
+        }
+        let conditions =
+            pairs.iter().enumerate().map(|(n, (name, _))| format!("t.{} = ${}", ident(name), n + 1));
+        let delete = format!(
+            "delete from {} t where {} and not {}",
+            qualified(&context.schema, &child.table),
+            conditions.collect::<Vec<_>>().join(" and "),
+            has_unsettled(&context.schema, child, "t"),
+        );
+        let mut query = sqlx::query(AssertSqlSafe(delete));
+        for (_, column) in &pairs {
+            query = query.bind(values.get(*column).and_then(Value::as_str));
+        }
+        query
+            .execute(&mut *locked.transaction)
+            .await
+            .map_err(fault("cannot remove the rows below a deleted one"))?;
+    }
+    Ok(())
+}
+
+/// The same for one row of many; what follows, none where it has to be read again. A row that a
+/// client holds does not keep the others waiting.
 ///
 /// # Errors
 /// Database errors other than a row that a client holds.
@@ -72,10 +165,12 @@ pub(super) async fn apply_free(
     key: &RowKey,
     row: Option<Row>,
     began: Tick,
-) -> Result<bool> {
+) -> Result<Option<Vec<Target>>> {
     match apply(context, resource, key, row, began).await {
-        Ok(applied) => Ok(applied != Applied::ReadAgain),
-        Err(error) if error.kind() == Kind::DatabaseBusy => Ok(false),
+        Ok(Applied::Done(following)) => Ok(Some(following)),
+        Ok(Applied::Stale) => Ok(Some(Vec::new())),
+        Ok(Applied::ReadAgain) => Ok(None),
+        Err(error) if error.kind() == Kind::DatabaseBusy => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,193 +1,263 @@
 //! Fills tables by their lists, parents before children. Applying is idempotent, so a table whose
 //! filling was cut short is simply listed again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
+use std::time::Instant;
 
-use serde_json::Map;
-use sqlx::AssertSqlSafe;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio_util::sync::CancellationToken;
 
-use super::refetch::{below, object, read_set};
-use super::slices::{Slice, Span};
+use super::listing::{Listed, keys, read_set};
+use super::refetch::read_singleton;
 use super::target::Target;
-use super::{Context, Queue, bulk};
-use crate::auth0::{Lane, Pages, Request};
-use crate::catalog::{List, Resource, ResourceKind, RowKey, placeholders};
+use super::{Context, Queue, sets};
+use crate::auth0::{Cut, Lane};
+use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Row, row_from_auth0};
-use crate::pg::{fault, key_columns, qualified, selected_key};
+use crate::pg::fault;
 
-/// Links below this many parents are fetched at a time.
-const PARENTS_AT_A_TIME: usize = 8;
-
-/// What a list had to say of a table.
+/// What the lists had to say of a table.
 pub(super) struct Filled {
     /// How many rows Auth0 has.
-    rows: u64,
-    /// Rows that have to be read by themselves: changed meanwhile, held by a client, or in the mirror
-    /// and not in the list. A list alone never deletes.
+    rows: usize,
+    /// What has to be read by itself.
     pub(super) again: Vec<Target>,
+    /// What has to be read because of these rows, unless it is filled anyway.
+    pub(super) following: Vec<Target>,
     /// What Auth0 did not show.
     short: Option<String>,
 }
 
-/// Fills every table whose entry in `_auth0_sync.backfill` is not `done`; a table is `done` when
-/// every row that its list named has been read.
+/// Which tables a run of [`backfill`] takes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Those that wait, and every one that Auth0 has refused to show.
+    All,
+    /// Those that wait, and those that Auth0 refused an hour ago.
+    Now,
+}
+
+/// Fills every table whose entry in `_auth0_sync.backfill` waits, each when those that it hangs on
+/// are filled; a table is `done` when every row that its lists named has been read. Tables of
+/// entries that only grow (the tenant log) are left to [`backfill_entries`].
 ///
 /// # Errors
 /// The first table that could not be filled yet; the others' progress is kept. A table that Auth0
-/// refuses to show is noted as `failed` and left.
-pub async fn backfill(context: &Context, queue: &Queue) -> Result<()> {
-    let waiting: Vec<String> = sqlx::query_scalar(
-        "select \"table\" from _auth0_sync.backfill where schema = $1 and state <> 'done'",
-    )
-    .bind(&context.schema)
-    .fetch_all(&context.database.pool)
-    .await
-    .map_err(fault("cannot read the state of the backfill"))?;
-    let mut open = Vec::new();
-    for resource in context.catalog.iter().filter(|resource| waiting.contains(&resource.table)) {
-        note(context, resource, "running", 0, None).await?;
-        let started = std::time::Instant::now();
-        match fill(context, resource, Lane::Backfill).await {
-            Ok(filled) => {
-                let (rows, seconds) = (filled.rows, started.elapsed().as_secs_f64());
-                tracing::info!(table = %resource.table, rows, seconds, "table filled");
-                if let Some(short) = &filled.short {
-                    tracing::warn!(table = %resource.table, "{short}");
-                }
-                queue.ask(filled.again.clone());
-                if filled.again.is_empty() {
-                    note(context, resource, "done", rows, filled.short).await?;
-                } else {
-                    open.push((resource, filled));
+/// refuses to show is noted as `unavailable` and left.
+pub async fn backfill(context: &Context, queue: &Queue, due: Due) -> Result<()> {
+    let tables = waiting(context, due).await?;
+    let tables: Vec<_> = tables.into_iter().filter(|resource| !is_endless(resource)).collect();
+    let ended: HashMap<&str, CancellationToken> =
+        tables.iter().map(|resource| (resource.table.as_str(), CancellationToken::new())).collect();
+    let work = tables.iter().map(|resource| -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(async {
+            for parent in resource.parents().filter(|parent| *parent != resource.table) {
+                if let Some(parent) = ended.get(parent) {
+                    parent.cancelled().await;
                 }
             }
-            Err(error) => {
-                note(context, resource, "failed", 0, Some(error.to_string())).await?;
-                if error.kind().policy().retry == Retry::Backoff {
-                    return Err(error);
-                }
-                // No repetition mends it, and the other tables do not depend on it.
-                tracing::error!(table = %resource.table, %error, "the table stays unfilled: {}", error.kind().policy().hint);
-            }
-        }
-    }
-    for (resource, filled) in open {
-        queue.read(&filled.again).await;
-        note(context, resource, "done", filled.rows, filled.short).await?;
+            let own_end = ended.get(resource.table.as_str()).cloned().unwrap_or_default();
+            let _end = own_end.clone().drop_guard();
+            take_up(context, queue, resource, &own_end, &|table| ended.contains_key(table)).await
+        })
+    });
+    // All at once: what they do at the same time is bounded by the gate of the context.
+    let outcomes = Box::pin(futures_util::future::join_all(work)).await;
+    outcomes.into_iter().collect()
+}
+
+/// Fills the tables whose rows only grow, the oldest entries first.
+///
+/// # Errors
+/// As [`backfill`].
+pub async fn backfill_entries(context: &Context, queue: &Queue, due: Due) -> Result<()> {
+    for resource in waiting(context, due).await?.into_iter().filter(|resource| is_endless(resource)) {
+        take_up(context, queue, resource, &CancellationToken::new(), &|_| false).await?;
     }
     Ok(())
+}
+
+/// Whether the table may take longer than anybody wants to wait.
+fn is_endless(resource: &Resource) -> bool {
+    resource.list.iter().any(|list| list.paging == Paging::Log)
+}
+
+async fn waiting(context: &Context, due: Due) -> Result<Vec<&Resource>> {
+    let tables: Vec<String> = sqlx::query_scalar(include_str!("sql/tables_to_fill.sql"))
+        .bind(&context.schema)
+        .bind(due == Due::All)
+        .fetch_all(&context.database.pool)
+        .await
+        .map_err(fault("cannot read the state of the backfill"))?;
+    Ok(context.catalog.iter().filter(|resource| tables.contains(&resource.table)).collect())
+}
+
+/// Fills one table and notes how that went; cancels `listed` when those that hang on it may go on.
+async fn take_up(
+    context: &Context,
+    queue: &Queue,
+    resource: &Resource,
+    listed: &CancellationToken,
+    is_filled_too: &(dyn Fn(&str) -> bool + Sync),
+) -> Result<()> {
+    if !resource.is_read() {
+        // Its rows do not come from Auth0.
+        note(context, resource, "running", 0, None).await?;
+        return note(context, resource, "done", 0, None).await;
+    }
+    note(context, resource, "running", 0, None).await?;
+    let started = Instant::now();
+    match fill(context, resource, Lane::Backfill).await {
+        Ok(filled) => {
+            let (rows, seconds) = (filled.rows, started.elapsed().as_secs_f64());
+            tracing::info!(table = %resource.table, rows, seconds, "table filled");
+            if let Some(short) = &filled.short {
+                tracing::warn!(table = %resource.table, "{short}");
+            }
+            context.refused.lift(&resource.table);
+            queue.ask(filled.again.iter().cloned());
+            let below = |other: &&Resource| other.needs().any(|table| table == resource.table);
+            if !context.catalog.iter().filter(below).all(|other| is_filled_too(&other.table)) {
+                queue.ask(filled.following);
+            }
+            // A row that a client holds keeps nobody waiting but its own table.
+            if !resource.list.iter().any(|list| list.part) {
+                listed.cancel();
+            }
+            queue.read(&filled.again).await;
+            note(context, resource, "done", rows, filled.short).await
+        }
+        Err(error) if is_refusal(&error) => {
+            if context.refused.add(&resource.table) {
+                tracing::warn!(table = %resource.table, %error, "Auth0 does not show this table: {}", error.kind().policy().hint);
+            }
+            note(context, resource, "unavailable", 0, Some(error.to_string())).await
+        }
+        Err(error) => {
+            let again = error.kind().policy().retry == Retry::Backoff;
+            let state = if again { "waiting" } else { "failed" };
+            note(context, resource, state, 0, Some(error.to_string())).await?;
+            if again {
+                return Err(error);
+            }
+            // No repetition mends it, and the other tables do not depend on it.
+            tracing::error!(table = %resource.table, %error, "the table stays unfilled: {}", error.kind().policy().hint);
+            Ok(())
+        }
+    }
+}
+
+/// Whether Auth0 has said that it will not answer this, however often it is asked.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Auth0Forbidden | Kind::Auth0NotFound | Kind::Auth0Refused)
 }
 
 /// Lists a whole table and applies it.
 pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> Result<Filled> {
     if resource.kind == ResourceKind::Singleton {
-        return fill_singleton(context, resource, lane).await;
+        let read = read_singleton(context, resource, lane).await?;
+        let again = if read.is_some() { Vec::new() } else { own_row(resource) };
+        let (again, rows) = (rows(context, resource, again), keys(context, resource).await?.len());
+        return Ok(Filled { rows, again, following: read.unwrap_or_default(), short: None });
     }
-    let list = resource
-        .list
-        .first()
-        .ok_or_else(|| Error::new(Kind::Catalog, format!("{} has no list", resource.table)))?;
-    match &list.parent {
-        Some(parent) => fill_below(context, resource, list, parent, lane).await,
-        None => fill_list(context, resource, list, lane).await,
+    let mut refused = None;
+    for group in sets::groups(&context.catalog, resource) {
+        match fill_by(context, resource, &group, lane).await {
+            Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
+            outcome => return outcome,
+        }
+    }
+    Err(refused.unwrap_or_else(|| Error::new(Kind::Catalog, format!("{} has no list", resource.table))))
+}
+
+/// The key of a singleton's row.
+fn own_row(resource: &Resource) -> Vec<RowKey> {
+    match &resource.new_key {
+        NewKey::Fixed { value } => vec![RowKey::single(value.clone())],
+        _ => Vec::new(),
     }
 }
 
-async fn fill_singleton(context: &Context, resource: &Resource, lane: Lane) -> Result<Filled> {
-    let get = resource.get.as_ref().ok_or_else(|| Error::new(Kind::Catalog, "a singleton has no get"))?;
-    let reading = context.freshness.begin();
-    let answer = context.auth0.read(&Request::get(get.path.clone(), lane)).await?;
-    let row = row_from_auth0(resource, &object(answer.body), |_| None);
-    let Some(key) = RowKey::of(resource, &row) else {
-        return Err(Error::new(Kind::Catalog, format!("{} has no key of its own", resource.table)));
+/// Lists a table by lists that together show all of it.
+async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: Lane) -> Result<Filled> {
+    let some_known = !keys(context, resource).await?.is_empty();
+    let mut work = Vec::new();
+    for list in group.iter().filter_map(|n| resource.list.get(*n)) {
+        work.extend(sets::all(context, list).await?.into_iter().map(|set| (list, set)));
+    }
+    let (whole, parented) = (work.len(), group.iter().any(|n| !resource.list[*n].names().is_empty()));
+    let (mut work, mut running) = (work.into_iter(), FuturesUnordered::new());
+    let (mut all, mut unread, mut reason) = (Listed::default(), 0, None);
+    loop {
+        while running.len() < super::READS_AT_A_TIME
+            && let Some((list, set)) = work.next()
+        {
+            running.push(read_in_turn(context, resource, list, set, lane, some_known));
+        }
+        match running.next().await {
+            None => break,
+            Some(Ok(listed)) => all.join(listed),
+            // This one alone: its parent is of a kind that has no such rows.
+            Some(Err(error)) if error.kind() == Kind::Auth0Refused && parented => {
+                unread += 1;
+                reason = Some(error);
+            }
+            Some(Err(error)) => return Err(error),
+        }
+    }
+    if some_known && !resource.keeps_rows && (all.cut.is_none() || resource.get.is_some()) {
+        // Rows below parents that are not asked for any more.
+        let left = keys(context, resource).await?;
+        all.again.extend(left.into_iter().filter(|key| !all.seen.contains(key)));
+    }
+    let short = match (all.cut, reason) {
+        (Some(cut), _) => Some(shortened(resource, cut)),
+        (None, Some(reason)) => Some(format!("{unread} of {whole} lists: {reason}")),
+        (None, None) => None,
     };
-    let left = bulk::store(context, resource, vec![(key, row)], reading.began()).await?;
-    Ok(Filled { rows: 1, again: rows(context, resource, left), short: None })
+    let count = all.seen.len();
+    all.again.sort_unstable();
+    all.again.dedup();
+    let again = rows(context, resource, all.again);
+    Ok(Filled { rows: count, again, following: all.following, short })
 }
 
-async fn fill_list(context: &Context, resource: &Resource, list: &List, lane: Lane) -> Result<Filled> {
-    let before = keys(context, resource).await?;
-    let (mut seen, mut left, mut short, mut span) = (HashSet::new(), Vec::new(), None, None);
-    let mut slices = vec![Slice::whole(list)];
-    while let Some(slice) = slices.pop() {
-        let query = slice.as_ref().and_then(Slice::query);
-        let mut pages = Pages::new(&context.auth0, list, &Row::new(), lane)?.search(query);
-        loop {
-            let reading = context.freshness.begin();
-            let Some(items) = pages.next_page().await? else { break };
-            let page = items.iter().map(|item| below(resource, list, item, &Map::new()));
-            let page: Vec<_> = page.filter_map(|row| Some((RowKey::of(resource, &row)?, row))).collect();
-            seen.extend(page.iter().map(|(key, _)| key.clone()));
-            left.extend(bulk::store(context, resource, page, reading.began()).await?);
-            if let (Some(slice), Some(cap), Some(column)) = (&slice, list.cap, &list.slice_by)
-                && pages.total().is_some_and(|total| total > u64::from(cap))
-            {
-                let span = match span {
-                    Some(span) => span,
-                    None => *span.insert(Span::read(context, list, column, lane).await?),
-                };
-                if let Some(halves) = slice.halves(span) {
-                    slices.extend(halves.map(Some));
-                    break;
-                }
-            }
-        }
-        if let Some(cut) = pages.cut() {
-            let total = cut.total.map(|total| format!(" of {total}")).unwrap_or_default();
-            short = Some(format!("Auth0 lists only {}{total} rows of {}", cut.cap, resource.table));
-        }
-    }
-    // Lists lag behind: what is missing here is asked for by its key.
-    left.extend(before.into_iter().filter(|key| !seen.contains(key)));
-    Ok(Filled { rows: seen.len() as u64, again: rows(context, resource, left), short })
-}
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<Listed>> + Send + 'a>>;
 
-async fn fill_below(
-    context: &Context,
-    resource: &Resource,
-    list: &List,
-    parent: &str,
+/// Reads a set when the gate of the context lets it.
+fn read_in_turn<'a>(
+    context: &'a Context,
+    resource: &'a Resource,
+    list: &'a List,
+    set: Vec<String>,
     lane: Lane,
-) -> Result<Filled> {
-    let parents = keys(context, context.catalog.resource(parent)?).await?;
-    if placeholders(&list.path).count() != 1 {
-        return Err(Error::new(Kind::Catalog, format!("{} has more than one placeholder", list.path)));
-    }
-    let mut again = Vec::new();
-    for some in parents.chunks(PARENTS_AT_A_TIME) {
-        let reads = some.iter().map(|key| read_set(context, resource, list, &key.0, lane));
-        for (key, whole) in some.iter().zip(futures_util::future::try_join_all(reads).await?) {
-            // A link that a client holds or has just written is read again with its siblings.
-            if !whole {
-                again.push(Target::Set { table: resource.table.clone(), list: 0, parent: key.0.clone() });
-            }
-        }
-    }
-    Ok(Filled { rows: keys(context, resource).await?.len() as u64, again, short: None })
+    known: bool,
+) -> Reading<'a> {
+    Box::pin(async move {
+        let _turn = context.gate.acquire().await;
+        read_set(context, resource, list, &set, lane, known).await
+    })
+}
+
+fn shortened(resource: &Resource, cut: Cut) -> String {
+    let total = cut.total.map(|total| format!(" of {total}")).unwrap_or_default();
+    format!("Auth0 lists only {}{total} rows of {}", cut.cap, resource.table)
 }
 
 fn rows(context: &Context, resource: &Resource, keys: Vec<RowKey>) -> Vec<Target> {
-    keys.into_iter().filter_map(|key| Target::row(&context.catalog, &resource.table, key)).collect()
-}
-
-/// Keys that the mirror shows and that Auth0 can know.
-async fn keys(context: &Context, resource: &Resource) -> Result<Vec<RowKey>> {
-    let sql =
-        format!("select {} from {}", key_columns(resource), qualified(&context.schema, &resource.table));
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .fetch_all(&context.database.pool)
-        .await
-        .map_err(fault("cannot read keys"))?;
-    let keys = rows.iter().map(|row| selected_key(resource, row));
-    Ok(keys.filter(|key| !key.0.iter().any(|part: &String| part.starts_with("new_"))).collect())
+    let mut found: Vec<_> =
+        keys.into_iter().filter_map(|key| Target::row(&context.catalog, &resource.table, key)).collect();
+    let mut met = HashSet::new();
+    found.retain(|target| met.insert(target.clone()));
+    found
 }
 
 async fn note(
     context: &Context,
     resource: &Resource,
     state: &str,
-    rows: u64,
+    rows: usize,
     error: Option<String>,
 ) -> Result<()> {
     sqlx::query(include_str!("sql/note_backfill.sql"))

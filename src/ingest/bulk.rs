@@ -7,13 +7,23 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 use super::Context;
-use super::apply::apply_free;
+use super::apply::{apply_free, following};
+use super::target::Target;
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Row, Tick, lock_names, may_be_ours};
 use crate::pg::{fault, has_unsettled, ident, key_columns, literal, qualified, selected_key};
 
-/// Stores a page of rows read from `began` on; returns the keys that have to be read again.
+/// What became of a page.
+#[derive(Default)]
+pub(super) struct Stored {
+    /// Keys that have to be read again.
+    pub(super) again: Vec<RowKey>,
+    /// What has to be read because of these rows.
+    pub(super) following: Vec<Target>,
+}
+
+/// Stores a page of rows read from `began` on.
 ///
 /// # Errors
 /// Database errors other than a row that a client holds.
@@ -22,19 +32,37 @@ pub(super) async fn store(
     resource: &Resource,
     rows: Vec<(RowKey, Row)>,
     began: Tick,
-) -> Result<Vec<RowKey>> {
+) -> Result<Stored> {
     let stored = match insert(context, resource, &rows, began).await {
         // One of them is held: one by one, the others go through.
         Err(error) if error.kind() == Kind::DatabaseBusy => HashSet::new(),
         stored => stored?,
     };
-    let mut again = Vec::new();
-    for (key, row) in rows.into_iter().filter(|(key, _)| !stored.contains(key)) {
-        if !apply_free(context, resource, &key, Some(row), began).await? {
-            again.push(key);
+    let mut page = Stored::default();
+    for (key, row) in rows {
+        if stored.contains(&key) {
+            page.following.extend(following(&context.catalog, resource, &key, None, Some(&row)));
+            continue;
+        }
+        match apply_free(context, resource, &key, Some(row), began).await? {
+            Some(following) => page.following.extend(following),
+            None => page.again.push(key),
         }
     }
-    Ok(again)
+    Ok(page)
+}
+
+/// Adds those rows of a page that the mirror does not have; rows that never change.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn add(
+    context: &Context,
+    resource: &Resource,
+    rows: &[(RowKey, Row)],
+    began: Tick,
+) -> Result<()> {
+    insert(context, resource, rows, began).await.map(drop)
 }
 
 async fn insert(

@@ -1,100 +1,248 @@
 //! What a tenant log entry says to read again, pure. A `sapi` entry names a call of the Management
 //! API; other types name a row by fields that the catalogue knows.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::target::Target;
-use crate::catalog::{Catalog, Resource, RowKey, path_matches};
-use crate::pg::mirror::row_from_auth0;
+use crate::catalog::{
+    Call, Catalog, LogHint, NewKey, Resource, ResourceKind, RowKey, path_matches, placeholders,
+};
+use crate::pg::mirror::{Row, row_from_answer};
 
-/// Targets of one log entry; empty for what the mirror does not show, and for our own writes.
+/// Targets of one log entry; empty for what the mirror does not show. Of our own writes the rows
+/// themselves are known; what else they change is not.
 pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<Target> {
     let kind = entry.get("type").and_then(Value::as_str).unwrap_or_default();
-    if kind != "sapi" {
-        return catalog.iter().flat_map(|resource| hinted(catalog, resource, kind, entry)).collect();
-    }
-    let correlation = entry.pointer("/references/correlation_id").and_then(Value::as_str);
-    if correlation.is_some_and(|id| id.starts_with(instance)) {
-        return Vec::new();
-    }
-    let method = entry.pointer("/details/request/method").and_then(Value::as_str).unwrap_or_default();
-    let path = entry.pointer("/details/request/path").and_then(Value::as_str).unwrap_or_default();
-    let path = path.split('?').next().unwrap_or_default();
-    let Some(path) = path.strip_prefix("/api/v2") else { return Vec::new() };
-    let answer = entry.pointer("/details/response/body").and_then(Value::as_object);
-    let exact: Vec<Target> =
-        catalog.iter().flat_map(|resource| called(resource, method, path, answer)).collect();
-    if exact.is_empty() {
-        catalog.iter().filter_map(|resource| above(resource, path)).collect()
-    } else {
-        exact
-    }
+    let found = match Made::read(entry) {
+        _ if kind != "sapi" => {
+            catalog.iter().flat_map(|resource| hinted(catalog, resource, kind, entry)).collect()
+        }
+        Some(made) => {
+            let correlation = entry.pointer("/references/correlation_id").and_then(Value::as_str);
+            let ours = correlation.is_some_and(|id| id.starts_with(instance));
+            let mut found = if ours { Vec::new() } else { made.named(catalog) };
+            found.extend(made.along(catalog, ours));
+            found
+        }
+        None => Vec::new(),
+    };
+    let mut met = HashSet::new();
+    found.into_iter().filter(|target| met.insert(target.clone())).collect()
 }
 
+/// What an entry that is no call of the Management API says of one table.
 fn hinted(catalog: &Catalog, resource: &Resource, kind: &str, entry: &Value) -> Vec<Target> {
     let hints = resource.log.iter().filter(|hint| hint.types.iter().any(|t| t == kind));
-    let target = |hint: &crate::catalog::LogHint| {
-        let values = hint.key.iter().map(|(column, field)| {
-            let pointer = format!("/{}", field.replace('.', "/"));
-            let value = entry.pointer(&pointer)?.as_str().filter(|text| !text.is_empty())?;
-            Some((column.clone(), Value::String(value.to_owned())))
-        });
-        let values: Map<String, Value> = values.collect::<Option<_>>()?;
-        match RowKey::of(resource, &values) {
-            Some(key) => Target::row(catalog, &resource.table, key),
-            None => resource
-                .list
-                .iter()
-                .enumerate()
-                .find_map(|(n, list)| Target::set(resource, n, &values, &list.path)),
+    let target = |hint: &LogHint| {
+        if hint.key.is_empty() {
+            return resource.is_read().then(|| Target::Table { table: resource.table.clone() });
         }
+        let values = hint.key.iter().filter_map(|(column, field)| {
+            let value = match entry.pointer(&format!("/{}", field.replace('.', "/")))? {
+                Value::String(text) if !text.is_empty() => text.clone(),
+                Value::Number(number) => number.to_string(),
+                _ => return None,
+            };
+            Some((column.clone(), Value::String(value)))
+        });
+        let values: Map<String, Value> = values.collect();
+        row_or_set(catalog, resource, &values)
     };
     hints.filter_map(target).collect()
 }
 
-/// What a call of this resource changed.
-fn called(resource: &Resource, method: &str, path: &str, answer: Option<&Map<String, Value>>) -> Vec<Target> {
-    let table = || resource.table.clone();
-    for call in
-        [resource.update.as_ref(), resource.delete.as_ref(), resource.get.as_ref()].into_iter().flatten()
-    {
-        if let Some(key) = path_matches(&call.path, path).and_then(|values| RowKey::of(resource, &values)) {
-            return vec![Target::Row { table: table(), key }];
-        }
-        if !call.path.contains('{')
-            && call.path == path
-            && let crate::catalog::NewKey::Fixed { value } = &resource.new_key
-        {
-            return vec![Target::Row { table: table(), key: RowKey::single(value.clone()) }];
-        }
+/// The row with these values, or the narrowest list that they name; none where they name neither.
+fn row_or_set(catalog: &Catalog, resource: &Resource, values: &Row) -> Option<Target> {
+    match RowKey::of(resource, values) {
+        Some(key) => Target::row(catalog, &resource.table, key),
+        None => Target::narrowest(catalog, resource, values),
     }
-    for (n, list) in resource.list.iter().enumerate().filter(|(_, list)| list.parent.is_some()) {
-        if let Some(values) = path_matches(&list.path, path) {
-            return Target::set(resource, n, &values, &list.path).into_iter().collect();
-        }
-    }
-    let creates = resource.create.as_ref().is_some_and(|create| create.call.path == path);
-    if creates && method.eq_ignore_ascii_case("post") {
-        let made = answer.map(|answer| row_from_auth0(resource, answer, |_| None));
-        return vec![match made.and_then(|row| RowKey::of(resource, &row)) {
-            Some(key) => Target::Row { table: table(), key },
-            None => Target::Table { table: table() },
-        }];
-    }
-    Vec::new()
+    .filter(|target| !matches!(target, Target::Table { .. }))
 }
 
-/// The row whose path starts this one: a part of it that has no table of its own was changed.
-fn above(resource: &Resource, path: &str) -> Option<Target> {
-    let template = &resource.get.as_ref()?.path;
-    let length = template.split('/').count();
-    let segments: Vec<_> = path.split('/').collect();
-    let start = segments.get(..length)?.join("/");
-    if segments.len() == length {
-        return None;
+/// A call that somebody made.
+struct Made<'a> {
+    method: &'a str,
+    /// Below `/api/v2`, without its query.
+    path: &'a str,
+    query: Map<String, Value>,
+    answer: &'a Value,
+}
+
+impl<'a> Made<'a> {
+    fn read(entry: &'a Value) -> Option<Made<'a>> {
+        let text = |pointer| entry.pointer(pointer).and_then(Value::as_str);
+        let whole = text("/details/request/path")?.strip_prefix("/api/v2")?;
+        let (path, search) = whole.split_once('?').unwrap_or((whole, ""));
+        let mut query: Map<String, Value> = url::form_urlencoded::parse(search.as_bytes())
+            .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+            .collect();
+        if let Some(asked) = entry.pointer("/details/request/query").and_then(Value::as_object) {
+            query.extend(asked.clone());
+        }
+        let method = text("/details/request/method").unwrap_or_default();
+        Some(Made {
+            method,
+            path,
+            query,
+            answer: entry.pointer("/details/response/body").unwrap_or(&Value::Null),
+        })
     }
-    let key = RowKey::of(resource, &path_matches(template, &start)?)?;
-    Some(Target::Row { table: resource.table.clone(), key })
+
+    /// What the call says of itself: rows and lists that its path names, else the row that its path
+    /// starts with, else tables that have their list there.
+    fn named(&self, catalog: &Catalog) -> Vec<Target> {
+        let read = || catalog.iter().filter(|resource| resource.is_read());
+        let exact: Vec<_> = read().filter_map(|resource| self.called(catalog, resource)).collect();
+        // `/things/default` is not the thing whose key is `default`.
+        if let Some(fewest) = exact.iter().map(|(open, _)| *open).min() {
+            return exact.into_iter().filter(|(open, _)| *open == fewest).map(|(_, target)| target).collect();
+        }
+        let above = read().filter_map(|resource| self.above(resource)).max_by_key(|(length, _)| *length);
+        if let Some((_, target)) = above {
+            return vec![target];
+        }
+        let fixed = |path: &str| path.split("/{").next().unwrap_or_default().to_owned();
+        let here = read().filter(|resource| resource.list.iter().any(|list| fixed(&list.path) == self.path));
+        here.map(|resource| Target::Table { table: resource.table.clone() }).collect()
+    }
+
+    /// What a call of this resource changed, with the number of placeholders in its path.
+    fn called(&self, catalog: &Catalog, resource: &Resource) -> Option<(usize, Target)> {
+        if let Some(create) = &resource.create
+            && let Some(values) = self.matches(&create.call, true)
+        {
+            let mut row = row_from_answer(resource, self.answer.clone());
+            row.extend(values.clone());
+            let made = RowKey::of(resource, &row).and_then(|key| Target::row(catalog, &resource.table, key));
+            let target = made.or_else(|| Target::narrowest(catalog, resource, &values))?;
+            return Some((placeholders(&create.call.path).count(), target));
+        }
+        let row = [resource.update.as_ref(), resource.delete.as_ref(), resource.get.as_ref()];
+        let replace = resource.replace.as_ref().map(|replace| &replace.call);
+        for call in row.into_iter().flatten().chain(replace) {
+            let Some(values) = self.matches(call, false) else { continue };
+            let key = match &resource.new_key {
+                NewKey::Fixed { value } => Some(RowKey::single(value.clone())),
+                _ => RowKey::of(resource, &values),
+            };
+            // A collection's own path is told apart below: what it lists may be one row of it.
+            if key.is_some() || !values.is_empty() {
+                let target = match key {
+                    Some(key) => Target::row(catalog, &resource.table, key),
+                    None => Target::narrowest(catalog, resource, &values),
+                }?;
+                return Some((placeholders(&call.path).count(), target));
+            }
+        }
+        for (n, list) in resource.list.iter().enumerate() {
+            let Some(mut values) = path_matches(&list.path, self.path) else { continue };
+            for (name, template) in &list.query {
+                if let (Some(column), Some(value)) = (placeholder(template), self.query.get(name)) {
+                    values.insert(column.to_owned(), value.clone());
+                }
+            }
+            let set = Target::set(resource, n, &values).filter(|_| !list.names().is_empty());
+            let target = set.or_else(|| Target::narrowest(catalog, resource, &values))?;
+            return Some((placeholders(&list.path).count(), target));
+        }
+        None
+    }
+
+    /// The values of a call's placeholders, where this is that call.
+    fn matches(&self, call: &Call, same_method: bool) -> Option<Row> {
+        if same_method && !self.method.eq_ignore_ascii_case(&call.method) {
+            return None;
+        }
+        let mut values = path_matches(&call.path, self.path)?;
+        for (name, template) in &call.query {
+            if let Some(column) = placeholder(template) {
+                values.insert(column.to_owned(), self.query.get(name)?.clone());
+            }
+        }
+        Some(values)
+    }
+
+    /// The row whose path starts this one, with the length of that: a part of it that has no table
+    /// of its own was changed.
+    fn above(&self, resource: &Resource) -> Option<(usize, Target)> {
+        let template = &resource.get.as_ref()?.path;
+        let length = template.split('/').count();
+        let segments: Vec<_> = self.path.split('/').collect();
+        let start = segments.get(..length)?.join("/");
+        if segments.len() == length {
+            return None;
+        }
+        let key = RowKey::of(resource, &path_matches(template, &start)?)?;
+        Some((length, Target::Row { table: resource.table.clone(), key }))
+    }
+
+    /// What Auth0 changes along with the row that the call writes, or with the command that it runs.
+    fn along(&self, catalog: &Catalog, ours: bool) -> Vec<Target> {
+        let changing = catalog.iter().filter(|resource| !resource.changes.is_empty());
+        // Our own commands have asked for theirs when they were answered.
+        let changing = changing.filter(|resource| !ours || resource.kind != ResourceKind::Command);
+        let found = changing.flat_map(|resource| {
+            let call = writes(resource).find_map(|call| self.matches(call, true));
+            let values = call.map(|values| {
+                let mut row = row_from_answer(resource, self.answer.clone());
+                row.extend(values);
+                row
+            });
+            let tables = values.iter().flat_map(|row| resource.changes.iter().map(move |table| (row, table)));
+            let found = tables.filter_map(|(row, table)| changed(catalog, resource, row, table));
+            found.collect::<Vec<_>>()
+        });
+        found.collect()
+    }
+}
+
+fn writes(resource: &Resource) -> impl Iterator<Item = &Call> {
+    let create = resource.create.iter().map(|create| &create.call);
+    let replace = resource.replace.iter().map(|replace| &replace.call);
+    let row = resource.update.iter().chain(&resource.delete);
+    create.chain(replace).chain(row).chain(resource.command.iter().map(|command| &command.call))
+}
+
+fn placeholder(template: &str) -> Option<&str> {
+    template.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// What a write of `row` changes in another table: the row or the list that the row's own values
+/// name, by what they refer to; else the whole table.
+pub fn changed(catalog: &Catalog, resource: &Resource, row: &Row, table: &str) -> Option<Target> {
+    let other = catalog.get(table).filter(|other| other.is_read())?;
+    let mut known: Vec<(&str, Row)> = vec![(&resource.table, row.clone())];
+    let single = resource.columns.iter().filter_map(|(name, column)| {
+        let of = catalog.get(column.references.as_deref()?)?;
+        let [key] = of.key.as_slice() else { return None };
+        Some((of.table.as_str(), Row::from_iter([(key.clone(), row.get(name)?.clone())])))
+    });
+    known.extend(single);
+    known.extend(resource.depends.iter().filter_map(|(table, columns)| {
+        let of = catalog.get(table)?;
+        let values =
+            of.key.iter().zip(columns).map(|(key, column)| Some((key.clone(), row.get(column)?.clone())));
+        Some((of.table.as_str(), values.collect::<Option<Row>>()?))
+    }));
+    let own = known.iter().filter(|(of, _)| *of == other.table);
+    if let Some(key) = own.into_iter().find_map(|(_, values)| RowKey::of(other, values)) {
+        return Target::row(catalog, table, key);
+    }
+    let below = other.list.iter().enumerate().rev().find_map(|(n, list)| {
+        let parent = catalog.get(list.parent.as_deref()?)?;
+        let (_, values) = known.iter().find(|(of, _)| *of == parent.table)?;
+        let pairs = super::sets::supplied(list, parent).into_iter();
+        let values = pairs.map(|(name, column)| Some((name.to_owned(), values.get(column)?.clone())));
+        let values = values.collect::<Option<Row>>()?;
+        match RowKey::of(other, &values) {
+            Some(key) if other.get.is_some() => Target::row(catalog, table, key),
+            _ => Target::set(other, n, &values),
+        }
+    });
+    below.or_else(|| Some(Target::Table { table: table.to_owned() }))
 }
 
 #[cfg(test)]

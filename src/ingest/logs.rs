@@ -4,23 +4,56 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::PgPool;
 
 use super::hints::targets;
-use super::{Context, Queue};
+use super::listing::below;
+use super::{Context, Queue, bulk};
 use crate::auth0::{Lane, Request};
+use crate::catalog::{Catalog, List, Paging, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::pg::fault;
+use crate::pg::mirror::Tick;
 
 /// Entries a call; the most that Auth0 gives.
 const TAKE: usize = 100;
 const SOURCE: &str = "logs";
 
+/// Where the tenant log is read.
+#[derive(Clone, Debug)]
+pub struct Entries {
+    path: String,
+    list: Option<List>,
+}
+
+impl Entries {
+    /// The list of the whole catalogue that pages as a log, whether its table is mirrored or not.
+    ///
+    /// # Errors
+    /// `catalog` where there is none.
+    pub fn find(whole: &Catalog) -> Result<Entries> {
+        let mut lists = whole.iter().flat_map(|resource| &resource.list);
+        let log = lists.find(|list| list.paging == Paging::Log);
+        let path = log.map_or("/logs", |list| &list.path).to_owned();
+        Ok(Entries { path, list: log.cloned() })
+    }
+
+    async fn read(&self, context: &Context, query: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let request = Request::get(self.path.clone(), Lane::Refetch);
+        let request = query.iter().fold(request, |r, (name, value)| r.query(*name, *value));
+        match context.auth0.read(&request).await?.body {
+            Value::Array(entries) => Ok(entries),
+            _ => Err(Error::new(Kind::Auth0Answer, format!("GET {}: the answer is not an array", self.path))),
+        }
+    }
+}
+
 /// The follower of the tenant log.
 pub struct Logs {
     context: Context,
     queue: Arc<Queue>,
+    entries: Entries,
     /// The entry up to which the log has been read; empty where the log was empty.
     position: String,
 }
@@ -31,7 +64,7 @@ impl Logs {
     ///
     /// # Errors
     /// Of Auth0 and of the database.
-    pub async fn open(context: Context, queue: Arc<Queue>) -> Result<Logs> {
+    pub async fn open(context: Context, queue: Arc<Queue>, entries: Entries) -> Result<Logs> {
         let stored: Option<String> = sqlx::query_scalar(
             "select position from _auth0_sync.checkpoint where schema = $1 and source = $2",
         )
@@ -44,13 +77,13 @@ impl Logs {
             Some(position) => position,
             None => {
                 let newest =
-                    entries(&context, &[("sort", "date:-1"), ("per_page", "1"), ("page", "0")]).await?;
+                    entries.read(&context, &[("sort", "date:-1"), ("per_page", "1"), ("page", "0")]).await?;
                 let position = newest.first().and_then(id).unwrap_or_default();
                 store(&context.database.pool, &context.schema, &position).await?;
                 position
             }
         };
-        Ok(Logs { context, queue, position })
+        Ok(Logs { context, queue, entries, position })
     }
 
     /// Follows the log for ever; `interval` is the pause when there was nothing new.
@@ -93,13 +126,18 @@ impl Logs {
 
     async fn step(&mut self) -> Result<usize> {
         let take = TAKE.to_string();
+        let reading = self.context.freshness.begin();
+        let entries = &self.entries;
         let found = if self.position.is_empty() {
             // Nothing to start from yet: the oldest entries, by search.
-            entries(&self.context, &[("sort", "date:1"), ("per_page", take.as_str()), ("page", "0")]).await?
+            let oldest = [("sort", "date:1"), ("per_page", take.as_str()), ("page", "0")];
+            entries.read(&self.context, &oldest).await?
         } else {
-            entries(&self.context, &[("from", self.position.as_str()), ("take", take.as_str())]).await?
+            let next = [("from", self.position.as_str()), ("take", take.as_str())];
+            entries.read(&self.context, &next).await?
         };
         let Some(last) = found.last().and_then(id) else { return Ok(0) };
+        self.mirror(&found, reading.began()).await?;
         let catalog = &self.context.catalog;
         let targets: Vec<_> =
             found.iter().flat_map(|entry| targets(catalog, entry, &self.context.instance)).collect();
@@ -110,14 +148,17 @@ impl Logs {
         self.position = last;
         Ok(found.len())
     }
-}
 
-async fn entries(context: &Context, query: &[(&str, &str)]) -> Result<Vec<Value>> {
-    let request =
-        query.iter().fold(Request::get("/logs", Lane::Refetch), |r, (name, value)| r.query(*name, *value));
-    match context.auth0.read(&request).await?.body {
-        Value::Array(entries) => Ok(entries),
-        _ => Err(Error::new(Kind::Auth0Answer, "GET /logs: the answer is not an array")),
+    /// Puts the entries into the table of entries, where it is mirrored.
+    async fn mirror(&self, found: &[Value], began: Tick) -> Result<()> {
+        let pages = |resource: &&Resource| resource.list.iter().any(|list| list.paging == Paging::Log);
+        let resource = self.context.catalog.iter().find(pages);
+        let (Some(resource), Some(list)) = (resource, &self.entries.list) else { return Ok(()) };
+        let rows = found.iter().filter_map(|entry| {
+            let row = below(resource, list, entry.as_object()?, &Map::new());
+            Some((RowKey::of(resource, &row)?, row))
+        });
+        bulk::add(&self.context, resource, &rows.collect::<Vec<_>>(), began).await
     }
 }
 

@@ -7,24 +7,36 @@ mod apply;
 mod backfill;
 mod bulk;
 mod hints;
+mod listing;
 mod logs;
 mod queue;
 mod refetch;
+mod refused;
+mod sets;
+mod settling;
 mod slices;
 mod target;
 
 use std::sync::Arc;
 
-pub use backfill::backfill;
-pub use logs::Logs;
+pub use backfill::{Due, backfill, backfill_entries};
+pub use hints::changed;
+pub use logs::{Entries, Logs};
 pub use queue::{Queue, QueueReport};
-pub use refetch::refetch;
+pub use refetch::{ask_below, refetch};
+pub use refused::Refused;
+pub use settling::watch_settling;
 pub use target::Target;
+
+use tokio::sync::Semaphore;
 
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::pg::Database;
 use crate::pg::mirror::Freshness;
+
+/// Lists that are read at a time while tables are filled.
+pub const READS_AT_A_TIME: usize = 12;
 
 /// What every task of a tenant's ingest shares.
 #[derive(Clone)]
@@ -41,4 +53,8 @@ pub struct Context {
     pub freshness: Arc<Freshness>,
     /// Start of the correlation ids of our own writes.
     pub instance: String,
+    /// Tables that Auth0 does not show.
+    pub refused: Arc<Refused>,
+    /// Bounds how many lists are read at a time.
+    pub gate: Arc<Semaphore>,
 }

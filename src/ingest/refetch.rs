@@ -1,23 +1,25 @@
 //! Reads targets from Auth0 and applies what is there.
 
-use std::collections::HashSet;
-
-use serde_json::{Map, Value};
-use sqlx::AssertSqlSafe;
-
 use super::apply::{Applied, apply, apply_free};
+use super::backfill::is_refusal;
+use super::listing::read_set;
 use super::target::Target;
-use super::{Context, Queue};
-use crate::auth0::{Lane, Pages, Request};
-use crate::catalog::{List, Resource, RowKey, fill_path, placeholders};
+use super::{Context, Queue, sets};
+use crate::auth0::{Lane, Request};
+use crate::catalog::{NewKey, Resource, ResourceKind, RowKey, fill_path};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Row, row_from_auth0};
-use crate::pg::{fault, ident, key_columns, qualified, selected_key};
+use crate::pg::fault;
+use crate::pg::mirror::row_from_answer;
 
 /// Reads targets from the queue for ever.
 pub async fn refetch(context: &Context, queue: &Queue) {
     loop {
         let target = queue.next().await;
+        if context.refused.has(target.table()) {
+            // Auth0 has said that it does not show this table; the backfill asks again.
+            queue.done(&target);
+            continue;
+        }
         match read(context, queue, &target).await {
             Ok(true) => queue.done(&target),
             Ok(false) => queue.again(target),
@@ -26,6 +28,9 @@ pub async fn refetch(context: &Context, queue: &Queue) {
                     // It stays unread until someone mends the cause; the others must not wait for it.
                     let hint = error.kind().policy().hint;
                     tracing::error!(%error, table = target.table(), "a row cannot be read: {hint}");
+                    if is_refusal(&error) && is_about_the_table(&target, &error) {
+                        note_refusal(context, target.table(), &error).await;
+                    }
                     queue.done(&target);
                     continue;
                 }
@@ -38,25 +43,106 @@ pub async fn refetch(context: &Context, queue: &Queue) {
     }
 }
 
+/// Whether a refusal says something of the whole table and not of one row's own ways.
+fn is_about_the_table(target: &Target, error: &Error) -> bool {
+    error.kind() == Kind::Auth0Forbidden || matches!(target, Target::Table { .. })
+}
+
+async fn note_refusal(context: &Context, table: &str, error: &Error) {
+    context.refused.add(table);
+    let noted = sqlx::query(include_str!("sql/note_refusal.sql"))
+        .bind(&context.schema)
+        .bind(table)
+        .bind(error.to_string())
+        .execute(&context.database.pool)
+        .await
+        .map_err(fault("cannot note that Auth0 refuses a table"));
+    if let Err(error) = noted {
+        tracing::warn!(%error, table, "the refusal is not shown");
+    }
+}
+
+/// Asks for everything that is listed below a row of another table.
+pub async fn ask_below(context: &Context, queue: &Queue, table: &str, key: &RowKey) {
+    for resource in context.catalog.iter() {
+        let lists = resource.list.iter().enumerate();
+        for (n, list) in lists.filter(|(_, list)| list.parent.as_deref() == Some(table)) {
+            match sets::below(context, list, Some(key)).await {
+                Ok(sets) => queue.ask(sets.into_iter().map(|parent| Target::Set {
+                    table: resource.table.clone(),
+                    list: n,
+                    parent,
+                })),
+                Err(error) => {
+                    tracing::warn!(%error, table = %resource.table, "what is below a row is read whole instead");
+                    queue.ask([Target::Table { table: resource.table.clone() }]);
+                }
+            }
+        }
+    }
+}
+
 /// Reads one target; false where something of it has to be read again.
 async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool> {
     let resource = context.catalog.resource(target.table())?;
+    if !resource.is_read() && !matches!(target, Target::Below { .. }) {
+        return Ok(true);
+    }
     match target {
+        Target::Below { key, .. } => read_below(context, queue, resource, key).await,
         Target::Row { key, .. } => read_row(context, queue, resource, key).await,
         Target::Set { list, parent, .. } => {
             let list =
                 resource.list.get(*list).ok_or_else(|| Error::new(Kind::Internal, "a list is gone"))?;
-            read_set(context, resource, list, parent, Lane::Refetch).await
+            let listed = Box::pin(read_set(context, resource, list, parent, Lane::Refetch, true)).await?;
+            if let Some(cut) = listed.cut {
+                tracing::warn!(table = %resource.table, cap = cut.cap, "Auth0 shows only a part of this list");
+            }
+            queue.ask(listed.following);
+            if resource.get.is_none() {
+                // With its siblings, which this list alone shows.
+                return Ok(listed.again.is_empty());
+            }
+            let rows = listed.again.into_iter();
+            queue.ask(rows.filter_map(|key| Target::row(&context.catalog, &resource.table, key)));
+            Ok(true)
         }
         Target::Table { .. } => {
-            let filled = super::backfill::fill(context, resource, Lane::Sweep).await?;
+            let filled = Box::pin(super::backfill::fill(context, resource, Lane::Sweep)).await?;
             queue.ask(filled.again);
+            queue.ask(filled.following);
             Ok(true)
         }
     }
 }
 
+/// Asks for everything that lists show below a row.
+async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
+    for other in context.catalog.iter().filter(|other| other.is_read()) {
+        let preferred = sets::groups(&context.catalog, other).into_iter().next().unwrap_or_default();
+        for n in preferred {
+            let Some(list) = other.list.get(n).filter(|list| list.parent.as_ref() == Some(&resource.table))
+            else {
+                continue;
+            };
+            let sets = sets::below(context, list, Some(key)).await?;
+            queue.ask(sets.into_iter().map(|parent| Target::Set {
+                table: other.table.clone(),
+                list: n,
+                parent,
+            }));
+        }
+    }
+    Ok(true)
+}
+
 async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
+    if resource.kind == ResourceKind::Singleton {
+        let following = read_singleton(context, resource, Lane::Refetch).await?;
+        let whole = following.is_some();
+        queue.ask(following.into_iter().flatten());
+        return Ok(whole);
+    }
     let Some(get) = &resource.get else {
         queue.ask(Target::row(&context.catalog, &resource.table, key.clone()));
         return Ok(true);
@@ -65,108 +151,61 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
     if resource.version.is_none() && context.freshness.in_flight(&resource.table, key) {
         return Ok(false);
     }
-    let path = fill_path(&get.path, &key.to_json(resource))
+    let named = key.to_json(resource);
+    let path = fill_path(&get.path, &named)
         .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {} is missing", get.path)))?;
+    let request =
+        get.query.iter().fold(Request::get(path, Lane::Refetch), |r, (name, value)| r.query(name, value));
     let reading = context.freshness.begin();
-    let row = match context.auth0.read(&Request::get(path, Lane::Refetch)).await {
-        Ok(answer) => Some(row_from_auth0(resource, &object(answer.body), |_| None)),
+    let row = match context.auth0.read(&request).await {
+        Ok(answer) => {
+            let mut row = row_from_answer(resource, answer.body);
+            if let Some(made) = resource.made_column()
+                && row.get(made).is_some_and(|other| Some(other) != named.get(made))
+            {
+                // Asked for by another name that it has: the row stands under its own.
+                row.extend(named.into_iter().filter(|(column, _)| column != made));
+                let own = RowKey::of(resource, &row);
+                queue.ask(own.and_then(|key| Target::row(&context.catalog, &resource.table, key)));
+                return Ok(true);
+            }
+            row.extend(named);
+            Some(row)
+        }
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),
     };
     let gone = row.is_none();
-    let applied = apply(context, resource, key, row, reading.began()).await?;
-    if gone && applied == Applied::Done {
-        queue.ask(Target::taken_along(resource));
-    }
-    Ok(applied != Applied::ReadAgain)
-}
-
-/// Reads every row below a parent and applies all, the absence of others included: for rows that
-/// are links this list is the only way to read them.
-pub(super) async fn read_set(
-    context: &Context,
-    resource: &Resource,
-    list: &List,
-    parent: &[String],
-    lane: Lane,
-) -> Result<bool> {
-    let names = placeholders(&list.path).map(str::to_owned);
-    let values: Map<String, Value> = names.zip(parent.iter().cloned().map(Value::String)).collect();
-    let reading = context.freshness.begin();
-    let mut pages = Pages::new(&context.auth0, list, &values, lane)?;
-    let mut rows = Vec::new();
-    loop {
-        match pages.next_page().await {
-            Ok(Some(items)) => rows.extend(items.iter().map(|item| below(resource, list, item, &values))),
-            Ok(None) => break,
-            // The parent is gone, and what hung on it with it.
-            Err(error) if error.kind() == Kind::Auth0NotFound => break,
-            Err(error) => return Err(error),
+    match apply(context, resource, key, row, reading.began()).await? {
+        Applied::Done(following) => {
+            queue.ask(following);
+            if gone {
+                queue.ask(Target::taken_along(resource));
+            }
         }
+        Applied::Stale => {}
+        Applied::ReadAgain => return Ok(false),
     }
-    let mut whole = true;
-    let mut seen = HashSet::new();
-    for row in rows {
-        let Some(key) = RowKey::of(resource, &row) else { continue };
-        whole &= apply_free(context, resource, &key, Some(row), reading.began()).await?;
-        seen.insert(key);
-    }
-    if let Some(cut) = pages.cut() {
-        tracing::warn!(table = %resource.table, cap = cut.cap, "Auth0 shows only a part of this list");
-        return Ok(whole);
-    }
-    for key in known_below(context, resource, &values).await?.into_iter().filter(|key| !seen.contains(key)) {
-        whole &= apply_free(context, resource, &key, None, reading.began()).await?;
-    }
-    Ok(whole)
+    Ok(true)
 }
 
-/// A listed item as a row of the mirror: the parent's columns come from the path.
-pub(super) fn below(
-    resource: &Resource,
-    list: &List,
-    item: &Map<String, Value>,
-    parent: &Map<String, Value>,
-) -> Row {
-    let mut row = row_from_auth0(resource, item, |column| list.fields.get(column).map(String::as_str));
-    row.extend(
-        parent
-            .iter()
-            .filter(|(name, _)| resource.columns.contains_key(*name))
-            .map(|(n, v)| (n.clone(), v.clone())),
-    );
-    row
-}
-
-/// Keys of the mirror's rows with these values in these columns.
-async fn known_below(
+/// Reads the one row of a table, or that it has none; what follows, none where it has to be read again.
+pub(super) async fn read_singleton(
     context: &Context,
     resource: &Resource,
-    values: &Map<String, Value>,
-) -> Result<Vec<RowKey>> {
-    let conditions: Vec<_> =
-        values.keys().enumerate().map(|(n, column)| format!("{} = ${}", ident(column), n + 1)).collect();
-    let sql = format!(
-        "select {} from {} where {}",
-        key_columns(resource),
-        qualified(&context.schema, &resource.table),
-        conditions.join(" and ")
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for value in values.values() {
-        query = query.bind(value.as_str());
-    }
-    let rows = query
-        .fetch_all(&context.database.pool)
-        .await
-        .map_err(fault("cannot read the keys below a parent"))?;
-    Ok(rows.iter().map(|row| selected_key(resource, row)).collect())
-}
-
-/// A body that is an object; an answer without one shows no field.
-pub(super) fn object(body: Value) -> Map<String, Value> {
-    match body {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    }
+    lane: Lane,
+) -> Result<Option<Vec<Target>>> {
+    let wrong = |what: &str| Error::new(Kind::Catalog, format!("{} has no {what}", resource.table));
+    let get = resource.get.as_ref().ok_or_else(|| wrong("call to read it"))?;
+    let NewKey::Fixed { value } = &resource.new_key else { return Err(wrong("key of its own")) };
+    let key = RowKey::single(value.clone());
+    let reading = context.freshness.begin();
+    let request =
+        get.query.iter().fold(Request::get(get.path.clone(), lane), |r, (name, value)| r.query(name, value));
+    let row = match context.auth0.read(&request).await {
+        Ok(answer) => Some(row_from_answer(resource, answer.body)),
+        Err(error) if error.kind() == Kind::Auth0NotFound => None,
+        Err(error) => return Err(error),
+    };
+    apply_free(context, resource, &key, row, reading.began()).await
 }

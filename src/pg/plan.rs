@@ -4,6 +4,7 @@
 mod conflict;
 mod existing;
 mod roles;
+mod table;
 
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -74,133 +75,119 @@ pub async fn pending_migrations(connection: &mut PgConnection) -> Result<usize> 
 /// [`conflicts`] first: a plan knows nothing of other people's objects.
 pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) -> Vec<Change> {
     let site = Site { schema, role };
-    let mut changes = Vec::new();
-    let mut change = |what: String, sql: String| changes.push(Change { what, sql });
+    let mut plan = Plan { site: &site, existing, changes: Vec::new() };
     if !existing.has_schema {
-        change(format!("create schema {schema}"), format!("create schema {}", ident(schema)));
+        plan.change(format!("create schema {schema}"), format!("create schema {}", ident(schema)));
     }
     if !existing.has_bookkeeping {
-        change(format!("create table {schema}._sync_cdc"), ddl::bookkeeping(&site));
+        plan.change(format!("create table {schema}._sync_cdc"), ddl::bookkeeping(&site));
     }
     for function in ddl::functions(&site) {
-        function_change(&site, existing, &function, &mut change);
+        plan.function(&function);
     }
     for resource in catalog.iter() {
-        let table = &resource.table;
-        let name = site.name(table);
-        let columns = ddl::columns(resource);
-        match existing.columns.get(table) {
-            None => {
-                let list: Vec<_> =
-                    columns.iter().map(|c| format!("{} {}", ident(&c.name), c.sql_type)).collect();
-                let key: Vec<_> = resource.key.iter().map(|column| ident(column)).collect();
-                let sql = format!(
-                    "create table {name} ({}, primary key ({}));\ncomment on table {name} is {};\n\
-                     insert into _auth0_sync.mirror (schema, \"table\") values ({}, {}) on conflict do nothing;\n{}",
-                    list.join(", "),
-                    key.join(", "),
-                    literal(&ddl::table_comment(resource)),
-                    literal(schema),
-                    literal(table),
-                    fill_again(schema, table),
-                );
-                let comments = columns.iter().map(|column| comment_on(&name, column));
-                let sql = comments.fold(sql, |sql, comment| format!("{sql};\n{comment}"));
-                change(format!("create table {schema}.{table} ({} columns)", columns.len()), sql);
-            }
-            Some(there) => {
-                for column in &columns {
-                    let what = format!("{schema}.{table}.{}", column.name);
-                    match there.get(&column.name) {
-                        // What Auth0 has in it comes with the next filling.
-                        None => {
-                            let sql = format!(
-                                "alter table {name} add column {} {};\n{};\n{}",
-                                ident(&column.name),
-                                column.sql_type,
-                                comment_on(&name, column),
-                                fill_again(schema, table)
-                            );
-                            change(format!("add column {what}"), sql);
-                        }
-                        Some(actual) if actual.comment.as_deref() != Some(column.comment.as_str()) => {
-                            change(format!("comment on column {what}"), comment_on(&name, column));
-                        }
-                        Some(_) => {}
-                    }
-                }
-            }
-        }
-        let (judge, mut triggers) = ddl::judge(&site, resource);
-        function_change(&site, existing, &judge, &mut change);
-        let (capture, capturing) = ddl::capture(&site, resource);
-        function_change(&site, existing, &capture, &mut change);
-        triggers.extend(capturing);
-        triggers.extend(ddl::refusals(&site, resource));
-        for trigger in &triggers {
-            trigger_change(&site, existing, trigger, &mut change);
-        }
-        if existing.granted.get(table) != Some(&true) {
-            let reader = ident(&format!("{schema}_reader"));
-            let writer = ident(&format!("{schema}_writer"));
-            change(
-                format!("grant on {schema}.{table}"),
-                format!(
-                    "grant select on {name} to {reader}; grant select, insert, update, delete on {name} to {writer}"
-                ),
-            );
-        }
+        plan.resource(resource);
     }
-    grant_schema(&site, existing, &mut change);
+    plan.grant_schema();
     if !existing.named {
         // The replication connection cannot say it itself, and synchronous_standby_names goes by it.
         let sql = format!("alter role {} set application_name = 'auth0-sync'", ident(role));
-        change(format!("call the sessions of {role} auth0-sync"), sql);
+        plan.change(format!("call the sessions of {role} auth0-sync"), sql);
     }
-    publish(&site, existing, &mut change);
-    changes
+    plan.publish();
+    plan.changes
 }
 
-fn grant_schema(site: &Site<'_>, existing: &Existing, change: &mut impl FnMut(String, String)) {
-    let schema = site.schema;
-    let reader = ident(&format!("{schema}_reader"));
-    if !existing.reader_enters {
-        let sql = format!("grant usage on schema {} to {reader}", ident(schema));
-        change(format!("let {schema}_reader use schema {schema}"), sql);
+/// A plan in the making.
+struct Plan<'a> {
+    site: &'a Site<'a>,
+    existing: &'a Existing,
+    changes: Vec<Change>,
+}
+
+impl Plan<'_> {
+    fn change(&mut self, what: String, sql: String) {
+        self.changes.push(Change { what, sql });
     }
-    if !existing.reader_sees_cdc {
-        let sql = format!("grant select on {} to {reader}", site.name("_sync_cdc"));
-        change(format!("let {schema}_reader see {schema}._sync_cdc"), sql);
+
+    fn grant_schema(&mut self) {
+        let schema = self.site.schema;
+        let reader = ident(&format!("{schema}_reader"));
+        if !self.existing.reader_enters {
+            let sql = format!("grant usage on schema {} to {reader}", ident(schema));
+            self.change(format!("let {schema}_reader use schema {schema}"), sql);
+        }
+        if !self.existing.reader_sees_cdc {
+            let sql = format!("grant select on {} to {reader}", self.site.name("_sync_cdc"));
+            self.change(format!("let {schema}_reader see {schema}._sync_cdc"), sql);
+        }
+    }
+
+    fn publish(&mut self) {
+        let cdc = self.site.name("_sync_cdc");
+        let existing = self.existing;
+        if !existing.published {
+            let sql = match existing.publication {
+                Some(_) => format!("alter publication auth0_sync add table {cdc}"),
+                None => format!("create publication auth0_sync for table {cdc} with (publish = 'insert')"),
+            };
+            self.change(format!("publish inserts into {}._sync_cdc", self.site.schema), sql);
+        }
+        if existing.publication.is_some_and(|publication| !publication.inserts_only) {
+            let sql = "alter publication auth0_sync set (publish = 'insert')".to_owned();
+            self.change("publish inserts alone".to_owned(), sql);
+        }
+    }
+
+    fn function(&mut self, function: &ddl::Function) {
+        let body = function.sql.split("$body$").nth(1).unwrap_or_default();
+        if self.existing.functions.get(&function.name).map(String::as_str) == Some(body) {
+            return;
+        }
+        let mut sql = format!("{};", function.sql.trim_end().trim_end_matches(';'));
+        if function.public {
+            let reader = ident(&format!("{}_reader", self.site.schema));
+            sql.push_str(&format!(
+                "grant execute on function {} to {reader}",
+                self.site.name(&function.name)
+            ));
+        }
+        self.change(format!("define function {}.{}", self.site.schema, function.name), sql);
+    }
+
+    fn trigger(&mut self, trigger: &ddl::Trigger) {
+        // The trigger's comment holds a digest of its definition; pg_get_triggerdef words it differently
+        // from version to version.
+        let digest = mark(&trigger.sql);
+        let key = (trigger.table.clone(), trigger.name.clone());
+        let there = self.existing.triggers.get(&key);
+        if there.and_then(Option::as_deref) == Some(digest.as_str()) {
+            return;
+        }
+        let table = self.site.name(&trigger.table);
+        let name = ident(&trigger.name);
+        let mut sql = String::new();
+        if there.is_some() {
+            sql = format!("drop trigger {name} on {table};\n");
+        }
+        sql.push_str(&format!(
+            "{};\ncomment on trigger {name} on {table} is {}",
+            trigger.sql,
+            literal(&digest)
+        ));
+        self.change(
+            format!("define trigger {} on {}.{}", trigger.name, self.site.schema, trigger.table),
+            sql,
+        );
     }
 }
 
-fn publish(site: &Site<'_>, existing: &Existing, change: &mut impl FnMut(String, String)) {
-    let cdc = site.name("_sync_cdc");
-    if !existing.published {
-        let sql = match existing.publication {
-            Some(_) => format!("alter publication auth0_sync add table {cdc}"),
-            None => format!("create publication auth0_sync for table {cdc} with (publish = 'insert')"),
-        };
-        change(format!("publish inserts into {}._sync_cdc", site.schema), sql);
-    }
-    if existing.publication.is_some_and(|publication| !publication.inserts_only) {
-        let sql = "alter publication auth0_sync set (publish = 'insert')".to_owned();
-        change("publish inserts alone".to_owned(), sql);
-    }
-}
+/// How the comment of an object that setup made begins, where nobody reads it: a trigger's, a rule's.
+const MARK: &str = "auth0-sync ";
 
-fn comment_on(table: &str, column: &ddl::ColumnDef) -> String {
-    format!("comment on column {table}.{} is {}", ident(&column.name), literal(&column.comment))
-}
-
-/// Puts a table into the queue of the backfill, whether it has been filled before or not.
-fn fill_again(schema: &str, table: &str) -> String {
-    format!(
-        "insert into _auth0_sync.backfill (schema, \"table\", state) values ({}, {}, 'waiting') \
-         on conflict (schema, \"table\") do update set state = 'waiting', error = null, finished_at = null",
-        literal(schema),
-        literal(table)
-    )
+/// Such a comment, which tells one definition from another.
+fn mark(definition: &str) -> String {
+    format!("{MARK}{}", digest(definition))
 }
 
 /// Applies a plan in one transaction, with the tenant's entry.
@@ -230,52 +217,6 @@ pub async fn apply(
             .map_err(fault(&format!("cannot {}", change.what)))?;
     }
     transaction.commit().await.map_err(fault("cannot commit the schema"))
-}
-
-fn function_change(
-    site: &Site<'_>,
-    existing: &Existing,
-    function: &ddl::Function,
-    change: &mut impl FnMut(String, String),
-) {
-    let body = function.sql.split("$body$").nth(1).unwrap_or_default();
-    if existing.functions.get(&function.name).map(String::as_str) == Some(body) {
-        return;
-    }
-    let mut sql = format!("{};", function.sql.trim_end().trim_end_matches(';'));
-    let signature = if function.public {
-        let reader = ident(&format!("{}_reader", site.schema));
-        format!("grant execute on function {} to {reader}", site.name(&function.name))
-    } else {
-        String::new()
-    };
-    if function.public {
-        sql.push_str(&signature);
-    }
-    change(format!("define function {}.{}", site.schema, function.name), sql);
-}
-
-fn trigger_change(
-    site: &Site<'_>,
-    existing: &Existing,
-    trigger: &ddl::Trigger,
-    change: &mut impl FnMut(String, String),
-) {
-    // The trigger's comment holds a digest of its definition; pg_get_triggerdef words it differently
-    // from version to version.
-    let digest = format!("auth0-sync {}", digest(&trigger.sql));
-    let key = (trigger.table.clone(), trigger.name.clone());
-    if existing.triggers.get(&key).and_then(Option::as_deref) == Some(digest.as_str()) {
-        return;
-    }
-    let table = site.name(&trigger.table);
-    let sql = format!(
-        "drop trigger if exists {0} on {table};\n{1};\ncomment on trigger {0} on {table} is {2}",
-        ident(&trigger.name),
-        trigger.sql,
-        literal(&digest)
-    );
-    change(format!("define trigger {} on {}.{}", trigger.name, site.schema, trigger.table), sql);
 }
 
 fn same_type(there: &str, wanted: &str) -> bool {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::auth0::{Outcome, Refusal};
@@ -14,12 +14,23 @@ use crate::retry::pause;
 /// A final outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// Auth0 has it; the row as it answered, where it did.
-    Applied(Option<Map<String, Value>>),
+    /// Auth0 has it; the row as it answered, in the mirror's shape, where it did.
+    Applied(Option<Row>),
     /// The delete found nothing: done.
     Gone,
     /// Auth0 refused it.
     Refused(Refusal),
+    /// Auth0 took a part of it before it refused the rest; that part has been put back, or cannot be.
+    PartlyRefused(Refusal),
+    /// A command whose answer was lost: it may have run, and is never sent again.
+    Lost,
+    /// It cannot be sent as it is.
+    Unfit {
+        /// Why, in a word.
+        kind: Kind,
+        /// Why, in a sentence.
+        message: String,
+    },
 }
 
 /// What to do after an answer, or its absence.
@@ -47,13 +58,17 @@ pub enum Step {
     SplitUp,
 }
 
-/// What a call's outcome leads to; `tries` counts calls of this work that brought no decision.
-pub fn after_call(outcome: Outcome, together: usize, tries: u32, now: Instant) -> Step {
+/// What a call's outcome leads to; `shown` finds the row in an answer, `tries` counts calls of this
+/// work that brought no decision.
+pub fn after_call(
+    outcome: Outcome,
+    shown: impl FnOnce(&Value) -> Option<Row>,
+    together: usize,
+    tries: u32,
+    now: Instant,
+) -> Step {
     match outcome {
-        Outcome::Applied(body) => Step::Finish(Verdict::Applied(match body {
-            Value::Object(object) if !object.is_empty() => Some(object),
-            _ => None,
-        })),
+        Outcome::Applied(body) => Step::Finish(Verdict::Applied(shown(&body))),
         Outcome::Gone => Step::Finish(Verdict::Gone),
         Outcome::Refused(_) if together > 1 => Step::SplitUp,
         Outcome::Refused(refusal) => Step::Finish(Verdict::Refused(refusal)),
@@ -70,8 +85,8 @@ pub fn after_call(outcome: Outcome, together: usize, tries: u32, now: Instant) -
 /// What reading back found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
-    /// The row, as Auth0 answered it and in the mirror's shape.
-    Row(Map<String, Value>, Row),
+    /// The row.
+    Row(Row),
     /// No such row.
     Nothing,
     /// Reading back cannot tell, and sending again does no harm.
@@ -85,17 +100,12 @@ pub fn after_read_back(found: Found, operation: Operation, wanted: &Row, now: In
         (_, Found::Repeatable)
         | (Operation::Insert, Found::Nothing)
         | (Operation::Delete, Found::Row(..)) => again,
-        (Operation::Insert, Found::Row(answer, _)) => Step::Finish(Verdict::Applied(Some(answer))),
+        (Operation::Insert, Found::Row(row)) => Step::Finish(Verdict::Applied(Some(row))),
         (Operation::Delete, Found::Nothing) => Step::Finish(Verdict::Gone),
-        (Operation::Update, Found::Nothing) => Step::Finish(Verdict::Refused(Refusal {
-            status: 404,
-            error: "Not Found".into(),
-            message: "the row does not exist at Auth0 any more".into(),
-            error_code: None,
-        })),
-        (Operation::Update, Found::Row(answer, row)) => {
+        (Operation::Update, Found::Nothing) => Step::Finish(Verdict::Refused(not_there())),
+        (Operation::Update, Found::Row(row)) => {
             if wanted.iter().all(|(column, value)| holds(row.get(column), value)) {
-                Step::Finish(Verdict::Applied(Some(answer)))
+                Step::Finish(Verdict::Applied(Some(row)))
             } else {
                 again
             }
@@ -103,10 +113,21 @@ pub fn after_read_back(found: Found, operation: Operation, wanted: &Row, now: In
     }
 }
 
+/// The refusal of an update whose row Auth0 does not have.
+pub fn not_there() -> Refusal {
+    Refusal {
+        status: 404,
+        error: "Not Found".into(),
+        message: "the row does not exist at Auth0 any more".into(),
+        error_code: None,
+    }
+}
+
 /// Whether Auth0's value shows what was to be written; objects may have more keys than were sent.
-fn holds(there: Option<&Value>, wanted: &Value) -> bool {
+pub(super) fn holds(there: Option<&Value>, wanted: &Value) -> bool {
     match (there, wanted) {
         (None | Some(Value::Null), Value::Null) => true,
+        (Some(Value::Object(there)), Value::Object(wanted)) if wanted.is_empty() => there.is_empty(),
         (None, Value::Object(wanted)) => wanted.values().all(Value::is_null),
         (Some(Value::Object(there)), Value::Object(wanted)) => {
             wanted.iter().all(|(key, value)| holds(there.get(key), value))
@@ -134,7 +155,7 @@ mod tests {
     fn only_an_answer_settles() {
         let now = Instant::now();
         let refusal = Refusal { status: 400, ..Refusal::default() };
-        let settles = |outcome| matches!(after_call(outcome, 1, 0, now), Step::Finish(_));
+        let settles = |outcome| matches!(after_call(outcome, |_| None, 1, 0, now), Step::Finish(_));
         assert!(settles(Outcome::Applied(Value::Null)) && settles(Outcome::Gone));
         assert!(settles(Outcome::Refused(refusal.clone())));
         for kind in [Kind::Auth0Token, Kind::Auth0Unreachable, Kind::Auth0Server] {
@@ -143,14 +164,14 @@ mod tests {
             assert!(!settles(Outcome::Unknown { kind, reason: String::new() }));
         }
         assert!(!settles(Outcome::Throttled { until: now }));
-        assert_eq!(after_call(Outcome::Refused(refusal), 2, 0, now), Step::SplitUp);
+        assert_eq!(after_call(Outcome::Refused(refusal), |_| None, 2, 0, now), Step::SplitUp);
     }
 
     #[test]
     fn reading_back_decides_by_what_is_there() {
         let now = Instant::now();
         let row = object(json!({"name": "new", "app_metadata": {"a": 1, "b": 2}}));
-        let found = || Found::Row(row.clone(), row.clone());
+        let found = || Found::Row(row.clone());
         let wanted = object(json!({"name": "new", "app_metadata": {"a": 1, "gone": null}, "picture": null}));
         let step = after_read_back(found(), Operation::Update, &wanted, now);
         assert_eq!(step, Step::Finish(Verdict::Applied(Some(row.clone()))));

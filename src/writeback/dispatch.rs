@@ -62,6 +62,10 @@ pub enum Suspicion {
     Row(String, RowKey),
     /// A row of this table was deleted at Auth0.
     Gone(String),
+    /// A command may have changed rows of this table.
+    Table(String),
+    /// A client wants to see what is listed below this row of a watch.
+    Below(String, RowKey),
 }
 
 /// What the status page shows of writeback.
@@ -265,6 +269,9 @@ impl Dispatch {
                 }
                 if settled.gone {
                     let _ = self.suspicions.send(Suspicion::Gone(work.node.0.clone()));
+                }
+                for ask in settled.asks {
+                    let _ = self.suspicions.send(ask);
                 }
                 state.settled += settled.ids.len() as u64;
                 for commit in state.lanes.settled(&work, &settled.ids) {

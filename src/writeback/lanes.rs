@@ -4,7 +4,7 @@
 //! own row, the insert or delete of a row that it references, or, for an insert or delete, an
 //! earlier mutation of a row that references it. Time and answers come in, work goes out.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ pub struct Queued {
     pub node: Node,
     /// What it does.
     pub operation: Operation,
-    /// Rows that it references, each with the part of the own key that holds it.
+    /// Rows that must be there first, each with the part of the own key that holds the last part of theirs.
     pub references: Vec<(Node, Option<usize>)>,
     /// A call for it may have left before the service was stopped.
     pub uncertain: bool,
@@ -183,47 +183,47 @@ impl Lanes {
         Some(Work { ids: vec![id], node: queued.node.clone(), operation: queued.operation, uncertain: false })
     }
 
-    /// A row's provisional key has been replaced by Auth0's.
+    /// A row's provisional key has been replaced by Auth0's, and with it the part that the keys of
+    /// other rows have of it.
     pub fn rekey(&mut self, table: &str, old: &RowKey, new: &RowKey) {
-        let (old_node, new_node) = ((table.to_owned(), old.clone()), (table.to_owned(), new.clone()));
-        let Some(lane) = self.lanes.remove(&old_node) else { return };
-        let (own, referencing) = (lane.own.clone(), lane.referenced_by.clone());
-        self.lanes.insert(new_node.clone(), lane);
-        for id in &own {
-            if let Some(queued) = self.queued.get_mut(id) {
-                queued.node = new_node.clone();
-            }
-        }
-        for id in referencing {
-            let Some(queued) = self.queued.get_mut(&id) else { continue };
-            let before = queued.node.clone();
-            for (node, part) in &mut queued.references {
-                if *node == old_node {
-                    *node = new_node.clone();
-                    if let (Some(part), Some(value)) = (*part, new.0.first())
-                        && let Some(own_part) = queued.node.1.0.get_mut(part)
-                    {
-                        own_part.clone_from(value);
-                    }
-                }
-            }
-            let after = queued.node.clone();
-            if before != after {
-                self.move_lane(&before, after, id);
-            }
-        }
-        self.wake(&new_node);
+        let (old, new) = ((table.to_owned(), old.clone()), (table.to_owned(), new.clone()));
+        self.rename(&old, &new);
+        self.wake(&new);
     }
 
-    fn move_lane(&mut self, from: &Node, to: Node, id: i64) {
-        if let Some(lane) = self.lanes.get_mut(from) {
-            lane.own.remove(&id);
-            if lane.own.is_empty() && lane.referenced_by.is_empty() {
-                self.lanes.remove(from);
+    fn rename(&mut self, old: &Node, new: &Node) {
+        let Some(lane) = self.lanes.remove(old) else { return };
+        for id in &lane.own {
+            if let Some(queued) = self.queued.get_mut(id) {
+                queued.node = new.clone();
             }
         }
-        self.lanes.entry(to).or_default().own.insert(id);
-        self.candidates.insert(id);
+        let mut below = BTreeMap::new();
+        for id in &lane.referenced_by {
+            let Some(queued) = self.queued.get_mut(id) else { continue };
+            let mut key = queued.node.1.clone();
+            for (node, part) in queued.references.iter_mut().filter(|(node, _)| node == old) {
+                *node = new.clone();
+                if let (Some(part), Some(value)) = (part.and_then(|part| key.0.get_mut(part)), new.1.0.last())
+                {
+                    part.clone_from(value);
+                }
+            }
+            if key != queued.node.1 {
+                below.insert(queued.node.clone(), (queued.node.0.clone(), key));
+            }
+        }
+        self.candidates.extend(lane.own.first());
+        let there = self.lanes.entry(new.clone()).or_default();
+        there.own.extend(lane.own);
+        there.referenced_by.extend(lane.referenced_by);
+        there.alone.extend(lane.alone);
+        there.busy |= lane.busy;
+        there.delayed = there.delayed.or(lane.delayed);
+        // Rows below move as a whole lane each, and what hangs on them with them.
+        for (old, new) in below {
+            self.rename(&old, &new);
+        }
     }
 
     fn remove(&mut self, id: i64) -> Option<Token> {

@@ -135,3 +135,54 @@ fn a_lane_whose_waiting_mutation_was_cancelled_goes_on() {
     lanes.settled(&cancelled, &[1]);
     assert_eq!(next(&mut lanes).unwrap().ids, [2]);
 }
+
+#[test]
+fn a_key_that_settles_moves_everything_below_it_at_every_depth() {
+    let key = |parts: &[&str]| RowKey(parts.iter().map(|part| part.to_string()).collect());
+    let below = |id: i64, operation: Operation| Queued {
+        id,
+        node: ("domain".to_owned(), key(&["new_o", "new_d"])),
+        operation,
+        references: vec![(node("org", "new_o"), Some(0))],
+        uncertain: false,
+        commit: None,
+    };
+    let right = |id: i64| Queued {
+        id,
+        node: ("right".to_owned(), key(&["new_o", "u", "r"])),
+        operation: Operation::Insert,
+        references: vec![
+            (node("org", "new_o"), Some(0)),
+            (("member".to_owned(), key(&["new_o", "u"])), Some(1)),
+        ],
+        uncertain: false,
+        commit: None,
+    };
+    let mut lanes = Lanes::default();
+    lanes.push(queued(1, "org", "new_o", Operation::Insert));
+    lanes.push(below(2, Operation::Insert));
+    lanes.push(below(3, Operation::Update));
+    lanes.push(member(4, "new_o", "u", Operation::Insert));
+    lanes.push(right(5));
+    let org = next(&mut lanes).unwrap();
+    assert_eq!((org.ids.as_slice(), next(&mut lanes)), ([1].as_slice(), None));
+    lanes.rekey("org", &RowKey::single("new_o"), &RowKey::single("o"));
+    lanes.settled(&Work { node: node("org", "o"), ..org }, &[1]);
+    let domain = next(&mut lanes).unwrap();
+    assert_eq!((domain.ids.as_slice(), &domain.node.1), ([2].as_slice(), &key(&["o", "new_d"])));
+    let link = next(&mut lanes).unwrap();
+    assert_eq!((link.ids.as_slice(), &link.node.1), ([4].as_slice(), &key(&["o", "u"])));
+    assert_eq!(next(&mut lanes), None, "the update waits for its row, the right for the member");
+    lanes.rekey("domain", &domain.node.1, &key(&["o", "d"]));
+    lanes.settled(&Work { node: ("domain".to_owned(), key(&["o", "d"])), ..domain }, &[2]);
+    let update = next(&mut lanes).unwrap();
+    assert_eq!((update.ids.as_slice(), &update.node.1), ([3].as_slice(), &key(&["o", "d"])));
+    assert_eq!(lanes.dependents(&link.node, 4), [5], "a refused member takes it along");
+    lanes.settled(&link, &[4]);
+    let last = next(&mut lanes).unwrap();
+    assert_eq!((last.ids.as_slice(), &last.node.1), ([5].as_slice(), &key(&["o", "u", "r"])));
+    for work in [update, last] {
+        lanes.settled(&work, &work.ids);
+    }
+    assert!(lanes.is_empty() && lanes.lanes.is_empty(), "nothing is left behind");
+}

@@ -4,17 +4,25 @@
 //! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
 mod backlog;
+mod body;
 pub mod call;
+mod command;
 mod dispatch;
 pub mod lanes;
+mod links;
+mod parts;
+mod readback;
 mod recognise;
+mod replace;
 mod request;
 mod retention;
 mod settle;
+mod shown;
 mod store;
 mod worker;
 
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
+pub use replace::Parents;
 pub use retention::forget_settled;
 pub use store::Store;
 pub use worker::Context;

@@ -6,20 +6,21 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
-use super::call::Found;
-use super::request::Content;
+use super::call::{Found, holds};
+use super::readback::search;
+use super::request::{Content, values};
 use super::worker::Context;
-use crate::auth0::{Lane, Pages};
-use crate::catalog::{List, Resource, RowKey};
+use crate::catalog::{List, Resource, RowKey, fill_path};
 use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::{Row, row_from_auth0};
-use crate::pg::{fault, ident};
+use crate::pg::mirror::Row;
+use crate::pg::{fault, ident, qualified};
 
 /// Lists may lag behind writes: absence counts only when it is seen this often.
 const LOOKS: u32 = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(700);
 
-/// Looks for a row with the same values in `columns` that the mirror does not know yet.
+/// Looks for a row with the same values in `columns`, below the same parent, that the mirror does
+/// not know yet.
 pub(super) async fn in_list(
     context: &Context,
     resource: &Resource,
@@ -27,26 +28,39 @@ pub(super) async fn in_list(
     query: &IndexMap<String, String>,
     columns: &[String],
 ) -> Result<Found> {
-    let list = resource.list.iter().find(|list| list.parent.is_none()).ok_or_else(|| {
+    let values = values(content);
+    let list = list_for(resource, &values).ok_or_else(|| {
         Error::new(Kind::Catalog, format!("{} has no list to recognise a create in", resource.table))
     })?;
-    let list = filtered(list, query, &content.after);
+    let list = filtered(list, query, &values);
+    let above = resource.key.split_last().map_or(&[][..], |(_, above)| above);
     for look in 0..LOOKS {
         if look > 0 {
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
-        let mut pages = Pages::new(&context.auth0, &list, &Row::new(), Lane::Write)?;
-        while let Some(items) = pages.next_page().await? {
-            for item in items {
-                let row = row_from_auth0(resource, &item, |_| None);
-                let same = columns.iter().all(|column| row.get(column) == content.after.get(column));
-                if same && !known(context, resource, &row).await? {
-                    return Ok(Found::Row(item, row));
-                }
+        let mut alike = Vec::new();
+        search(context, resource, &list, &values, |row| {
+            let same = |column| holds(row.get(column), values.get(column).unwrap_or(&Value::Null));
+            if above.iter().chain(columns).all(same) {
+                alike.push(row.clone());
             }
+            false
+        })
+        .await?;
+        let made = |row: &Row| RowKey::of(resource, row).and_then(|mut key| key.0.pop());
+        let known = known(context, resource, &values, alike.iter().filter_map(made).collect()).await?;
+        let new = |row: &Row| made(row).is_some_and(|made| !known.contains(&made));
+        if let Some(row) = alike.into_iter().find(new) {
+            return Ok(Found::Row(row));
         }
     }
     Ok(Found::Nothing)
+}
+
+/// The list to look in: the narrowest whose path the row fills.
+fn list_for<'a>(resource: &'a Resource, values: &Row) -> Option<&'a List> {
+    let below = |list: &&List| fill_path(&list.path, values).is_some();
+    resource.list.iter().filter(below).max_by_key(|list| list.path.matches('{').count())
 }
 
 /// The list with the query of the catalogue, `{column}` filled from the row.
@@ -63,19 +77,25 @@ fn filtered(list: &List, query: &IndexMap<String, String>, values: &Row) -> List
     list
 }
 
-async fn known(context: &Context, resource: &Resource, row: &Row) -> Result<bool> {
-    let (Some(key), Some(column)) = (RowKey::of(resource, row), resource.key.first()) else {
-        return Ok(false);
-    };
+/// Which of these keys that Auth0 has made the mirror knows, below the same parent.
+async fn known(
+    context: &Context,
+    resource: &Resource,
+    values: &Row,
+    alike: Vec<String>,
+) -> Result<Vec<String>> {
+    let Some((made, above)) = resource.key.split_last() else { return Ok(Vec::new()) };
+    let same: Vec<_> =
+        above.iter().enumerate().map(|(n, column)| format!(" and {} = ${}", ident(column), n + 2)).collect();
     let sql = format!(
-        "select exists (select from {}.{} where {} = $1)",
-        ident(&context.store.schema),
-        ident(&resource.table),
-        ident(column)
+        "select {0} from {1} where {0} = any ($1){2}",
+        ident(made),
+        qualified(&context.store.schema, &resource.table),
+        same.concat()
     );
-    sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(key.0.first())
-        .fetch_one(&context.store.database.pool)
-        .await
-        .map_err(fault("cannot look whether a row is known"))
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(alike);
+    for column in above {
+        query = query.bind(values.get(column).and_then(Value::as_str).map(str::to_owned));
+    }
+    query.fetch_all(&context.store.database.pool).await.map_err(fault("cannot look which rows are known"))
 }

@@ -3,10 +3,11 @@
 use std::str::FromStr;
 
 use reqwest::Method;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::auth0::{Lane, Request};
-use crate::catalog::{Call, Class, Merge, NewKey, Resource, WriteCall, fill_body, fill_path};
+use super::body;
+use crate::auth0::Request;
+use crate::catalog::{Call, Merge, Resource, WriteCall, fill_path};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::{Operation, Row};
 
@@ -25,14 +26,14 @@ pub struct Content {
     pub write_only: Map<String, Value>,
 }
 
-/// The call for `content`; `current` is the object that Auth0 has now, needed where [`reads_first`] says so.
+/// The call for `content`; `current` is what Auth0 has now, needed where [`reads_first`] says so.
 ///
 /// # Errors
-/// `internal` where the catalogue describes no such call.
+/// `internal` where the catalogue describes no such call, or the row lacks a value of its path.
 pub(super) fn build(
     resource: &Resource,
     content: &Content,
-    current: Option<&Map<String, Value>>,
+    current: Option<&Value>,
     correlation_id: &str,
 ) -> Result<Request> {
     let (call, write) = match content.operation {
@@ -40,40 +41,63 @@ pub(super) fn build(
         Operation::Update => (resource.update.as_ref(), Some(WriteCall::Update)),
         Operation::Delete => (resource.delete.as_ref(), None),
     };
-    let missing = || {
+    let call = call.ok_or_else(|| {
         let what = format!("Auth0 has no call to {} {}", content.operation.as_str(), resource.table);
         Error::new(Kind::Internal, what)
-    };
-    let call = call.ok_or_else(missing)?;
-    let mut values = content.key.clone();
-    values.extend(content.after.clone());
+    })?;
+    let values = values(content);
     let body = match (&call.body, write) {
-        (Some(template), _) => {
-            let template = template.clone();
-            Some(fill_body(&template, &values).ok_or_else(missing)?)
-        }
-        (None, Some(write)) => Some(Value::Object(fields(resource, content, current, write))),
+        (Some(template), _) => body::fill(template, &values),
+        (None, Some(write)) => Some(body::of_row(resource, call, content, current, write)),
         (None, None) => None,
     };
     request(call, &values, body, correlation_id)
 }
 
-/// Whether the object has to be read before it can be written, because the API replaces it whole.
+/// What templates of path, query and body may name: the row, as far as the mutation tells it.
+pub(super) fn values(content: &Content) -> Row {
+    let mut values = if content.operation == Operation::Delete { content.before.clone() } else { Row::new() };
+    values.extend(content.key.clone());
+    values.extend(content.after.clone());
+    values.extend(content.write_only.clone());
+    values
+}
+
+/// Whether the object has to be read before it can be written, because the API replaces it, or a
+/// part of it, whole.
 pub(super) fn reads_first(resource: &Resource, content: &Content) -> bool {
-    let replaced = |column: &str| resource.columns.get(column).is_some_and(|c| c.merge == Merge::ReadKeys);
+    let part = |column: &str| resource.columns.get(column).is_some_and(|c| c.merge == Merge::ReadKeys);
+    let all = |call: &Call| call.replaces() && call.body.is_none() && resource.whole.is_none();
     content.operation == Operation::Update
-        && content.after.keys().chain(content.write_only.keys()).any(|column| replaced(column))
+        && (resource.update.as_ref().is_some_and(all)
+            || content.after.keys().chain(content.write_only.keys()).any(|column| part(column)))
 }
 
-/// The call that reads the row.
-pub(super) fn read(resource: &Resource, key: &Map<String, Value>, lane: Lane) -> Option<Request> {
-    let path = fill_path(&resource.get.as_ref()?.path, key)?;
-    Some(Request::get(path, lane))
+/// Whether the body of the call comes from a template.
+pub(super) fn is_templated(resource: &Resource, operation: Operation) -> bool {
+    let call = match operation {
+        Operation::Insert => resource.create.as_ref().map(|create| &create.call),
+        Operation::Update => resource.update.as_ref(),
+        Operation::Delete => resource.delete.as_ref(),
+    };
+    call.is_some_and(|call| call.body.is_some())
 }
 
-fn request(
+/// Whether the call would say nothing: every key that it touched was taken back by a later mutation.
+pub(super) fn says_nothing(resource: &Resource, request: &Request) -> bool {
+    let described = resource.whole.is_some() || is_templated(resource, Operation::Update);
+    request.method == Method::PATCH
+        && !described
+        && request.body.as_ref().is_some_and(|body| body == &json!({}))
+}
+
+/// The request of a call, its templates filled from `values`.
+///
+/// # Errors
+/// `internal` where a value of the path is missing.
+pub(super) fn request(
     call: &Call,
-    values: &Map<String, Value>,
+    values: &Row,
     body: Option<Value>,
     correlation_id: &str,
 ) -> Result<Request> {
@@ -81,76 +105,9 @@ fn request(
         .map_err(|error| Error::with(Kind::Catalog, format!("{} is no HTTP method", call.method), error))?;
     let path = fill_path(&call.path, values)
         .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {} is missing", call.path)))?;
-    Ok(Request::write(method, path, body, correlation_id))
-}
-
-fn fields(
-    resource: &Resource,
-    content: &Content,
-    current: Option<&Map<String, Value>>,
-    write: WriteCall,
-) -> Map<String, Value> {
-    let mut body = Map::new();
-    for (name, column) in &resource.columns {
-        if column.only_on.is_some_and(|only| only != write) {
-            continue;
-        }
-        let allowed = match column.class {
-            Class::ReadOnly => false,
-            Class::CreateOnly => write == WriteCall::Create,
-            Class::Writable | Class::WriteOnly => true,
-        };
-        let aside = content.write_only.get(name);
-        let Some(value) = content.after.get(name).or(aside).filter(|_| allowed) else { continue };
-        let value = match (write, column.merge) {
-            (WriteCall::Create, _) if value.is_null() => continue,
-            (WriteCall::Create, Merge::Replace) => own_key(resource, name, value),
-            (WriteCall::Create, Merge::Keys | Merge::ReadKeys) => {
-                let mut whole = value.clone();
-                // Keys that were set aside because they are secrets come back in.
-                if let (Some(whole), Some(secrets)) =
-                    (whole.as_object_mut(), aside.and_then(Value::as_object))
-                {
-                    whole.extend(secrets.clone());
-                }
-                whole
-            }
-            (WriteCall::Update, Merge::Replace) => value.clone(),
-            (WriteCall::Update, Merge::Keys) => Value::Object(changed_keys(content, name)),
-            (WriteCall::Update, Merge::ReadKeys) => {
-                let there =
-                    current.and_then(|object| object.get(resource.field(name))).and_then(Value::as_object);
-                let mut whole = there.cloned().unwrap_or_default();
-                whole.extend(changed_keys(content, name));
-                whole.retain(|_, part| !part.is_null());
-                Value::Object(whole)
-            }
-        };
-        body.insert(resource.field(name).to_owned(), value);
-    }
-    body
-}
-
-/// Every key that the mutation touches, with its new value; null removes it.
-fn changed_keys(content: &Content, column: &str) -> Map<String, Value> {
-    let object = |row: &Row| row.get(column).and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut keys: Map<String, Value> =
-        object(&content.before).into_iter().map(|(key, _)| (key, Value::Null)).collect();
-    keys.extend(object(&content.after));
-    keys.extend(object(&content.write_only));
-    keys
-}
-
-/// A key that the client's side made, as a body carries it.
-fn own_key(resource: &Resource, column: &str, value: &Value) -> Value {
-    match (&resource.new_key, value.as_str()) {
-        (NewKey::Client { prefix, strip_prefix: true }, Some(text))
-            if resource.key.iter().any(|k| k == column) =>
-        {
-            Value::String(text.strip_prefix(prefix.as_str()).unwrap_or(text).to_owned())
-        }
-        _ => value.clone(),
-    }
+    let mut request = Request::write(method, path, body, correlation_id);
+    request.query = body::query(call, values);
+    Ok(request)
 }
 
 /// Later images over earlier ones; objects that merge are joined key by key.
@@ -159,8 +116,33 @@ pub(super) fn join(resource: &Resource, images: impl IntoIterator<Item = Row>) -
     for (column, value) in images.into_iter().flatten() {
         let merges = resource.columns.get(&column).is_some_and(|c| c.merge.by_key());
         match (joined.get_mut(&column), value) {
-            (Some(Value::Object(there)), Value::Object(more)) if merges => there.extend(more),
+            // An empty object empties: what an earlier image wrote into it is gone.
+            (Some(Value::Object(there)), Value::Object(more)) if merges && !more.is_empty() => {
+                there.extend(more);
+            }
             (_, value) => {
+                joined.insert(column, value);
+            }
+        }
+    }
+    joined
+}
+
+/// What lay under several mutations before the first of them touched it.
+pub(super) fn under(resource: &Resource, images: impl IntoIterator<Item = Row>) -> Row {
+    let mut joined = Row::new();
+    for (column, value) in images.into_iter().flatten() {
+        let merges = resource.columns.get(&column).is_some_and(|c| c.merge.by_key());
+        match (joined.get_mut(&column), value) {
+            (Some(Value::Object(there)), Value::Object(more)) if merges => {
+                for (key, part) in more {
+                    there.entry(key).or_insert(part);
+                }
+            }
+            // Which keys were touched must not be forgotten.
+            (Some(there @ Value::Null), more @ Value::Object(_)) if merges => *there = more,
+            (Some(_), _) => {}
+            (None, value) => {
                 joined.insert(column, value);
             }
         }

@@ -3,20 +3,25 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use chrono::Utc;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use super::call::Verdict;
+use super::call::{Verdict, delay};
+use super::command;
+use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::store::Store;
 use crate::auth0::Refusal;
-use crate::catalog::{Catalog, Resource, RowKey};
-use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::{Locked, News, Operation, Row, row_from_auth0, version_order};
+use crate::catalog::{Catalog, NewKey, Resource, ResourceKind, RowKey};
+use crate::error::{Error, Kind, Result, Retry};
+use crate::pg::mirror::{Locked, News, Operation, Row, version_order};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
 const MAX_NOTIFICATION: usize = 7900;
+/// How often storing the answer to a command is tried before the dispatcher starts anew.
+const ANSWER_TRIES: u32 = 20;
 
 /// What settling did.
 #[derive(Debug, Default)]
@@ -31,6 +36,8 @@ pub(super) struct Settled {
     pub read_again: bool,
     /// Auth0 has deleted the row for us.
     pub gone: bool,
+    /// What else should be read.
+    pub asks: Vec<Suspicion>,
 }
 
 /// Settles `work`; waits for clients that hold the row.
@@ -45,6 +52,31 @@ pub(super) async fn settle(
     verdict: &Verdict,
 ) -> Result<Settled> {
     patiently(|| settle_once(store, catalog, work, verdict)).await
+}
+
+/// Settles a command: its row stays and tells how it ended. A command cannot be found out about
+/// later, so its answer is kept until the database takes it.
+///
+/// # Errors
+/// As [`settle`], but for a database that may come back.
+pub(super) async fn finish(
+    store: &Store,
+    catalog: &Catalog,
+    work: &Work,
+    verdict: &Verdict,
+) -> Result<Settled> {
+    let mut tries = 0;
+    loop {
+        let ended = command::ended(verdict, now());
+        match patiently(|| finish_once(store, catalog, work, &ended, error_of(verdict), "reverted")).await {
+            Err(error) if error.kind().policy().retry == Retry::Backoff && tries < ANSWER_TRIES => {
+                tracing::warn!(%error, "the answer to a command cannot be stored yet");
+                tokio::time::sleep(delay(tries)).await;
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Cancels a mutation without a call: what it depends on, mutation `cause`, was refused.
@@ -78,35 +110,47 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
         return Err(Error::new(Kind::Internal, "mutations to settle are not unsettled any more"));
     }
     let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
-    let mut error = None;
+    let error = error_of(verdict);
     let news = match verdict {
         Verdict::Applied(answer) => {
-            let row = answer.as_ref().filter(|_| work.operation != Operation::Delete);
-            let row = row.map(|answer| row_from_auth0(resource, answer, |_| None));
+            let row = answer.clone().filter(|_| work.operation != Operation::Delete);
             let made = row.as_ref().and_then(|row| RowKey::of(resource, row)).filter(|made| made != key);
             if let Some(made) = made.filter(|_| work.operation == Operation::Insert) {
                 locked.rekey(catalog, &made).await?;
                 settled.rekeyed = Some(made);
             }
-            applied(resource, &locked, &work.ids, row)
+            settled.read_again = leaves_open(resource, work.operation, row.as_ref());
+            let nameless = resource.new_key == NewKey::Server && work.operation == Operation::Insert;
+            if nameless && settled.rekeyed.is_none() {
+                // Auth0 has the row under a key that nobody knows: reading brings it, and this one goes.
+                settled.orphans = true;
+                settled.asks.push(Suspicion::Table(table.clone()));
+                News::Dropped { ids: work.ids.clone() }
+            } else {
+                applied(resource, &locked, &work.ids, row)
+            }
         }
         Verdict::Gone => News::Applied { ids: work.ids.clone(), answer: None },
-        Verdict::Refused(refusal) => {
-            error = Some(refusal_json(refusal));
+        Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => {
             settled.orphans = work.operation == Operation::Insert;
             // A conflict says that Auth0 has something that the table does not show.
-            settled.read_again = matches!(refusal.status, 404 | 409);
+            settled.read_again =
+                matches!(refusal.status, 404 | 409) || matches!(verdict, Verdict::PartlyRefused(_));
             match (refusal.status, work.operation) {
                 (404, Operation::Update) => News::Absent,
                 _ => News::Dropped { ids: work.ids.clone() },
             }
+        }
+        Verdict::Lost | Verdict::Unfit { .. } => {
+            settled.orphans = work.operation == Operation::Insert;
+            News::Dropped { ids: work.ids.clone() }
         }
     };
     let rebased = locked.apply(news).await?;
     if rebased.base.is_none() {
         locked.remove_children(catalog).await?;
     }
-    settled.gone = error.is_none() && work.operation == Operation::Delete;
+    settled.gone = error.is_none() && work.operation == Operation::Delete && resource.kind.is_read();
     let mut notes = Vec::new();
     for id in &work.ids {
         let state = match (&error, Some(id) == work.ids.last()) {
@@ -127,12 +171,49 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     Ok(settled)
 }
 
-async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) -> Result<Settled> {
+async fn finish_once(
+    store: &Store,
+    catalog: &Catalog,
+    work: &Work,
+    ended: &Row,
+    error: Option<Value>,
+    refused: &str,
+) -> Result<Settled> {
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
     let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
-    let rebased = locked.apply(News::Dropped { ids: work.ids.clone() }).await?;
+    let ours = locked.unsettled.iter().find(|pending| work.ids.contains(&pending.mutation.id));
+    let Some(ours) = ours else {
+        return Err(Error::new(Kind::Internal, "mutations to settle are not unsettled any more"));
+    };
+    // A row that its client has removed meanwhile stays removed.
+    if locked.visible.is_some() {
+        let mut row = ours.mutation.after.clone().unwrap_or_default();
+        row.extend(ended.clone());
+        locked.apply(News::Applied { ids: work.ids.clone(), answer: Some(row) }).await?;
+    }
+    let state = if error.is_some() { refused } else { "confirmed" };
+    let notes: Vec<_> = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
+    write_down(store, &mut locked, resource, key, &notes).await?;
+    locked.commit().await?;
+    Ok(Settled { ids: work.ids.clone(), ..Settled::default() })
+}
+
+fn now() -> String {
+    Utc::now().to_rfc3339()
+}
+
+async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) -> Result<Settled> {
+    let (table, key) = &work.node;
+    let resource = catalog.resource(table)?;
     let why = json!({"kind": "cancelled", "message": format!("mutation {cause}, on which it depends, was refused")});
+    if resource.kind == ResourceKind::Command {
+        let mut ended = command::ended(&Verdict::Lost, now());
+        ended.extend([("state".to_owned(), json!("failed")), ("error".to_owned(), why.clone())]);
+        return finish_once(store, catalog, work, &ended, Some(why), "cancelled").await;
+    }
+    let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
+    let rebased = locked.apply(News::Dropped { ids: work.ids.clone() }).await?;
     let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
     settled.ids.extend(rebased.cancelled.iter().filter(|id| !work.ids.contains(id)));
     settled.orphans = work.operation == Operation::Insert;
@@ -147,6 +228,30 @@ fn applied(resource: &Resource, locked: &Locked<'_>, ids: &[i64], row: Option<Ro
     match version_order(resource, row.as_ref(), locked.base().as_ref()) {
         Some(Ordering::Less) => News::Dropped { ids: ids.to_vec() },
         _ => News::Applied { ids: ids.to_vec(), answer: row },
+    }
+}
+
+/// Whether the table may show less than Auth0 has, or Auth0 is still at work.
+fn leaves_open(resource: &Resource, operation: Operation, row: Option<&Row>) -> bool {
+    let settling = resource.settling.as_ref().is_some_and(|settling| {
+        let value = row.and_then(|row| row.get(&settling.column)).and_then(Value::as_str);
+        value.is_some_and(|value| settling.values.iter().any(|busy| busy == value))
+    });
+    // Only a list shows such a row whole, or its place among the others.
+    let listed = resource.get.is_none() && operation == Operation::Update;
+    settling || listed || resource.replace.is_some()
+}
+
+/// What `_sync_cdc.error` holds of a verdict; none where Auth0 has taken it.
+pub(super) fn error_of(verdict: &Verdict) -> Option<Value> {
+    match verdict {
+        Verdict::Applied(_) | Verdict::Gone => None,
+        Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => Some(refusal_json(refusal)),
+        Verdict::Lost => Some(json!({
+            "kind": "outcome_unknown",
+            "message": "the answer was lost: the call may have run, and is not made again",
+        })),
+        Verdict::Unfit { kind, message } => Some(json!({ "kind": kind.as_str(), "message": message })),
     }
 }
 

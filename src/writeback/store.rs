@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::lanes::Queued;
-use super::request::{Content, join};
+use super::lanes::{Node, Queued};
+use super::request::{Content, join, under};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
@@ -187,7 +187,7 @@ impl Store {
         let content = Content {
             operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
             key: image(last, 2),
-            before: join(resource, rows.iter().map(|row| image(row, 3))),
+            before: under(resource, rows.iter().map(|row| image(row, 3))),
             after: join(resource, rows.iter().map(|row| image(row, 4))),
             write_only: join(
                 resource,
@@ -254,16 +254,11 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
         .as_object()
         .and_then(|key| RowKey::of(resource, key))
         .ok_or_else(|| Error::new(Kind::Internal, format!("a mutation of {table} has no key")))?;
-    let references = resource.columns.iter().filter_map(|(name, column)| {
-        let parent = column.references.as_ref()?;
-        let value = image.get(name)?.as_str()?;
-        let part = resource.key.iter().position(|key| key == name);
-        Some(((parent.clone(), RowKey::single(value)), part))
-    });
+    let references = references(catalog, resource, &key, &image);
     let state: String = row.get(5);
     Ok(Queued {
         id: row.get(0),
-        references: references.collect(),
+        references,
         node: (table, key),
         operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
         uncertain: state != "pending",
@@ -271,6 +266,81 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
     })
 }
 
+/// Rows that must be there before a mutation of this row may leave: those that a column of the
+/// image or of the key references, and those that a part of the key is the whole key of.
+fn references(
+    catalog: &Catalog,
+    resource: &Resource,
+    key: &RowKey,
+    image: &Value,
+) -> Vec<(Node, Option<usize>)> {
+    let key = key.to_json(resource);
+    let value = |column: &String| image.get(column).or_else(|| key.get(column)).and_then(Value::as_str);
+    let part = |column: &String| resource.key.iter().position(|key| key == column);
+    let single = resource.columns.iter().filter_map(|(name, column)| {
+        let parent = column
+            .references
+            .as_ref()
+            .filter(|parent| catalog.get(parent).is_none_or(|parent| parent.key.len() == 1))?;
+        Some(((parent.clone(), RowKey::single(value(name)?)), part(name)))
+    });
+    let whole = resource.depends.iter().filter_map(|(parent, columns)| {
+        let key = columns.iter().map(|column| value(column).map(str::to_owned)).collect::<Option<_>>()?;
+        Some(((parent.clone(), RowKey(key)), columns.last().and_then(part)))
+    });
+    single.chain(whole).collect()
+}
+
 fn strange(operation: &str) -> Error {
     Error::new(Kind::Internal, format!("operation {operation} is unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_row_waits_for_what_it_references_and_for_what_its_key_hangs_on() {
+        let parent = |table: &str| {
+            format!(
+                "table = \"{table}\"\nkind = \"collection\"\ncomment = \"x\"\nkey = [\"id\"]\nnew_key = {{ by = \"server\" }}\n\
+                 [columns.id]\ntype = \"text\"\nclass = \"read_only\"\ncomment = \"x\"\n"
+            )
+        };
+        let link = |table: &str, columns: &[(&str, &str)], depends: &str| {
+            let names: Vec<_> = columns.iter().map(|(name, _)| format!("{name:?}")).collect();
+            let mut text = format!(
+                "table = \"{table}\"\nkind = \"association\"\ncomment = \"x\"\nkey = [{}]\n{depends}\n",
+                names.join(", ")
+            );
+            for (name, parent) in columns {
+                text += &format!(
+                    "[columns.{name}]\ntype = \"text\"\nclass = \"create_only\"\ncomment = \"x\"\nreferences = \"{parent}\"\n"
+                );
+            }
+            text
+        };
+        let (organization, person) = (("o", "organization"), ("u", "person"));
+        let files = [
+            ("t/organization.toml", parent("organization")),
+            ("t/person.toml", parent("person")),
+            ("t/member.toml", link("member", &[organization, person], "")),
+            ("t/right.toml", link("right", &[organization, person], "depends = { member = [\"o\", \"u\"] }")),
+        ];
+        let catalog = Catalog::from_files(files.iter().map(|(name, text)| (*name, text.as_str()))).unwrap();
+        let resource = catalog.resource("right").unwrap();
+        let key = RowKey(vec!["o1".into(), "u1".into()]);
+        let node = |table: &str, key: &[&str]| {
+            (table.to_owned(), RowKey(key.iter().map(|k| k.to_string()).collect()))
+        };
+        assert_eq!(
+            references(&catalog, resource, &key, &json!({})),
+            [
+                (node("organization", &["o1"]), Some(0)),
+                (node("person", &["u1"]), Some(1)),
+                (node("member", &["o1", "u1"]), Some(1)),
+            ]
+        );
+    }
 }

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
-use reqwest::Method;
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::call::{Found, Step, Verdict, after_call, after_read_back};
+use super::call::{Step, Verdict, after_call, after_read_back, delay, not_there};
+use super::dispatch::Suspicion;
 use super::lanes::Work;
+use super::readback::{self, There};
+use super::replace::{self, Parents};
 use super::request::{self, Content};
-use super::settle::{Settled, settle};
+use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
-use crate::auth0::{Client, Lane, Request};
-use crate::catalog::{Catalog, Recognise, Resource, RowKey, fill_path};
+use super::{command, parts, shown};
+use crate::auth0::{Client, Outcome, Refusal};
+use crate::catalog::{Catalog, Resource, ResourceKind};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation, Row, row_from_auth0};
+use crate::pg::mirror::{Freshness, Operation};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -28,6 +32,8 @@ pub struct Context {
     pub freshness: Arc<Freshness>,
     /// Start of every correlation id.
     pub instance: String,
+    /// Parents whose lists of links are being edited.
+    pub parents: Arc<Parents>,
 }
 
 /// How work ended.
@@ -62,6 +68,14 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
                 return Ok(Ended::Settled(Settled { ids, ..Settled::default() }));
             }
         };
+    if resource.kind == ResourceKind::Watch {
+        // Auth0 has nothing to say to it.
+        let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;
+        if work.operation == Operation::Insert {
+            settled.asks.push(Suspicion::Below(table.clone(), key.clone()));
+        }
+        return Ok(Ended::Settled(settled));
+    }
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
     let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
     // Whatever is read until it is dropped may be from before the call.
@@ -83,15 +97,28 @@ async fn decide(
     uncertain: bool,
     mut tries: u32,
 ) -> Result<Ended> {
+    let is_command = resource.kind == ResourceKind::Command;
     let mut step = if uncertain {
         Step::ReadBack { at: Instant::now(), kind: Kind::Auth0NoAnswer }
     } else {
-        call(context, work, resource, &content, &request_id, tries).await?
+        call(context, work, resource, &content, &request_id, tries).await
     };
     loop {
         step = match step {
+            Step::Finish(verdict) if is_command => {
+                let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
+                if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
+                    let rows = command::about(&context.catalog, resource, &content).into_iter();
+                    settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
+                    settled.asks.extend(resource.changes.iter().cloned().map(Suspicion::Table));
+                }
+                return Ok(Ended::Settled(settled));
+            }
+            // It may have run: it is never sent again, and nothing tells whether it has.
+            Step::ReadBack { .. } if is_command => Step::Finish(Verdict::Lost),
             Step::Finish(verdict) => {
-                let verdict = as_read(context, resource, &content, verdict).await;
+                let verdict = readback::named(context, resource, &content, verdict).await;
+                let verdict = readback::as_read(context, resource, &content, verdict).await;
                 let settled = settle(&context.store, &context.catalog, work, &verdict).await?;
                 return Ok(Ended::Settled(settled));
             }
@@ -108,41 +135,15 @@ async fn decide(
                 context.store.doubt(&work.ids).await?;
                 tokio::time::sleep_until(at).await;
                 tries += 1;
-                match read_back(context, resource, &content).await {
+                match readback::read_back(context, resource, &content).await {
                     Ok(found) => after_read_back(found, content.operation, &content.after, Instant::now()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot read back yet");
-                        Step::ReadBack { at: Instant::now() + super::call::delay(tries), kind: error.kind() }
+                        Step::ReadBack { at: Instant::now() + delay(tries), kind: error.kind() }
                     }
                 }
             }
         };
-    }
-}
-
-/// The verdict with the row as reading shows it, where the catalogue says that the answer to a
-/// write shows other values. It is read before the mutation settles, so that a stop in between
-/// leaves nothing behind that nobody would correct.
-async fn as_read(context: &Context, resource: &Resource, content: &Content, verdict: Verdict) -> Verdict {
-    let Verdict::Applied(Some(answer)) = &verdict else { return verdict };
-    if !resource.reread || content.operation == Operation::Delete {
-        return verdict;
-    }
-    let row = row_from_auth0(resource, answer, |_| None);
-    let key = RowKey::of(resource, &row).map_or_else(|| content.key.clone(), |key| key.to_json(resource));
-    let Some(request) = request::read(resource, &key, Lane::Write) else { return verdict };
-    let mut tries = 0;
-    loop {
-        match one(context, resource, &request).await {
-            Ok(Some((object, _))) => return Verdict::Applied(Some(object)),
-            // Somebody has deleted it since, which the tenant log will tell.
-            Ok(None) => return verdict,
-            // It will never be readable: the answer has to do.
-            Err(error) if error.kind().policy().retry == Retry::Never => return verdict,
-            Err(error) => tracing::warn!(%error, "a row that was written cannot be read yet"),
-        }
-        tokio::time::sleep(super::call::delay(tries)).await;
-        tries += 1;
     }
 }
 
@@ -153,70 +154,118 @@ async fn call(
     content: &Content,
     request_id: &str,
     tries: u32,
-) -> Result<Step> {
-    let current = if request::reads_first(resource, content) {
-        match current(context, resource, content).await {
-            Ok(there) => Some(there.map(|(object, _)| object).unwrap_or_default()),
-            // Nothing has been sent yet.
-            Err(error) => {
-                let at = Instant::now() + super::call::delay(tries);
-                return Ok(Step::SendAgain { at, kind: error.kind(), everybody: false });
+) -> Step {
+    if resource.kind == ResourceKind::Command {
+        return match command::build(resource, content, request_id) {
+            Ok(request) => {
+                let outcome = context.auth0.write(&request).await;
+                after_call(
+                    outcome,
+                    |answer| Some(command::result(resource, answer)),
+                    1,
+                    tries,
+                    Instant::now(),
+                )
             }
+            Err(error) => unfit(&error),
+        };
+    }
+    if let Some(replace) = &resource.replace {
+        return replace::call(context, resource, replace, content, request_id, tries).await;
+    }
+    let parts = parts::split(resource, content);
+    let mut step = Step::SplitUp;
+    for (n, part) in parts.iter().enumerate() {
+        step = one(context, work, resource, part, request_id, tries).await;
+        match step {
+            Step::Finish(Verdict::Applied(_)) => {}
+            Step::Finish(Verdict::Refused(refusal)) if n > 0 => {
+                return put_back(context, resource, &parts[..n], refusal, request_id).await;
+            }
+            _ => return step,
+        }
+    }
+    step
+}
+
+/// Puts back what the earlier calls of an update have changed, before its refusal is told.
+async fn put_back(
+    context: &Context,
+    resource: &Resource,
+    done: &[Content],
+    refusal: Refusal,
+    request_id: &str,
+) -> Step {
+    let undo = parts::undo(resource, done).map(|undo| request::build(resource, &undo, None, request_id));
+    let Some(Ok(request)) = undo else { return Step::Finish(Verdict::PartlyRefused(refusal)) };
+    let mut tries = 0;
+    loop {
+        match context.auth0.write(&request).await {
+            Outcome::Applied(_) | Outcome::Gone => break,
+            Outcome::Refused(why) => {
+                let told = parts::left_behind(refusal, done, &why);
+                return Step::Finish(Verdict::PartlyRefused(told));
+            }
+            Outcome::Throttled { until } => tokio::time::sleep_until(until).await,
+            // The same again does no harm.
+            Outcome::Blocked { .. } | Outcome::NeverLeft { .. } | Outcome::Unknown { .. } => {
+                tokio::time::sleep(delay(tries)).await;
+                tries += 1;
+            }
+        }
+    }
+    Step::Finish(Verdict::PartlyRefused(refusal))
+}
+
+async fn one(
+    context: &Context,
+    work: &Work,
+    resource: &Resource,
+    content: &Content,
+    request_id: &str,
+    tries: u32,
+) -> Step {
+    let now = Instant::now();
+    let current = if request::reads_first(resource, content) {
+        match readback::current(context, resource, &content.key).await {
+            Ok(There::Row(answer, _)) => Some(answer),
+            Ok(There::Nothing) => return Step::Finish(Verdict::Refused(not_there())),
+            Ok(There::Unknown) => None,
+            Err(error) => return not_sent(&error, tries, now),
         }
     } else {
         None
     };
-    let request = request::build(resource, content, current.as_ref(), request_id)?;
-    let empty = request.method == Method::PATCH
-        && request.body.as_ref().is_some_and(|body| body == &serde_json::json!({}));
-    if empty {
+    let request = match request::build(resource, content, current.as_ref(), request_id) {
+        Ok(request) => request,
+        Err(error) => return unfit(&error),
+    };
+    if request::says_nothing(resource, &request) {
         // Every key that it touched has been taken back by a later mutation: there is nothing to say.
-        return Ok(Step::Finish(Verdict::Applied(None)));
+        return Step::Finish(Verdict::Applied(None));
     }
     let outcome = context.auth0.write(&request).await;
-    Ok(after_call(outcome, work.ids.len(), tries, Instant::now()))
+    let shown = |answer: &Value| match content.operation {
+        Operation::Delete => None,
+        // A list shows more than the answer to a change: the row is read again.
+        Operation::Update if resource.get.is_none() => None,
+        Operation::Insert | Operation::Update => {
+            shown::written(resource, answer, &content.key, request::is_templated(resource, content.operation))
+        }
+    };
+    after_call(outcome, shown, work.ids.len(), tries, Instant::now())
 }
 
-async fn current(context: &Context, resource: &Resource, content: &Content) -> Result<Option<(Row, Row)>> {
-    let request = request::read(resource, &content.key, Lane::Write)
-        .ok_or_else(|| Error::new(Kind::Internal, format!("{} cannot be read by its key", resource.table)))?;
-    one(context, resource, &request).await
+/// Nothing has been sent, because what has to be read first could not be.
+pub(super) fn not_sent(error: &Error, tries: u32, now: Instant) -> Step {
+    // What an operator can mend must revert nothing.
+    if error.kind().policy().retry == Retry::Never && error.kind() != Kind::Auth0Credentials {
+        return unfit(error);
+    }
+    Step::SendAgain { at: now + delay(tries), kind: error.kind(), everybody: false }
 }
 
-async fn one(context: &Context, resource: &Resource, request: &Request) -> Result<Option<(Row, Row)>> {
-    match context.auth0.read(request).await {
-        Ok(answer) => {
-            let object = answer.body.as_object().cloned().unwrap_or_default();
-            let row = row_from_auth0(resource, &object, |_| None);
-            Ok(Some((object, row)))
-        }
-        Err(error) if error.kind() == Kind::Auth0NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Finds out what became of a call whose answer was lost.
-async fn read_back(context: &Context, resource: &Resource, content: &Content) -> Result<Found> {
-    let found =
-        |pair: Option<(Row, Row)>| pair.map_or(Found::Nothing, |(answer, row)| Found::Row(answer, row));
-    if content.operation != Operation::Insert {
-        // A secret cannot be read back; setting it again to the same value does no harm.
-        if resource.get.is_none() || (content.after.is_empty() && content.operation == Operation::Update) {
-            return Ok(Found::Repeatable);
-        }
-        return Ok(found(current(context, resource, content).await?));
-    }
-    let recognise = resource.create.as_ref().map(|create| &create.recognise);
-    match recognise {
-        Some(Recognise::Key) => Ok(found(current(context, resource, content).await?)),
-        Some(Recognise::Repeat) | None => Ok(Found::Repeatable),
-        Some(Recognise::Path { path }) => {
-            let path = fill_path(path, &content.after)
-                .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {path} is missing")))?;
-            Ok(found(one(context, resource, &Request::get(path, Lane::Write)).await?))
-        }
-        Some(Recognise::List { query, columns }) => {
-            super::recognise::in_list(context, resource, content, query, columns).await
-        }
-    }
+/// It can never be sent as it is.
+pub(super) fn unfit(error: &Error) -> Step {
+    Step::Finish(Verdict::Unfit { kind: error.kind(), message: error.to_string() })
 }

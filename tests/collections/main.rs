@@ -1,21 +1,30 @@
 //! Every collection of the Management API from end to end, through SQL against the emulator.
 
+#![allow(unreachable_pub, dead_code, reason = "the support of tests is shared")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by it, in its own functions too")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod blacklists;
 mod branding;
+mod connection_profiles;
+mod connections;
 mod custom_domains;
 mod email_templates;
 mod emails;
+mod event_streams;
+mod flows_and_forms;
 mod guardian;
 mod keys;
 mod log_streams;
 mod logs;
+mod network_acls;
 mod prompts;
 mod roles;
+mod self_service_profiles;
 mod stats;
 mod story;
 mod tenants;
+mod token_exchange_profiles;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auth0_sync::catalog::{Catalog, Class, Column, ColumnType, NewKey, Resource, ResourceKind};
+use auth0_sync::catalog::{Catalog, Class, Column, ColumnType, NewKey, Resource, ResourceKind, Selection};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -18,7 +18,9 @@ pub async fn compare(stand: &Stand) -> Vec<String> {
     let state = stand.emulator.api.get("/_emulator/state").await;
     let admin = stand.admin().await;
     let mut differences = Vec::new();
-    for resource in Catalog::bundled().unwrap().iter() {
+    let selection = Selection { objects: stand.objects.clone(), ..Selection::default() };
+    let catalog = Catalog::bundled().unwrap().selected(&selection).unwrap();
+    for resource in catalog.iter().filter(|resource| resource.is_read()) {
         let there =
             tenant_rows(resource, state[&resource.table].as_array().expect("the state has every table"));
         let here = mirror_rows(&admin, resource).await;

@@ -52,6 +52,9 @@ pub struct Column {
     /// First-level keys of an object that are secrets: taken on write, sent, never stored or shown.
     #[serde(default)]
     pub secret_keys: Vec<String>,
+    /// Secrets further inside of a value that is written whole: dotted paths, `[].value` for a key of every item.
+    #[serde(default)]
+    pub secret_paths: Vec<String>,
     /// Auth0 shows it in the answer to a write alone: where reading lacks it, what is known stays.
     #[serde(default)]
     pub kept: bool,
@@ -67,6 +70,21 @@ pub struct Column {
 }
 
 impl Column {
+    /// Whether parts of its value are secret.
+    pub fn hides_parts(&self) -> bool {
+        !self.secret_keys.is_empty() || !self.secret_paths.is_empty()
+    }
+
+    /// Takes the secret parts out of a value.
+    pub fn strip_secrets(&self, value: &mut serde_json::Value) {
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|key, _| !self.secret_keys.contains(key));
+        }
+        for path in &self.secret_paths {
+            strip(value, path);
+        }
+    }
+
     /// A read-only text column, as those that every command table has.
     pub(in crate::catalog) fn read_only(kind: ColumnType, comment: &str) -> Column {
         Column {
@@ -90,11 +108,26 @@ impl Column {
             only_on: None,
             secret: false,
             secret_keys: Vec::new(),
+            secret_paths: Vec::new(),
             kept: false,
             scope: None,
             merge: Merge::Replace,
             references: None,
             differs: None,
+        }
+    }
+}
+
+/// Removes what lies at a dotted path; `[]` stands for every item.
+fn strip(value: &mut serde_json::Value, path: &str) {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    if first == "[]" {
+        value.as_array_mut().into_iter().flatten().for_each(|item| strip(item, rest));
+    } else if let Some(object) = value.as_object_mut() {
+        if rest.is_empty() {
+            object.remove(first);
+        } else if let Some(inner) = object.get_mut(first) {
+            strip(inner, rest);
         }
     }
 }

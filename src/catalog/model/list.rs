@@ -39,6 +39,9 @@ pub struct List {
     /// Column → field of a listed item, where the names differ.
     #[serde(default)]
     pub fields: IndexMap<String, String>,
+    /// A listed item lacks fields of the row: each row is read by its key.
+    #[serde(default)]
+    pub part: bool,
     /// The column that a listed item is the bare value of.
     pub item: Option<String>,
 }
@@ -81,6 +84,17 @@ pub enum Paging {
 }
 
 impl List {
+    /// Names of the placeholders of path and query, each once, in the order of their first place.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for name in self.placeholders() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// Names of the placeholders of path and query, in order.
     pub fn placeholders(&self) -> impl Iterator<Item = &str> {
         let query = self.query.values().filter_map(|value| value.strip_prefix('{')?.strip_suffix('}'));

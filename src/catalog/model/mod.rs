@@ -92,6 +92,9 @@ pub struct Resource {
     /// Columns in the order of the table.
     #[serde(default)]
     pub columns: IndexMap<String, Column>,
+    /// Columns that the selection leaves out: known, and neither mirrored nor put into `extra`.
+    #[serde(skip)]
+    pub hidden: IndexMap<String, Column>,
     /// What only the emulator needs: defaults, id shapes, error texts.
     #[serde(default)]
     pub emulator: toml::Table,

@@ -29,6 +29,9 @@ const ENDED_WITHIN: Duration = Duration::from_secs(15);
 /// Marks the processes of one folder, so that a later `dev` knows its own leftovers.
 const MARK: &str = "AUTH0_SYNC_DEV";
 
+/// Names a folder of catalogue files.
+const CATALOG: &str = "AUTH0_SYNC_CATALOG";
+
 /// What the children of one `dev` have in common.
 #[derive(Clone)]
 pub(super) struct Launcher {
@@ -56,6 +59,10 @@ impl Launcher {
             if text.starts_with("AUTH0_") || text.starts_with("DATABASE_") {
                 command.env_remove(&name);
             }
+        }
+        // The catalogue is of the program, not of a tenant; the child runs in another folder.
+        if let Some(catalog) = env::var_os(CATALOG).and_then(|folder| fs::canonicalize(folder).ok()) {
+            command.env(CATALOG, catalog);
         }
         command.args(args).env(MARK, &self.folder).current_dir(self.folder.join("run"));
         command.envs(variables.iter().map(|(name, value)| (name, value)));

@@ -37,6 +37,9 @@ pub struct Args {
     /// The plan whose rate limits the emulator keeps
     #[arg(long, value_name = "PLAN")]
     plan: Option<String>,
+    /// Tables to mirror, separated by commas [default: AUTH0_SYNC_OBJECTS, else every table]
+    #[arg(long, value_name = "LIST")]
+    objects: Option<String>,
 }
 
 /// Runs the command; returns when a signal asks for it, with everything stopped.

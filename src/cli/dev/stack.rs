@@ -24,6 +24,9 @@ use crate::{Error, Kind, Result};
 const DATABASE: &str = "auth0dev";
 const SERVICE_ROLE: &str = "auth0_sync";
 const APP_ROLE: &str = "app";
+/// Names the tables to mirror.
+const OBJECTS: &str = "AUTH0_SYNC_OBJECTS";
+const EVERYTHING: &str = "*";
 const OLDEST: u32 = 14;
 const NEWEST: u32 = 18;
 const FIRST_DELAY: Duration = Duration::from_millis(200);
@@ -35,6 +38,7 @@ pub(super) struct Stack {
     memory: Memory,
     launcher: Launcher,
     emulator_options: Vec<String>,
+    objects: String,
     emulator: Option<Child>,
     emulator_ready: Value,
     service: Option<Child>,
@@ -54,6 +58,10 @@ pub(super) struct Ready {
     pub(super) emulator: Option<u32>,
     pub(super) postgres: Option<u32>,
     pub(super) folder: PathBuf,
+}
+
+fn named_objects() -> Option<String> {
+    env::var(OBJECTS).ok().filter(|objects| !objects.is_empty())
 }
 
 impl Stack {
@@ -81,6 +89,7 @@ impl Stack {
             memory,
             launcher,
             emulator_options,
+            objects: args.objects.clone().or_else(named_objects).unwrap_or_else(|| EVERYTHING.to_owned()),
             emulator: None,
             emulator_ready: Value::Null,
             service: None,
@@ -206,6 +215,7 @@ impl Stack {
             ("AUTH0_CLIENT_ID", text(&self.emulator_ready, "client_id")?),
             ("AUTH0_CLIENT_SECRET", text(&self.emulator_ready, "client_secret")?),
             ("AUTH0_SYNC_STATUS_LISTEN", "127.0.0.1:0".to_owned()),
+            (OBJECTS, self.objects.clone()),
         ])
     }
 

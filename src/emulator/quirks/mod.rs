@@ -1,20 +1,30 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+mod attack_protection;
+mod branding;
 mod certificate;
 pub(super) mod clients;
 pub(super) mod connections;
+mod custom_domains;
 mod discovery;
+mod emails;
+mod guardian;
+mod hooks;
+mod keys;
+mod log_streams;
 mod organizations;
 pub(super) mod people;
+mod prompts;
 mod saml;
 pub(super) mod tenants;
 pub(super) mod users;
 
-use super::problem::Problem;
+use super::problem::{Answer, Problem};
+use super::routes::Route;
 use super::rules::Fields;
 use super::store::{Row, Store};
-use super::world::{Request, World};
+use super::world::{Request, Scene, World};
 
 /// A row in the making.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +35,8 @@ pub(super) struct Draft {
     pub(super) hidden: Fields,
     /// What only the answer to this write shows.
     pub(super) once: Fields,
+    /// Key columns that the path gives.
+    pub(super) keys: Fields,
 }
 
 /// The exceptions of one resource; each has a default of "none".
@@ -61,6 +73,27 @@ pub(super) trait Quirks: Sync {
         Ok(())
     }
 
+    /// The rows of a list that Auth0 works out instead of keeping; `values` are what path and query
+    /// give by column.
+    fn list(&self, _: Scene, _values: &Fields) -> Option<Result<Vec<Fields>, Problem>> {
+        None
+    }
+
+    /// Answers a call in place of the rules that hold for other resources.
+    fn call(
+        &self,
+        _: &World,
+        _: &mut Store,
+        _: &Request,
+        _: &Route,
+        _values: &Fields,
+    ) -> Option<Result<Answer, Problem>> {
+        None
+    }
+
+    /// Changes the answer of a call that succeeded, or rows elsewhere.
+    fn after(&self, _: &World, _: &mut Store, _: &Request, _: &Route, _values: &Fields, _: &mut Answer) {}
+
     /// Rows `(table, key)` that go with the row of this key.
     fn dependents(&self, _: &Store, _: &str) -> Vec<(String, String)> {
         Vec::new()
@@ -74,6 +107,21 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        attack_protection::TABLE => &attack_protection::AttackProtection,
+        branding::PAGE => &branding::Page,
+        branding::THEME => &branding::Theme,
+        branding::PHONE_PROVIDER => &branding::PhoneProviders,
+        custom_domains::TABLE => &custom_domains::CustomDomains,
+        custom_domains::DEFAULT => &custom_domains::Default,
+        custom_domains::VERIFY => &custom_domains::Verify,
+        emails::TABLE => &emails::Emails,
+        guardian::APPLE => &guardian::Apple,
+        table if guardian::SHOWN.contains(&table) => &guardian::Shown,
+        table if guardian::TEXTS.contains(&table) => &guardian::Texts,
+        hooks::TABLE => &hooks::HookSecrets,
+        keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
+        log_streams::TABLE => &log_streams::LogStreams,
+        prompts::TABLE => &prompts::Partials,
         clients::TABLE => &clients::Clients,
         connections::TABLE => &connections::Connections,
         organizations::TABLE => &organizations::Organizations,

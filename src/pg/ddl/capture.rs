@@ -5,21 +5,29 @@
 //! half a second less than jsonb functions a column.
 
 use super::{Function, Site, Trigger};
-use crate::catalog::{Class, Column, ColumnType, Resource};
+use crate::catalog::{Class, Column, ColumnType, Resource, ResourceKind};
 use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
 
 const ACTOR: &str = "jsonb_build_object('session_user', session_user, 'application_name', \
                      current_setting('application_name'), 'pid', pg_backend_pid())";
 
-/// The capture function of a table and its triggers.
-pub(in crate::pg) fn capture(site: &Site<'_>, resource: &Resource) -> (Function, Vec<Trigger>) {
-    let name = format!("_{}_capture", resource.table);
+/// The name of a table's capture function.
+pub(in crate::pg) fn capture_name(table: &str) -> String {
+    format!("_{table}_capture")
+}
+
+/// The capture function of a table and its triggers; none where a client writes nothing.
+pub(super) fn capture(site: &Site<'_>, resource: &Resource) -> Option<(Function, Vec<Trigger>)> {
+    let name = capture_name(&resource.table);
+    // What a command has answered is nothing at Auth0: its row goes and nobody need know.
+    let deletes = resource.deletes() && resource.kind != ResourceKind::Command;
     let branches = [
-        resource.create.as_ref().map(|_| ("INSERT", insert(site, resource))),
-        resource.update.as_ref().map(|_| ("UPDATE", update(site, resource))),
-        resource.delete.as_ref().map(|_| ("DELETE", delete(site, resource))),
+        resource.inserts().then(|| ("INSERT", insert(site, resource))),
+        resource.updates().then(|| ("UPDATE", update(site, resource))),
+        deletes.then(|| ("DELETE", delete(site, resource))),
     ];
+    branches.iter().flatten().next()?;
     let body: String = branches
         .iter()
         .flatten()
@@ -32,7 +40,7 @@ pub(in crate::pg) fn capture(site: &Site<'_>, resource: &Resource) -> (Function,
     );
     let triggers =
         branches.iter().flatten().map(|(operation, _)| trigger(site, resource, &name, operation)).collect();
-    (Function { name, sql, public: false }, triggers)
+    Some((Function { name, sql, public: false }, triggers))
 }
 
 fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str) -> Trigger {
@@ -88,9 +96,11 @@ fn update(site: &Site<'_>, resource: &Resource) -> String {
                 if column.merge.by_key() {
                     // NULL and {} have the same keys. An image of NULL stays NULL: undoing tells it from {}.
                     let changed = site.name("_changed_keys");
+                    // An emptied object is told as such: Auth0 is to empty it, whatever it holds there.
+                    let emptied = if mine == "n" { format!("when n.{c} = '{{}}' then '{{}}' ") } else { String::new() };
                     format!(
                         "case when coalesce(o.{c}, '{{}}') is distinct from coalesce(n.{c}, '{{}}') then '\"{name}\":' \
-                         || coalesce(case when {mine}.{c} is not null then {changed}({mine}.{c}, {other}.{c})::text end, 'null') end"
+                         || coalesce(case {emptied}when {mine}.{c} is not null then {changed}({mine}.{c}, {other}.{c})::text end, 'null') end"
                     )
                 } else {
                     let value = json(column, mine, name);

@@ -2,51 +2,79 @@
 //! to be wrong, makes keys, and moves write-only values to where only the service reads them.
 //! It applies to clients alone: what Auth0 itself sends is always stored.
 
+use super::valid::valid;
 use super::{Function, Site, Trigger};
-use crate::catalog::{Class, Column, ColumnType, NewKey, Resource, WriteCall};
+use crate::catalog::{Class, Column, NewKey, Resource, ResourceKind, WriteCall, placeholders};
 use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
 
 /// Clients' own BEFORE triggers run first: Postgres goes by name.
 const TRIGGER: &str = "zz_auth0_sync_judge";
 
-/// The judging function of a table and its triggers.
-pub(in crate::pg) fn judge(site: &Site<'_>, resource: &Resource) -> (Function, Vec<Trigger>) {
-    let name = format!("_{}_judge", resource.table);
-    let columns: Vec<_> = resource.columns.iter().collect();
+/// The name of a table's judging function.
+pub(in crate::pg) fn judge_name(table: &str) -> String {
+    format!("_{table}_judge")
+}
+
+/// The judging function of a table and its triggers; none where a client writes nothing.
+pub(super) fn judge(site: &Site<'_>, resource: &Resource) -> Option<(Function, Vec<Trigger>)> {
+    let name = judge_name(&resource.table);
+    let mut triggers = Vec::new();
+    if resource.inserts() {
+        triggers.push(trigger(site, resource, &name, "insert", String::new()));
+    }
+    if resource.updates() {
+        let when = format!(" and ({})", watched(site, resource));
+        triggers.push(trigger(site, resource, &name, "update", when));
+    }
+    if resource.kind == ResourceKind::Command {
+        triggers.push(trigger(site, resource, &name, "delete", String::new()));
+    }
+    if triggers.is_empty() {
+        return None;
+    }
+    let sql = format!(
+        "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
+         set search_path = pg_catalog, pg_temp\nas $body$\nbegin\n{}    return new;\nend\n$body$",
+        site.name(&name),
+        statements(site, resource)
+    );
+    Some((Function { name, sql, public: false }, triggers))
+}
+
+/// The body of the function: who may write, keys, values, secrets, in this order.
+fn statements(site: &Site<'_>, resource: &Resource) -> String {
     let mut body = String::new();
-    for (column, about) in &columns {
+    if resource.kind == ResourceKind::Command {
+        body.push_str(&may_delete(site, resource));
+    }
+    for (column, about) in &resource.columns {
         body.push_str(&may_write(site, resource, column, about));
     }
+    let told =
+        refuse(site, resource, "428C9", &literal("column \"extra\" is read-only"), "extra", "Auth0 sets it.");
     body.push_str(&format!(
-        "    if new.extra is not null and (tg_op = 'INSERT' or new.extra is distinct from old.extra) then\n{}    end if;\n",
-        refuse(site, resource, "428C9", &literal("column \"extra\" is read-only"), "extra", "Auth0 sets it.")
+        "    if new.extra is not null and (tg_op = 'INSERT' or new.extra is distinct from old.extra) then\n{told}    end if;\n"
     ));
     body.push_str(&new_key(resource));
-    for (column, about) in &columns {
+    if resource.kind == ResourceKind::Command {
+        body.push_str("    new.state := 'pending';\n    new.requested_at := now();\n");
+    }
+    for (column, about) in &resource.columns {
         body.push_str(&valid(site, resource, column, about));
     }
-    for (column, about) in &columns {
+    body.push_str(&in_paths(site, resource));
+    for (column, about) in &resource.columns {
         if about.class == Class::WriteOnly {
             let all = format!("to_jsonb(new.{})", ident(column));
             body.push_str(&set_aside(site, resource, column, "is not null", &all, "null"));
         } else if !about.secret_keys.is_empty() {
             body.push_str(&set_keys_aside(site, resource, column, about));
+        } else if !about.secret_paths.is_empty() {
+            body.push_str(&set_whole_aside(site, resource, column, about));
         }
     }
-    let sql = format!(
-        "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
-         set search_path = pg_catalog, pg_temp\nas $body$\nbegin\n{body}    return new;\nend\n$body$",
-        site.name(&name)
-    );
-    let mut triggers = Vec::new();
-    if resource.create.is_some() {
-        triggers.push(trigger(site, resource, &name, "insert", String::new()));
-    }
-    if resource.update.is_some() {
-        triggers.push(trigger(site, resource, &name, "update", format!(" and ({})", watched(resource))));
-    }
-    (Function { name, sql, public: false }, triggers)
+    body
 }
 
 fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str, when: String) -> Trigger {
@@ -62,9 +90,13 @@ fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str
 }
 
 /// The WHEN condition of UPDATE: judging costs nothing where only free columns change.
-fn watched(resource: &Resource) -> String {
+fn watched(site: &Site<'_>, resource: &Resource) -> String {
     let judged = |(name, column): &(&String, &Column)| {
-        column.class != Class::Writable || resource.key.contains(name) || is_checked(column)
+        column.class != Class::Writable
+            || resource.key.contains(name)
+            || column.only_on.is_some()
+            || column.hides_parts()
+            || !valid(site, resource, name, column).is_empty()
     };
     let columns = resource.columns.iter().filter(judged).map(|(name, _)| name.as_str()).chain(["extra"]);
     let conditions: Vec<_> =
@@ -72,21 +104,8 @@ fn watched(resource: &Resource) -> String {
     conditions.join(" or ")
 }
 
-fn is_checked(column: &Column) -> bool {
-    column.format.is_some()
-        || column.pattern.is_some()
-        || !column.values.is_empty()
-        || column.min_length.is_some()
-        || column.max_length.is_some()
-        || column.minimum.is_some()
-        || column.maximum.is_some()
-        || column.merge.by_key()
-        || column.only_on.is_some()
-        || column.required
-}
-
 /// Raised where it is judged, so that the error's context is one line.
-fn refuse(
+pub(super) fn refuse(
     site: &Site<'_>,
     resource: &Resource,
     code: &str,
@@ -104,6 +123,16 @@ fn refuse(
     )
 }
 
+/// A settled row of a command is the client's to remove; one that is under way is not.
+fn may_delete(site: &Site<'_>, resource: &Resource) -> String {
+    let message = literal("the command is not settled yet");
+    let refusal =
+        refuse(site, resource, "55006", &message, "state", "Wait until state is no longer 'pending'.");
+    format!(
+        "    if tg_op = 'DELETE' then\n    if old.state = 'pending' then\n{refusal}    end if;\n    return old;\n    end if;\n"
+    )
+}
+
 /// Refuses a value where the API takes none.
 fn may_write(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> String {
     let new = format!("new.{}", ident(name));
@@ -114,13 +143,10 @@ fn may_write(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) 
     let on_insert =
         |text: String| format!("    if tg_op = 'INSERT' and {new} is not null then\n{text}    end if;\n");
     let on_update = |text: String| format!("    if tg_op = 'UPDATE' and {changed} then\n{text}    end if;\n");
-    let is_key = resource.key.iter().any(|key| key == name);
-    if is_key && resource.new_key != NewKey::Given {
-        let made = match resource.new_key {
-            NewKey::Server => on_insert(say("is read-only", "Auth0 makes the key; leave it out.")),
-            _ => String::new(),
-        };
-        return made + &on_update(say("is the key and cannot change", ""));
+    if resource.key.iter().any(|key| key == name) {
+        let again = "DELETE the row and INSERT it again.";
+        let hint = if resource.inserts() && resource.deletes() { again } else { "" };
+        return key(site, resource, name) + &on_update(say("is the key and cannot change", hint));
     }
     match (column.class, column.only_on) {
         (Class::ReadOnly, _) => {
@@ -138,88 +164,84 @@ fn may_write(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) 
     }
 }
 
+/// Refuses on INSERT a key that Auth0 makes, and wants the one that the client gives.
+fn key(site: &Site<'_>, resource: &Resource, name: &str) -> String {
+    let new = format!("new.{}", ident(name));
+    let read_only = literal(&format!("column \"{name}\" is read-only"));
+    let (condition, refusal) = match &resource.new_key {
+        NewKey::Client { .. } => return String::new(),
+        NewKey::Server if resource.made_column() == Some(name) => {
+            let hint = "Auth0 makes the key; leave it out.";
+            (format!("{new} is not null"), refuse(site, resource, "428C9", &read_only, name, hint))
+        }
+        NewKey::Fixed { value } => {
+            let hint = format!("It is always '{value}'; leave it out.");
+            let condition = format!("{new} <> {}", literal(value));
+            (condition, refuse(site, resource, "428C9", &read_only, name, &hint))
+        }
+        NewKey::Given | NewKey::Server => {
+            let missing = literal(&format!("missing value for column \"{name}\""));
+            let hint = "It is part of the row's key.";
+            (format!("{new} is null"), refuse(site, resource, "23502", &missing, name, hint))
+        }
+    };
+    format!("    if tg_op = 'INSERT' and {condition} then\n{refusal}    end if;\n")
+}
+
 fn new_key(resource: &Resource) -> String {
-    let Some(first) = resource.key.first() else { return String::new() };
-    let key = format!("new.{}", ident(first));
+    let Some(made) = resource.made_column() else { return String::new() };
+    let key = format!("new.{}", ident(made));
     let digits = "substr(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 9, 24)";
     let statement = match &resource.new_key {
         NewKey::Server => format!("        {key} := 'new_' || {digits};\n"),
-        NewKey::Client { prefix, .. } => {
+        NewKey::Client { prefix, strip_prefix } => {
             let prefix = literal(prefix);
+            // What a client gives without the prefix is what stands in bodies.
+            let short = if *strip_prefix {
+                format!("when strpos({key}, '|') = 0 then {prefix} || {key} ")
+            } else {
+                String::new()
+            };
             format!(
-                "        {key} := case when {key} is null then {prefix} || {digits} \
-                 when strpos({key}, '|') = 0 then {prefix} || {key} else {key} end;\n"
+                "        {key} := case when {key} is null then {prefix} || {digits} {short}else {key} end;\n"
             )
         }
-        NewKey::Given | NewKey::Fixed { .. } => return String::new(),
+        NewKey::Fixed { value } => format!("        {key} := {};\n", literal(value)),
+        NewKey::Given => return String::new(),
     };
     format!("    if tg_op = 'INSERT' then\n{statement}    end if;\n")
 }
 
-/// Refuses what the catalogue knows to be wrong.
-fn valid(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> String {
-    let new = format!("new.{}", ident(name));
-    let mut checks = String::new();
-    let mut check = |condition: String, code: &str, message: String, hint: &str| {
-        let refusal = refuse(site, resource, code, &message, name, hint);
-        checks.push_str(&format!("        if {condition} then\n    {refusal}        end if;\n"));
-    };
-    let quoted = |before: &str, after: &str| format!("{} || {new} || {}", literal(before), literal(after));
-    if let Some(format) = column.format {
-        let message = quoted(&format!("invalid input syntax for type {}: \"", format.as_str()), "\"");
-        check(format!("{new} !~ {}", literal(format.pattern())), "22023", message, "");
-    }
-    if let Some(pattern) = &column.pattern {
-        let message = quoted(&format!("invalid value for column \"{name}\": \""), "\"");
-        let hint = format!("It must match {pattern}");
-        check(format!("{new} !~ {}", literal(pattern)), "22023", message, &hint);
-    }
-    if !column.values.is_empty() && column.kind == ColumnType::Text {
-        let values: Vec<_> = column.values.iter().map(|value| literal(value)).collect();
-        let message = quoted(&format!("invalid input value for column \"{name}\": \""), "\"");
-        let hint = format!("One of: {}", column.values.join(", "));
-        check(format!("{new} not in ({})", values.join(", ")), "22023", message, &hint);
-    }
-    if column.kind == ColumnType::Text {
-        if let Some(most) = column.max_length {
-            let message =
-                literal(&format!("value too long for column \"{name}\": at most {most} characters"));
-            check(format!("length({new}) > {most}"), "22001", message, "");
-        }
-        if let Some(least) = column.min_length.filter(|least| *least > 0) {
-            let message =
-                literal(&format!("value too short for column \"{name}\": at least {least} characters"));
-            check(format!("length({new}) < {least}"), "22023", message, "");
-        }
-    }
-    if matches!(column.kind, ColumnType::Bigint | ColumnType::Double) {
-        for (bound, sign, word) in [(column.minimum, "<", "least"), (column.maximum, ">", "most")] {
-            if let Some(bound) = bound {
-                let message = literal(&format!("value of column \"{name}\" out of range: at {word} {bound}"));
-                check(format!("{new} {sign} {bound}"), "22003", message, "");
-            }
-        }
-    }
-    if column.merge.by_key() {
-        let message = literal(&format!("column \"{name}\" takes a JSON object"));
-        check(format!("jsonb_typeof({new}) <> 'object'"), "22023", message, "");
-    }
+/// What stands in the path of the call that an INSERT makes must be there; keys have been looked at.
+fn in_paths(site: &Site<'_>, resource: &Resource) -> String {
     let mut text = String::new();
-    if column.required {
-        let missing = literal(&format!("missing value for column \"{name}\""));
-        let refusal = refuse(site, resource, "23502", &missing, name, "Auth0 requires it.");
-        let when = match column.class {
-            // It shows NULL afterwards, so only INSERT can tell whether it was given.
-            Class::WriteOnly | Class::CreateOnly => "tg_op = 'INSERT' and ",
-            Class::ReadOnly | Class::Writable => "",
+    let mut want = |path: &str, when: &str| {
+        let given = |name: &&str| {
+            let read_only = resource.columns.get(*name).is_some_and(|column| column.class == Class::ReadOnly);
+            !read_only && !resource.key.iter().any(|key| key == name)
         };
-        text.push_str(&format!("    if {when}{new} is null then\n{refusal}    end if;\n"));
+        for name in placeholders(path).filter(given) {
+            let missing = literal(&format!("missing value for column \"{name}\""));
+            let refusal =
+                refuse(site, resource, "23502", &missing, name, "The call that the INSERT makes needs it.");
+            text.push_str(&format!(
+                "    if tg_op = 'INSERT'{when} and new.{} is null then\n{refusal}    end if;\n",
+                ident(name)
+            ));
+        }
+    };
+    for call in
+        resource.create.iter().map(|create| &create.call).chain(resource.replace.iter().map(|set| &set.call))
+    {
+        want(&call.path, "");
     }
-    if !checks.is_empty() {
-        text.push_str(&format!(
-            "    if {new} is not null and (tg_op = 'INSERT' or {new} is distinct from old.{}) then\n{checks}    end if;\n",
-            ident(name)
-        ));
+    for command in &resource.command {
+        let when: String = command
+            .when
+            .iter()
+            .map(|(column, value)| format!(" and new.{} = {}", ident(column), literal(value)))
+            .collect();
+        want(&command.call.path, &when);
     }
     text
 }
@@ -252,4 +274,27 @@ fn set_keys_aside(site: &Site<'_>, resource: &Resource, name: &str, column: &Col
     let secrets =
         format!("(select jsonb_object_agg(key, value) from jsonb_each({new}) where key = any ({keys}))");
     set_aside(site, resource, name, &format!("?| {keys}"), &secrets, &format!("{new} - {keys}"))
+}
+
+/// A value with secrets inside goes away whole: what is sent is what the client gave, and what stays
+/// is the value without them.
+fn set_whole_aside(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> String {
+    let new = format!("new.{}", ident(name));
+    let (mut found, mut rest) = (Vec::new(), new.clone());
+    for path in &column.secret_paths {
+        if let Some(key) = path.strip_prefix("[].") {
+            let key = literal(key);
+            found.push(format!("exists (select from jsonb_array_elements({new}) item where item ? {key})"));
+            rest = format!(
+                "(select jsonb_agg(case jsonb_typeof(item) when 'object' then item - {key} else item end order by place) \
+                 from jsonb_array_elements({rest}) with ordinality items (item, place))"
+            );
+        } else {
+            let path = literal(&format!("{{{}}}", path.replace('.', ",")));
+            found.push(format!("{new} #> {path} is not null"));
+            rest = format!("({rest} #- {path})");
+        }
+    }
+    let condition = format!("is not null and ({})", found.join(" or "));
+    set_aside(site, resource, name, &condition, &new, &rest)
 }

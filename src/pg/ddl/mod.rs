@@ -3,14 +3,17 @@
 
 mod capture;
 mod judge;
+mod refusal;
 mod table;
+mod valid;
 
-pub(super) use capture::capture;
-pub(super) use judge::judge;
-pub(super) use table::{ColumnDef, columns, table_comment};
+use capture::{capture, capture_name};
+use judge::{judge, judge_name};
+use refusal::refusals;
+pub(super) use table::{ColumnDef, columns, table_comment, view};
 
 use super::ident::{ident, literal};
-use crate::catalog::{Resource, ResourceKind};
+use crate::catalog::Resource;
 
 /// Where the objects go and who the service is.
 #[derive(Clone, Debug)]
@@ -69,43 +72,18 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
     .collect()
 }
 
-/// Triggers that refuse whole statements: TRUNCATE always, and what Auth0 has no call for.
-pub(super) fn refusals(site: &Site<'_>, resource: &Resource) -> Vec<Trigger> {
-    let table = &resource.table;
-    let mut refused = vec![(
-        "truncate",
-        format!("TRUNCATE of {}.{table} is not possible", site.schema),
-        "DELETE the rows: each is deleted at Auth0 too.".to_owned(),
-    )];
-    let mut refuse = |operation, possible: bool, verb: &str| {
-        if !possible {
-            let hint = match resource.kind {
-                ResourceKind::Singleton => "The table has exactly one row; UPDATE it.".to_owned(),
-                ResourceKind::Association if operation == "update" => {
-                    "INSERT the new link and DELETE the old one.".to_owned()
-                }
-                _ => "Auth0's Management API has no call for it.".to_owned(),
-            };
-            refused.push((operation, format!("rows of {}.{table} cannot be {verb}", site.schema), hint));
-        }
-    };
-    refuse("insert", resource.create.is_some(), "inserted");
-    refuse("update", resource.update.is_some(), "updated");
-    refuse("delete", resource.delete.is_some(), "deleted");
-    refused
-        .into_iter()
-        .map(|(operation, message, hint)| {
-            let name = format!("auth0_sync_refuse_{operation}");
-            let sql = format!(
-                "create trigger {name} before {operation} on {} for each statement when (session_user <> {}) \
-                 execute function {}({}, {})",
-                site.name(table),
-                literal(site.role),
-                site.name("_refuse_statement"),
-                literal(&message),
-                literal(&hint),
-            );
-            Trigger { table: table.clone(), name, sql }
-        })
-        .collect()
+/// The functions and triggers of a mirror table: judgement, capture, refusals.
+pub(super) fn machinery(site: &Site<'_>, resource: &Resource) -> (Vec<Function>, Vec<Trigger>) {
+    let (mut functions, mut triggers) = (Vec::new(), Vec::new());
+    for (function, of_function) in [judge(site, resource), capture(site, resource)].into_iter().flatten() {
+        functions.push(function);
+        triggers.extend(of_function);
+    }
+    triggers.extend(refusals(site, resource));
+    (functions, triggers)
+}
+
+/// Names of the functions that a table may have.
+pub(super) fn function_names(table: &str) -> [String; 2] {
+    [judge_name(table), capture_name(table)]
 }

@@ -88,23 +88,48 @@ impl<'c> Locked<'c> {
 
     /// Removes rows that cannot exist without this one; those with unsettled mutations wait for them.
     pub async fn remove_children(&mut self, catalog: &Catalog) -> Result<()> {
-        let [value] = self.key.0.as_slice() else { return Ok(()) };
-        for (child, column) in catalog.children(&self.resource.table) {
-            if !child.key.iter().any(|key| key == column) {
-                continue;
+        let referencing = catalog
+            .children(&self.resource.table)
+            .filter(|_| self.key.0.len() == 1)
+            .map(|(child, column)| (child, vec![column]));
+        let depending = catalog
+            .dependents(&self.resource.table)
+            .map(|(child, columns)| (child, columns.iter().map(String::as_str).collect()));
+        let below: Vec<(&Resource, Vec<&str>)> = referencing.chain(depending).collect();
+        for (child, columns) in below {
+            // What a client asked for once, or keeps an eye on, is the client's own.
+            if child.kind.is_read() && columns.iter().all(|column| child.key.iter().any(|key| key == column))
+            {
+                self.remove_below(child, &columns).await?;
             }
-            let delete = format!(
-                "delete from {} t where t.{} = $1 and not {}",
-                qualified(&self.schema, &child.table),
-                ident(column),
-                has_unsettled(&self.schema, child, "t"),
-            );
-            sqlx::query(AssertSqlSafe(delete))
-                .bind(value)
-                .execute(&mut *self.transaction)
-                .await
-                .map_err(fault("cannot remove the rows that hang on a deleted one"))?;
         }
+        Ok(())
+    }
+
+    /// Removes the rows of `child` whose `columns` hold this row's key.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn remove_below(&mut self, child: &Resource, columns: &[&str]) -> Result<()> {
+        let same: Vec<_> = columns
+            .iter()
+            .enumerate()
+            .map(|(n, column)| format!("t.{} = ${}", ident(column), n + 1))
+            .collect();
+        let delete = format!(
+            "delete from {} t where {} and not {}",
+            qualified(&self.schema, &child.table),
+            same.join(" and "),
+            has_unsettled(&self.schema, child, "t"),
+        );
+        let mut query = sqlx::query(AssertSqlSafe(delete));
+        for part in &self.key.0 {
+            query = query.bind(part);
+        }
+        query
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(fault("cannot remove the rows that hang on a deleted one"))?;
         Ok(())
     }
 

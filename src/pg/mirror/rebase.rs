@@ -245,10 +245,12 @@ fn is_described(resource: &Resource, column: &str) -> bool {
     column == "extra" || resource.columns.contains_key(column)
 }
 
-/// Auth0's row over the old one: everything described is Auth0's, users' own columns stay.
+/// Auth0's row over the old one: everything described is Auth0's, users' own columns stay, and so
+/// does what Auth0 shows once and then never again.
 fn replace_described(resource: &Resource, old: Option<Row>, new: Row) -> Row {
     let mut row = old.unwrap_or_default();
-    for column in described(resource) {
+    let kept = |column: &str| resource.columns.get(column).is_some_and(|column| column.kept);
+    for column in described(resource).filter(|column| !kept(column)) {
         row.shift_remove(column);
     }
     row.extend(without_nulls(new));

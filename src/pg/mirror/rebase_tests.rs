@@ -308,3 +308,16 @@ proptest! {
         prop_assert_eq!(normal(model.visible.as_ref()), normal(model.remote.as_ref()));
     }
 }
+
+#[test]
+fn what_auth0_shows_once_stays_until_it_shows_another() {
+    let text = "table = \"token\"\nkind = \"collection\"\ncomment = \"x\"\nkey = [\"id\"]\nnew_key = { by = \"server\" }\n\
+                [columns.id]\ntype = \"text\"\nclass = \"read_only\"\ncomment = \"x\"\n\
+                [columns.value]\ntype = \"text\"\nclass = \"read_only\"\ncomment = \"x\"\nkept = true\n";
+    let catalog = Catalog::from_files([("t/token.toml", text)]).unwrap();
+    let token = catalog.resource("token").unwrap();
+    let visible = row(json!({"id": "t", "value": "once", "extra": {"old": 1}}));
+    let read = |news: Value| rebase(token, Some(&visible), &[], News::Present(row(news))).visible.unwrap();
+    assert_eq!(read(json!({"id": "t"})), row(json!({"id": "t", "value": "once"})));
+    assert_eq!(read(json!({"id": "t", "value": "twice"})), row(json!({"id": "t", "value": "twice"})));
+}

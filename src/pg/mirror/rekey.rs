@@ -9,26 +9,28 @@ use crate::error::{Error, Kind, Result};
 use crate::pg::{fault, ident, literal, qualified};
 
 impl Locked<'_> {
-    /// Gives the row the key that Auth0 made, everywhere: the row itself, rows that reference it,
-    /// and mutations that name it.
+    /// Gives the row the key that Auth0 made, everywhere: the row itself, rows that hold it in a
+    /// column, and mutations that name it. Only the last part of a key is ever made by Auth0.
     ///
     /// # Errors
-    /// `database_busy` where a client holds one of the rows.
+    /// `database_busy` where a client holds one of the rows; `internal` where another part differs.
     pub async fn rekey(&mut self, catalog: &Catalog, new: &RowKey) -> Result<()> {
-        let (old_key, resource) = (self.key.clone(), self.resource);
-        let ([old], [new_value], [column]) =
-            (old_key.0.as_slice(), new.0.as_slice(), resource.key.as_slice())
-        else {
-            return Err(Error::new(Kind::Internal, "only keys of one column are replaced"));
+        let resource = self.resource;
+        let parted = (self.key.0.split_last(), new.0.split_last(), resource.made_column());
+        let (Some((old, above)), Some((made, same)), Some(column)) = parted else {
+            return Err(Error::new(Kind::Internal, "a key without columns cannot be replaced"));
         };
+        if above != same {
+            return Err(Error::new(Kind::Internal, "Auth0 answered a row below another parent"));
+        }
         // A child's mutation has a larger id than its parent's: the primary key bounds the search.
         let first = self.unsettled.first().map_or(0, |pending| pending.mutation.id);
-        let places = [(resource, column.as_str())].into_iter().chain(catalog.children(&resource.table));
-        for (place, column) in places {
+        // A provisional key is like no other: it needs no company to be found.
+        for (place, column) in [(resource, column)].into_iter().chain(catalog.holders(&resource.table)) {
             for sql in statements(&self.schema, place, column, first) {
                 sqlx::query(AssertSqlSafe(sql))
                     .bind(old)
-                    .bind(new_value)
+                    .bind(made)
                     .execute(&mut *self.transaction)
                     .await
                     .map_err(fault("cannot replace a provisional key"))?;
@@ -36,7 +38,7 @@ impl Locked<'_> {
         }
         let images = self.unsettled.iter_mut().flat_map(|p| [&mut p.mutation.before, &mut p.mutation.after]);
         for row in images.flatten().chain(&mut self.visible).filter(|row| row.contains_key(column)) {
-            row.insert(column.clone(), Value::String(new_value.clone()));
+            row.insert(column.to_owned(), Value::String(made.clone()));
         }
         self.key = new.clone();
         Ok(())

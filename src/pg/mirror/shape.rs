@@ -1,13 +1,37 @@
 //! From what Auth0 answers to a row of the mirror. What does not fit a column's type, or has no
 //! column, goes to `extra`: Auth0's data is always stored.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
+use serde_json::{Map, Value, json};
 
 use super::Row;
 use crate::catalog::{Class, ColumnType, NewKey, Resource, ResourceKind};
 
-/// The row that Auth0's object shows, a singleton's own key included; `names` maps columns to fields where a list has names of its own.
+/// The column of what has no column.
+const EXTRA: &str = "extra";
+
+/// The row that a whole answer shows, whatever JSON it is; an answer without a body shows no field.
+pub fn row_from_answer(resource: &Resource, body: Value) -> Row {
+    match (&resource.whole, body) {
+        (Some(column), body) => {
+            let mut row = Row::new();
+            let kind = resource.columns.get(column).map_or(ColumnType::Jsonb, |column| column.kind);
+            let fitting = (!body.is_null()).then(|| fit(kind, &body));
+            match fitting {
+                Some(Some(value)) => row.insert(column.clone(), value),
+                Some(None) => row.insert(EXTRA.to_owned(), json!({ column.as_str(): without_nul(&body) })),
+                None => None,
+            };
+            fix_key(resource, &mut row);
+            row
+        }
+        (None, Value::Object(object)) => row_from_auth0(resource, &object, |_| None),
+        (None, _) => row_from_auth0(resource, &Map::new(), |_| None),
+    }
+}
+
+/// The row that Auth0's object shows, a singleton's own key included; `names` maps columns to fields
+/// (`a.b`: one inside an object) where a list has names of its own.
 pub fn row_from_auth0<'a>(
     resource: &'a Resource,
     object: &Map<String, Value>,
@@ -19,35 +43,46 @@ pub fn row_from_auth0<'a>(
     for (name, column) in &resource.columns {
         let field = names(name).unwrap_or_else(|| resource.field(name));
         known.push(field);
-        let Some(value) = object.get(field).filter(|value| !value.is_null()) else { continue };
+        let Some(value) = field_of(object, field).filter(|value| !value.is_null()) else { continue };
         if column.class == Class::WriteOnly {
             continue;
         }
         match fit(column.kind, value) {
             Some(mut value) => {
-                if let Some(object) = value.as_object_mut() {
-                    object.retain(|key, _| !column.secret_keys.contains(key));
-                }
+                column.strip_secrets(&mut value);
                 row.insert(name.clone(), value);
             }
             None => {
-                extra.insert(field.to_owned(), value.clone());
+                extra.insert(field.replace('\0', ""), without_nul(value));
             }
         }
     }
-    if let (NewKey::Fixed { value }, [key]) = (&resource.new_key, resource.key.as_slice()) {
-        row.insert(key.clone(), Value::String(value.clone()));
-    }
+    fix_key(resource, &mut row);
     // A listed item of an association describes the other side, whose own table has it.
     if resource.kind != ResourceKind::Association {
         let unknown =
             object.iter().filter(|(field, value)| !value.is_null() && !known.contains(&field.as_str()));
-        extra.extend(unknown.map(|(field, value)| (field.clone(), value.clone())));
+        extra.extend(unknown.map(|(field, value)| (field.replace('\0', ""), without_nul(value))));
     }
     if !extra.is_empty() {
-        row.insert("extra".to_owned(), Value::Object(extra));
+        row.insert(EXTRA.to_owned(), Value::Object(extra));
     }
     row
+}
+
+/// The key of a table that has one row.
+fn fix_key(resource: &Resource, row: &mut Row) {
+    if let (NewKey::Fixed { value }, [key]) = (&resource.new_key, resource.key.as_slice()) {
+        row.insert(key.clone(), Value::String(value.clone()));
+    }
+}
+
+/// A field by its name; where there is none, by the path that its dots make.
+fn field_of<'v>(object: &'v Map<String, Value>, field: &str) -> Option<&'v Value> {
+    object.get(field).or_else(|| {
+        let (first, rest) = field.split_once('.')?;
+        field_of(object.get(first)?.as_object()?, rest)
+    })
 }
 
 /// The value in the form in which Postgres shows a column of this type as JSON.
@@ -83,6 +118,10 @@ fn number(value: f64) -> Value {
 /// RFC 3339 as Postgres writes a timestamptz in JSON under UTC: microseconds, no trailing zeros, `+00:00`.
 fn timestamp(text: &str) -> Option<String> {
     let time = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    // Postgres has no year 0, writes longer years in its own way, and takes a leap second for the next.
+    if !(1..=9999).contains(&time.year()) || time.nanosecond() >= 1_000_000_000 {
+        return None;
+    }
     let micros = time.to_rfc3339_opts(SecondsFormat::Micros, false);
     let (head, zone) = micros.split_at(micros.len() - "+00:00".len());
     let (seconds, fraction) = head.split_once('.').unwrap_or((head, ""));

@@ -21,8 +21,15 @@ pub fn may_be_ours(resource: &Resource, schema: &str, alias: &str) -> Option<Str
         Recognise::Path { path } => placeholders(path).collect(),
         Recognise::List { columns, .. } => columns.iter().map(String::as_str).collect(),
     };
-    let same = columns.iter().map(|column| {
-        format!(" and (c.after ->> {}) is not distinct from {alias}.{}::text", literal(column), ident(column))
+    let above = resource.key.split_last().map_or(&[][..], |(_, above)| above);
+    let compared = above.iter().map(String::as_str).chain(columns);
+    // As JSON: the text of an array is another in a column than in an image.
+    let same = compared.map(|column| {
+        format!(
+            " and nullif(c.after -> {}, 'null') is not distinct from pg_catalog.to_jsonb({alias}.{})",
+            literal(column),
+            ident(column)
+        )
     });
     Some(format!(
         "exists (select from {} c where c.settled_at is null and c.state in ('sending', 'verifying') \

@@ -63,6 +63,16 @@ pub fn conflicts(
                 format!("alter table {name} owner to {service}"),
             );
         }
+        let (kind, word) = if resource.is_table() { ("r", "table") } else { ("v", "view") };
+        if existing.relations.get(table).is_none_or(|relation| relation.kind != kind) {
+            conflict(
+                format!("{schema}.{table} is not the {word} that the catalogue wants"),
+                format!(
+                    "rename or drop it (drop table {name}, or drop view {name}); setup then makes the {word}"
+                ),
+            );
+            continue;
+        }
         for column in ddl::columns(resource) {
             let Some(actual) = there.get(&column.name).map(|column| column.sql_type.as_str()) else {
                 continue;
@@ -82,9 +92,7 @@ pub fn conflicts(
         }
     }
     let site = Site { schema, role };
-    let of_tables = catalog
-        .iter()
-        .flat_map(|resource| [ddl::judge(&site, resource).0.name, ddl::capture(&site, resource).0.name]);
+    let of_tables = catalog.iter().flat_map(|resource| ddl::function_names(&resource.table));
     for function in ddl::functions(&site).into_iter().map(|function| function.name).chain(of_tables) {
         if let Some(owner) = existing.stranger("function", &function) {
             conflict(

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, Row};
 
@@ -15,6 +16,17 @@ pub struct ExistingColumn {
     pub sql_type: String,
     /// Its comment.
     pub comment: Option<String>,
+}
+
+/// A table or a view that exists.
+#[derive(Clone, Debug)]
+pub struct ExistingRelation {
+    /// As `pg_class.relkind`: `r` a table, `v` a view.
+    pub kind: String,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Of a view that setup made: the digest of its statement.
+    pub definition: Option<String>,
 }
 
 /// The publication `auth0_sync`.
@@ -45,9 +57,13 @@ pub struct Existing {
     pub named: bool,
     /// The domain of the tenant that this schema mirrors, once setup has run.
     pub domain: Option<String>,
-    /// Table → column → what it is.
-    pub columns: HashMap<String, HashMap<String, ExistingColumn>>,
-    /// Tables that setup made earlier.
+    /// Tables and views.
+    pub relations: HashMap<String, ExistingRelation>,
+    /// Table or view → column → what it is, in order.
+    pub columns: HashMap<String, IndexMap<String, ExistingColumn>>,
+    /// Tables that are filled, or wait for it.
+    pub filled: HashSet<String>,
+    /// Tables and views that setup made earlier.
     pub ours: HashSet<String>,
     /// Function → body.
     pub functions: HashMap<String, String>,
@@ -85,6 +101,10 @@ impl Existing {
                 .await
                 .map_err(fault("cannot read the publications"))?
                 .map(|(all_tables, inserts_only)| ExistingPublication { all_tables, inserts_only });
+        for row in rows(connection, include_str!("../sql/existing_relations.sql"), schema).await? {
+            let relation = ExistingRelation { kind: row.get(1), comment: row.get(2), definition: row.get(3) };
+            existing.relations.insert(row.get(0), relation);
+        }
         for row in rows(connection, include_str!("../sql/existing_columns.sql"), schema).await? {
             let column = ExistingColumn { sql_type: row.get(2), comment: row.get(3) };
             existing.columns.entry(row.get(0)).or_default().insert(row.get(1), column);
@@ -111,6 +131,10 @@ impl Existing {
             let sql = "select \"table\" from _auth0_sync.mirror where schema = $1";
             for row in rows(connection, sql, schema).await? {
                 existing.ours.insert(row.get(0));
+            }
+            let sql = "select \"table\" from _auth0_sync.backfill where schema = $1";
+            for row in rows(connection, sql, schema).await? {
+                existing.filled.insert(row.get(0));
             }
             let sql = "select domain from _auth0_sync.tenant where schema = $1";
             existing.domain = rows(connection, sql, schema).await?.first().map(|row| row.get(0));

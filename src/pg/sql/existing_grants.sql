@@ -13,4 +13,4 @@ select
     ), false)
 from pg_catalog.pg_class c
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where n.nspname = $1 and c.relkind = 'r'
+where n.nspname = $1 and c.relkind in ('r', 'v')

@@ -3,7 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod kinds;
+mod mirror;
+mod selection;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -238,7 +243,6 @@ async fn a_dry_run_changes_nothing_and_a_second_run_neither() {
             "create schema auth0",
             "create table auth0.user (",
             "define function auth0.wait",
-            "define trigger auth0_sync_capture_update on auth0.user",
             "publish inserts into auth0._sync_cdc",
             "create replication slot auth0_sync_auth0",
         ]);

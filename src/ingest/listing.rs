@@ -1,0 +1,227 @@
+//! Reads what one call of a list shows (over all its pages) and applies it.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+use sqlx::AssertSqlSafe;
+
+use super::apply::apply_free;
+use super::slices::{Slice, Span};
+use super::target::Target;
+use super::{Context, bulk, sets};
+use crate::auth0::{Cut, Lane, Pages, list_request};
+use crate::catalog::{List, Paging, Resource, ResourceKind, RowKey};
+use crate::error::{Kind, Result};
+use crate::pg::mirror::{Row, row_from_answer, row_from_auth0};
+use crate::pg::{fault, ident, key_columns, qualified, selected_key};
+
+/// What a list had to say.
+#[derive(Default)]
+pub(super) struct Listed {
+    /// Keys of the rows that it showed.
+    pub(super) seen: HashSet<RowKey>,
+    /// Rows that have to be read by themselves: changed meanwhile, held by a client, shown in part
+    /// only, or in the mirror and not in a list that may lag behind.
+    pub(super) again: Vec<RowKey>,
+    /// What has to be read because of these rows.
+    pub(super) following: Vec<Target>,
+    /// Set where Auth0 shows only a part.
+    pub(super) cut: Option<Cut>,
+}
+
+impl Listed {
+    fn add(&mut self, stored: bulk::Stored) {
+        self.again.extend(stored.again);
+        self.following.extend(stored.following);
+    }
+
+    /// Takes what another list had to say.
+    pub(super) fn join(&mut self, other: Listed) {
+        self.seen.extend(other.seen);
+        self.again.extend(other.again);
+        self.following.extend(other.following);
+        self.cut = self.cut.or(other.cut);
+    }
+}
+
+/// Reads one set and applies all of it, the absence of rows included: where rows have a call of
+/// their own they are asked for by key, else this list is the only way to read them. `known` says
+/// whether the mirror may have rows already.
+///
+/// # Errors
+/// Of Auth0 and of the database.
+pub(super) async fn read_set(
+    context: &Context,
+    resource: &Resource,
+    list: &List,
+    set: &[String],
+    lane: Lane,
+    known: bool,
+) -> Result<Listed> {
+    let values = sets::values(list, set);
+    let reading = context.freshness.begin();
+    let mut listed = if list.paging == Paging::Single {
+        read_single(context, resource, list, &values, lane).await?
+    } else {
+        read_pages(context, resource, list, &values, lane).await?
+    };
+    if !known || resource.keeps_rows {
+        return Ok(listed);
+    }
+    let mut absent = known_below(context, resource, &values).await?;
+    absent.retain(|key| !listed.seen.contains(key));
+    if resource.get.is_some() && !is_the_row(resource, list) {
+        listed.again.append(&mut absent);
+    } else if listed.cut.is_none() {
+        for key in absent {
+            match apply_free(context, resource, &key, None, reading.began()).await? {
+                Some(following) => listed.following.extend(following),
+                None => listed.again.push(key),
+            }
+        }
+    }
+    Ok(listed)
+}
+
+/// Whether the list is in truth a reading by key.
+fn is_the_row(resource: &Resource, list: &List) -> bool {
+    let names = list.names();
+    list.paging == Paging::Single && resource.key.iter().all(|column| names.contains(&column.as_str()))
+}
+
+async fn read_single(
+    context: &Context,
+    resource: &Resource,
+    list: &List,
+    values: &Row,
+    lane: Lane,
+) -> Result<Listed> {
+    let reading = context.freshness.begin();
+    let mut listed = Listed::default();
+    let body = match context.auth0.read(&list_request(list, values, lane)?).await {
+        Ok(answer) => answer.body,
+        Err(error) if error.kind() == Kind::Auth0NotFound => return Ok(listed),
+        Err(error) => return Err(error),
+    };
+    let mut row = row_from_answer(resource, body);
+    place(resource, values, &mut row);
+    let Some(key) = RowKey::of(resource, &row) else { return Ok(listed) };
+    listed.seen.insert(key.clone());
+    listed.add(bulk::store(context, resource, vec![(key, row)], reading.began()).await?);
+    Ok(listed)
+}
+
+async fn read_pages(
+    context: &Context,
+    resource: &Resource,
+    list: &List,
+    values: &Row,
+    lane: Lane,
+) -> Result<Listed> {
+    let (mut listed, mut span) = (Listed::default(), None);
+    let mut slices = vec![Slice::whole(list)];
+    while let Some(slice) = slices.pop() {
+        let query = slice.as_ref().and_then(Slice::query);
+        let mut pages = Pages::new(&context.auth0, list, values, lane)?.search(query);
+        loop {
+            let reading = context.freshness.begin();
+            let items = match pages.next_page().await {
+                Ok(Some(items)) => items,
+                Ok(None) => break,
+                // The parent is gone, and what hung on it with it.
+                Err(error) if error.kind() == Kind::Auth0NotFound && !values.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            let page = items.iter().map(|item| below(resource, list, item, values));
+            let page: Vec<_> = page.filter_map(|row| Some((RowKey::of(resource, &row)?, row))).collect();
+            listed.seen.extend(page.iter().map(|(key, _)| key.clone()));
+            if list.part && resource.get.is_some() {
+                listed.again.extend(page.into_iter().map(|(key, _)| key));
+            } else if list.paging == Paging::Log {
+                bulk::add(context, resource, &page, reading.began()).await?;
+            } else {
+                listed.add(bulk::store(context, resource, page, reading.began()).await?);
+            }
+            if let (Some(slice), Some(cap), Some(column)) = (&slice, list.cap, &list.slice_by)
+                && pages.total().is_some_and(|total| total > u64::from(cap))
+            {
+                let span = match span {
+                    Some(span) => span,
+                    None => *span.insert(Span::read(context, list, column, lane).await?),
+                };
+                if let Some(halves) = slice.halves(span) {
+                    slices.extend(halves.map(Some));
+                    break;
+                }
+            }
+        }
+        listed.cut = listed.cut.or(pages.cut());
+    }
+    Ok(listed)
+}
+
+/// A listed item as a row of the mirror: the placeholders' columns come from the call.
+pub(super) fn below(
+    resource: &Resource,
+    list: &List,
+    item: &Map<String, Value>,
+    values: &Map<String, Value>,
+) -> Row {
+    let mut row = row_from_auth0(resource, item, |column| {
+        let renamed = list.fields.get(column).map(String::as_str);
+        renamed.or_else(|| list.item.as_deref().filter(|item| *item == column))
+    });
+    place(resource, values, &mut row);
+    row
+}
+
+/// Puts what the call named into the row, and an empty text where a link lacks a part of its key.
+fn place(resource: &Resource, values: &Map<String, Value>, row: &mut Row) {
+    let named = values.iter().filter(|(name, _)| resource.columns.contains_key(*name));
+    row.extend(named.map(|(name, value)| (name.clone(), value.clone())));
+    let own = |column: &&String| !values.contains_key(*column);
+    let made_here = resource.kind == ResourceKind::Association || resource.create.is_none();
+    if resource.get.is_none()
+        && made_here
+        && resource.key.iter().filter(own).any(|column| row.contains_key(column))
+    {
+        for column in resource.key.iter().filter(own) {
+            row.entry(column.clone()).or_insert_with(|| Value::String(String::new()));
+        }
+    }
+}
+
+/// Keys of the mirror's rows with these values in these columns, those alone that Auth0 can know.
+async fn known_below(
+    context: &Context,
+    resource: &Resource,
+    values: &Map<String, Value>,
+) -> Result<Vec<RowKey>> {
+    let mut conditions: Vec<_> =
+        values.keys().enumerate().map(|(n, column)| format!("{} = ${}", ident(column), n + 1)).collect();
+    conditions
+        .extend(resource.key.iter().map(|key| format!("not pg_catalog.starts_with({}, 'new_')", ident(key))));
+    let sql = format!(
+        "select {} from {} where {}",
+        key_columns(resource),
+        qualified(&context.schema, &resource.table),
+        conditions.join(" and ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for value in values.values() {
+        query = query.bind(value.as_str());
+    }
+    let rows = query
+        .fetch_all(&context.database.pool)
+        .await
+        .map_err(fault("cannot read the keys below a parent"))?;
+    Ok(rows.iter().map(|row| selected_key(resource, row)).collect())
+}
+
+/// Every key that the mirror shows and that Auth0 can know.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn keys(context: &Context, resource: &Resource) -> Result<Vec<RowKey>> {
+    known_below(context, resource, &Map::new()).await
+}

@@ -1,0 +1,100 @@
+//! What is mirrored: the tables and columns that the configuration names.
+
+use auth0_sync::catalog::{Catalog, Selection};
+
+use super::kinds::{catalog, with};
+
+/// A catalogue's part by `objects` and the entries of `[columns]`.
+pub(crate) fn part(
+    catalog: &Catalog,
+    objects: &[&str],
+    columns: &[(&str, &[&str])],
+) -> Result<Catalog, String> {
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let columns = columns.iter().map(|(table, names)| ((*table).to_owned(), words(names))).collect();
+    let selection = Selection { objects: words(objects), columns };
+    catalog.selected(&selection).map_err(|error| error.to_string())
+}
+
+fn names(objects: &[&str]) -> Vec<String> {
+    let part = part(&catalog(), objects, &[]).unwrap();
+    let mut names: Vec<_> = part.iter().map(|resource| resource.table.clone()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn tables_are_chosen_by_name_by_star_and_by_leaving_out() {
+    let all = ["act", "binding", "child", "child_watch", "gone", "old", "parent", "parent_child", "single"];
+    assert_eq!(names(&[]), all, "nothing here is optional");
+    assert_eq!(names(&["*"]), all.iter().copied().filter(|name| *name != "old").collect::<Vec<_>>());
+    assert_eq!(names(&["*", "old"]), all);
+    assert_eq!(names(&["single", "act"]), ["act", "single"], "a reference alone needs no table");
+    assert_eq!(names(&["child"]), ["child", "parent"], "children are listed by their parents");
+    assert_eq!(names(&["parent_child"]), ["binding", "parent", "parent_child"]);
+    assert_eq!(
+        names(&["-single", "-act", "-gone"]),
+        ["binding", "child", "child_watch", "old", "parent", "parent_child"]
+    );
+    assert_eq!(names(&["*", "-parent"]), ["act", "child_watch", "gone", "single"]);
+
+    let chosen = part(&catalog(), &["child"], &[]).unwrap();
+    let follows = chosen.follows();
+    assert_eq!(
+        (follows[0].table.as_str(), follows[0].because_of.as_str(), follows[0].selected),
+        ("parent", "child", true)
+    );
+    let chosen = part(&catalog(), &["act"], &[]).unwrap();
+    assert_eq!(chosen.get("act").unwrap().columns["parent_id"].references, None);
+}
+
+#[test]
+fn an_optional_table_is_named_or_not_there() {
+    let catalog = with(&[(
+        "a/single.toml",
+        &format!("optional = \"It costs.\"\n{}", include_str!("catalog/single.toml")),
+    )]);
+    let has = |objects: &[&str]| part(&catalog, objects, &[]).unwrap().get("single").is_some();
+    assert!(!has(&[]) && !has(&["-act"]));
+    assert!(has(&["*"]) && has(&["single"]));
+}
+
+#[test]
+fn columns_are_chosen_and_what_is_needed_stays() {
+    let child = |names: &[&str]| {
+        let chosen = part(&catalog(), &[], &[("child", names)]).unwrap();
+        let child = chosen.get("child").unwrap();
+        let of =
+            |columns: &indexmap::IndexMap<String, _>| columns.keys().cloned().collect::<Vec<_>>().join(" ");
+        (of(&child.columns), of(&child.hidden))
+    };
+    assert_eq!(child(&["id"]), ("parent_id id name".to_owned(), "note".to_owned()));
+    assert_eq!(child(&["note"]), ("parent_id id name note".to_owned(), String::new()));
+    assert_eq!(child(&["-note"]), ("parent_id id name".to_owned(), "note".to_owned()));
+    let chosen = part(&catalog(), &["*", "-parent_child"], &[("binding", &["child_id"])]).unwrap();
+    assert!(chosen.get("binding").unwrap().hidden.is_empty(), "a list's order is needed");
+}
+
+#[test]
+fn what_is_not_there_is_named_with_what_is_near() {
+    let wrong =
+        |objects: &[&str], columns: &[(&str, &[&str])]| part(&catalog(), objects, columns).unwrap_err();
+    assert_eq!(wrong(&["children"], &[]), "objects: there is no table children; near it: child");
+    assert_eq!(wrong(&["-singel"], &[]), "objects: there is no table singel; near it: single");
+    assert_eq!(wrong(&[], &[("childs", &[])]), "[columns]: there is no table childs; near it: child");
+    assert_eq!(
+        wrong(&[], &[("child", &["nmae"])]),
+        "[columns]: child has no column nmae; near it: name, note"
+    );
+    assert_eq!(
+        wrong(&[], &[("child", &["-id"])]),
+        "[columns]: id of child cannot be left out: auth0-sync needs it"
+    );
+    let mixed = "[columns]: child names columns and leaves out others; one of the two is enough";
+    assert_eq!(wrong(&[], &[("child", &["name", "-note"])]), mixed);
+    assert_eq!(wrong(&["act", "-act"], &[]), "objects names act and leaves it out");
+    assert_eq!(
+        wrong(&["child", "-parent"], &[]),
+        "objects leaves out parent, and child, which it names, needs it"
+    );
+}
