@@ -43,7 +43,13 @@ impl Quirks for CustomDomains {
             let record = format!("{}-{}.edge.tenants.{}", request.tenant, id.replace('_', "-"), request.host);
             json!({"name": "CNAME", "record": record.to_lowercase(), "domain": domain})
         };
-        draft.body.entry("verification").or_insert_with(|| json!({"methods": [method]}));
+        if text("type") == "auth0_managed_certs" {
+            draft
+                .body
+                .entry("certificate")
+                .or_insert_with(|| json!({"certificate_authority": "letsencrypt"}));
+        }
+        draft.body.entry("verification").or_insert_with(|| json!({"methods": [method], "status": "pending"}));
         Ok(())
     }
 }

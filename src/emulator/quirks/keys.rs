@@ -11,8 +11,10 @@ use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
-use crate::emulator::world::{Request, World};
+use crate::emulator::world::{Request, Scene, World};
 
+/// The table of encryption keys.
+pub(in crate::emulator) const ENCRYPTION: &str = "encryption_key";
 /// The tables of the commands that this is about.
 pub(in crate::emulator) const ROTATE: &str = "signing_key_rotate";
 /// Revoking a signing key.
@@ -25,7 +27,6 @@ pub(in crate::emulator) const IMPORT: &str = "encryption_key_import";
 pub(in crate::emulator) const WRAP: &str = "encryption_key_wrapping_key";
 
 const SIGNING: &str = "signing_key";
-const ENCRYPTION: &str = "encryption_key";
 const MASTER: &str = "tenant-master-key";
 const ROOTS: [&str; 2] = ["environment-root-key", "customer-provided-root-key"];
 /// Fewer bytes hold no wrapped key.
@@ -179,4 +180,17 @@ fn wrap(world: &World, store: &Store, kid: &str) -> Result<Answer, Problem> {
     }
     let key = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", ids::word(64));
     Ok(Answer::new(201, json!({"public_key": key, "algorithm": "CKM_RSA_AES_KEY_WRAP"})))
+}
+
+/// Encryption keys are listed from the newest to the oldest.
+pub(super) struct EncryptionKeys;
+
+impl Quirks for EncryptionKeys {
+    fn list(&self, scene: Scene, _: &Fields) -> Option<Result<Vec<Fields>, Problem>> {
+        let rows = scene.store.table(ENCRYPTION).values();
+        let mut rows: Vec<Fields> = rows.map(|row| row.body.clone()).collect();
+        let created = |row: &Fields| row.get("created_at").map(Value::to_string);
+        rows.sort_by_key(|row| std::cmp::Reverse(created(row)));
+        Some(Ok(rows))
+    }
 }

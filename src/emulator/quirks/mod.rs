@@ -119,6 +119,7 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         table if guardian::SHOWN.contains(&table) => &guardian::Shown,
         table if guardian::TEXTS.contains(&table) => &guardian::Texts,
         hooks::TABLE => &hooks::HookSecrets,
+        keys::ENCRYPTION => &keys::EncryptionKeys,
         keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
         log_streams::TABLE => &log_streams::LogStreams,
         prompts::TABLE => &prompts::Partials,
