@@ -2,6 +2,8 @@
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
 mod blocks;
+mod attack_protection;
+mod branding;
 mod certificate;
 mod client_grants;
 pub(super) mod clients;
@@ -18,6 +20,13 @@ mod organization_connections;
 mod organizations;
 pub(super) mod people;
 mod resource_servers;
+mod custom_domains;
+mod emails;
+mod guardian;
+mod hooks;
+mod keys;
+mod log_streams;
+mod prompts;
 mod saml;
 pub(super) mod tenants;
 mod tokens;
@@ -111,6 +120,22 @@ impl Quirks for Ordinary {}
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
         client_grants::TABLE => &client_grants::ClientGrants,
+        attack_protection::TABLE => &attack_protection::AttackProtection,
+        branding::PAGE => &branding::Page,
+        branding::THEME => &branding::Theme,
+        branding::PHONE_PROVIDER => &branding::PhoneProviders,
+        custom_domains::TABLE => &custom_domains::CustomDomains,
+        custom_domains::DEFAULT => &custom_domains::Default,
+        custom_domains::VERIFY => &custom_domains::Verify,
+        emails::TABLE => &emails::Emails,
+        guardian::APPLE => &guardian::Apple,
+        table if guardian::SHOWN.contains(&table) => &guardian::Shown,
+        table if guardian::TEXTS.contains(&table) => &guardian::Texts,
+        hooks::TABLE => &hooks::HookSecrets,
+        keys::ENCRYPTION => &keys::EncryptionKeys,
+        keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
+        log_streams::TABLE => &log_streams::LogStreams,
+        prompts::TABLE => &prompts::Partials,
         clients::TABLE => &clients::Clients,
         connections::TABLE => &connections::Connections,
         organizations::MEMBERS => &organizations::Members,
