@@ -2,14 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[expect(dead_code, reason = "its own tests take more of it")]
+#[path = "../setup/mirror.rs"]
+mod mirror;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod again;
+mod catalog;
 mod large;
 mod live;
 mod overlap;
+mod pretend;
 mod restart;
+mod shapes;
 
 use std::time::Duration;
 
