@@ -1,14 +1,20 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+mod action_modules;
+mod actions;
 mod certificate;
 pub(super) mod clients;
+mod connection_keys;
 pub(super) mod connections;
 mod discovery;
+mod network_acls;
+mod organization_clients;
 mod organizations;
 pub(super) mod people;
 mod saml;
 pub(super) mod tenants;
+mod token_exchange_profiles;
 pub(super) mod users;
 
 use super::problem::{Answer, Problem};
@@ -98,10 +104,20 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        action_modules::TABLE => &action_modules::Modules,
+        action_modules::VERSIONS => &action_modules::Versions,
+        action_modules::ROLLBACK => &action_modules::Rollback,
+        actions::TABLE => &actions::Actions,
+        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
         clients::TABLE => &clients::Clients,
+        connection_keys::TABLE => &connection_keys::Keys,
+        connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
+        network_acls::TABLE => &network_acls::NetworkAcls,
+        organization_clients::TABLE => &organization_clients::OrganizationClients,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
+        token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
         users::TABLE => &users::Users,
         _ => &Ordinary,
     }
