@@ -4,9 +4,12 @@
 mod blocks;
 mod attack_protection;
 mod branding;
+mod action_modules;
+mod actions;
 mod certificate;
 mod client_grants;
 pub(super) mod clients;
+mod connection_keys;
 pub(super) mod connections;
 mod credentials;
 mod discovery;
@@ -17,6 +20,8 @@ mod identities;
 mod invitations;
 mod jobs;
 mod organization_connections;
+mod network_acls;
+mod organization_clients;
 mod organizations;
 pub(super) mod people;
 mod resource_servers;
@@ -30,6 +35,7 @@ mod prompts;
 mod saml;
 pub(super) mod tenants;
 mod tokens;
+mod token_exchange_profiles;
 pub(super) mod users;
 
 use super::problem::{Answer, Problem};
@@ -136,11 +142,21 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
         log_streams::TABLE => &log_streams::LogStreams,
         prompts::TABLE => &prompts::Partials,
+        action_modules::TABLE => &action_modules::Modules,
+        action_modules::VERSIONS => &action_modules::Versions,
+        action_modules::ROLLBACK => &action_modules::Rollback,
+        actions::TABLE => &actions::Actions,
+        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
         clients::TABLE => &clients::Clients,
+        connection_keys::TABLE => &connection_keys::Keys,
+        connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
         organizations::MEMBERS => &organizations::Members,
+        network_acls::TABLE => &network_acls::NetworkAcls,
+        organization_clients::TABLE => &organization_clients::OrganizationClients,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
+        token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
         users::TABLE => &users::Users,
         blocks::TABLE | blocks::COMMAND => &blocks::Blocks,
         credentials::TABLE => &credentials::Credentials,
