@@ -32,6 +32,9 @@ pub struct Args {
     /// Whose rate limits are kept: off, free, professional, enterprise, enterprise-development
     #[arg(long, visible_alias = "plan", value_name = "PLAN", default_value = "off")]
     rate_limits: String,
+    /// Features that the tenant lacks, separated by commas, as `gate` in the catalogue names them
+    #[arg(long, value_name = "FEATURES")]
+    without: Option<String>,
     /// Whether offset paging ends after 1,000 results, as Auth0's does: on or off
     #[arg(long, value_name = "SWITCH", default_value = "on", value_parser = ["on", "off"])]
     result_cap: String,
@@ -83,14 +86,16 @@ fn options(args: Args) -> Result<Options> {
             Error::new(Kind::Config, format!("--rate-limits {name} is neither off nor a plan"))
         })?),
     };
-    let split =
-        |text: String| text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let split = |text: String| -> Vec<String> {
+        text.split([',', ' ']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    };
     Ok(Options {
         data: args.data,
         users: args.users,
         seed: args.seed,
         latency: Duration::from_millis(args.latency),
         plan,
+        without: args.without.map(split).unwrap_or_default(),
         result_cap: args.result_cap == "on",
         token_lifetime: Duration::from_secs(args.token_lifetime),
         scopes: args.scopes.map(split),

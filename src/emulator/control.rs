@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::faults::Faults;
 use super::problem::{Answer, Problem};
 use super::server::{Shared, State};
-use super::world::Request;
+use super::world::{Request, Scene};
 use super::{populate, preload, reads};
 
 /// Runs one of the emulator's own calls; `path` is what follows `/_emulator/`.
@@ -31,7 +31,7 @@ pub(super) fn run(shared: &Shared, state: &mut State, request: &Request, path: &
             Answer::empty(204)
         }
         ("GET", "health") => Answer::new(200, json!({"status": "ok"})),
-        ("GET", "state") => Answer::new(200, reads::everything(&shared.world, &state.store, request)),
+        ("GET", "state") => Answer::new(200, everything(shared, state, request)),
         ("GET", "calls") => Answer::new(200, json!(state.calls)),
         ("DELETE", "calls") => {
             state.calls.clear();
@@ -39,6 +39,10 @@ pub(super) fn run(shared: &Shared, state: &mut State, request: &Request, path: &
         }
         _ => Problem::plain(404, "Not Found").into(),
     }
+}
+
+fn everything(shared: &Shared, state: &State, request: &Request) -> Value {
+    reads::everything(Scene { world: &shared.world, store: &state.store, request })
 }
 
 fn reset(shared: &Shared, state: &mut State, request: &Request) -> Answer {

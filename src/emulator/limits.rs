@@ -24,6 +24,16 @@ type Rate = (f64, f64);
 const MINUTE: f64 = 60.0;
 
 impl Plan {
+    /// Its name on the command line and in the catalogue.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Plan::Free => "free",
+            Plan::Professional => "professional",
+            Plan::Enterprise => "enterprise",
+            Plan::EnterpriseDevelopment => "enterprise-development",
+        }
+    }
+
     fn whole(self) -> Option<Rate> {
         match self {
             Plan::Free => Some((2.0, 120.0)),

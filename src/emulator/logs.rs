@@ -7,8 +7,8 @@ use super::ids;
 use super::paging::number;
 use super::problem::{Answer, Problem};
 use super::quirks::clients;
-use super::routes::{Action, Route};
-use super::rules::Fields;
+use super::routes::Route;
+use super::rules::{Fields, Moment};
 use super::search;
 use super::show;
 use super::store::Store;
@@ -23,11 +23,11 @@ const LARGEST_PAGE: usize = 100;
 /// Notes a successful write.
 pub(super) fn note(world: &World, store: &mut Store, request: &Request, route: &Route, answer: &Answer) {
     let rules = world.rules.get(&route.table);
-    let title = rules.and_then(|rules| match route.action {
-        Action::Create(_) | Action::Link(_) => rules.log.create.as_ref(),
-        Action::Update(_) => rules.log.update.as_ref(),
-        Action::Delete(_) | Action::Unlink(_) => rules.log.delete.as_ref(),
-        _ => None,
+    let title = rules.and_then(|rules| match route.action.moment() {
+            Moment::Create | Moment::Run => rules.log.create.as_ref(),
+            Moment::Update | Moment::Set => rules.log.update.as_ref(),
+            Moment::Delete => rules.log.delete.as_ref(),
+            Moment::Read => None,
     });
     let description = title.cloned().unwrap_or_else(|| format!("{} {}", request.method, route.path));
     let id = next_id(store, request.now);
@@ -86,13 +86,27 @@ fn next_id(store: &Store, now: DateTime<Utc>) -> String {
 }
 
 fn masked(world: &World, table: &str, body: Option<Value>) -> Value {
+    let Some((resource, _)) = world.shape(table) else { return body.unwrap_or_else(|| json!({})) };
+    // A list of things is masked item by item.
+    if let Some(Value::Array(items)) = body {
+        return items.into_iter().map(|item| masked(world, table, Some(item))).collect();
+    }
+    if resource.whole.as_ref().and_then(|whole| resource.columns.get(whole)).is_some_and(|c| c.secret) {
+        return MASK.into();
+    }
     let mut body = body.unwrap_or_else(|| json!({}));
     let (Ok((resource, rules)), Some(fields)) = (world.table(table), body.as_object_mut()) else {
         return body;
     };
     for (name, value) in fields.iter_mut() {
-        let column = resource.columns.iter().find(|(column, _)| resource.field(column) == name);
+        let named = |column: &str| resource.field(column) == name || resource.write_field(column) == name;
+        let column = resource.columns.iter().find(|(column, _)| named(column));
         let secret = column.is_some_and(|(_, column)| column.secret && column.class == Class::WriteOnly);
+        if let (Some((_, column)), Value::Object(inner)) = (column, &mut *value) {
+            for key in &column.secret_keys {
+                inner.get_mut(key).map(|value| *value = MASK.into()).unwrap_or_default();
+            }
+        }
         if secret || rules.scoped.contains_key(name) {
             *value = MASK.into();
         }
@@ -100,11 +114,12 @@ fn masked(world: &World, table: &str, body: Option<Value>) -> Value {
     body
 }
 
-/// `GET /logs`: by checkpoint with `from` or `take`, else by search.
+/// `GET /logs`: by checkpoint with `from` or `take`, else by search; of the user that the path names,
+/// where it names one.
 ///
 /// # Errors
 /// Auth0's refusal of a parameter.
-pub(super) fn list(store: &Store, request: &Request) -> Result<Answer, Problem> {
+pub(super) fn list(store: &Store, request: &Request, values: &Fields) -> Result<Answer, Problem> {
     if request.param("from").is_some() || request.param("take").is_some() {
         return by_checkpoint(store, request);
     }
@@ -114,6 +129,7 @@ pub(super) fn list(store: &Store, request: &Request) -> Result<Answer, Problem> 
     let per_page = number(request, "per_page", 50, LARGEST_PAGE)?;
     let page = number(request, "page", 0, usize::MAX)?;
     let entries = store.logs().iter().filter_map(Value::as_object);
+    let entries = entries.filter(|entry| values.iter().all(|(field, value)| entry.get(field) == Some(value)));
     let entries = entries.filter(|entry| query.as_ref().is_none_or(|query| query.matches(entry)));
     let mut entries: Vec<(u64, Fields)> =
         entries.cloned().zip(0..).map(|(entry, number)| (number, entry)).collect();

@@ -4,9 +4,11 @@
 
 mod calls;
 mod control;
+mod deeds;
 mod faults;
 mod ids;
 mod journal;
+mod keys;
 mod limits;
 mod links;
 mod logs;
@@ -25,6 +27,7 @@ mod server;
 mod show;
 mod socket;
 mod store;
+mod template;
 mod token;
 mod world;
 mod writes;

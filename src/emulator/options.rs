@@ -19,6 +19,8 @@ pub struct Options {
     pub latency: Duration,
     /// Whose rate limits are kept; none keeps none.
     pub plan: Option<Plan>,
+    /// Features that the tenant lacks whatever its plan, as `gate` in the catalogue names them.
+    pub without: Vec<String>,
     /// Whether offset paging ends where Auth0 ends it (1,000 users).
     pub result_cap: bool,
     /// How long tokens hold.
@@ -39,6 +41,7 @@ impl Default for Options {
             seed: None,
             latency: Duration::ZERO,
             plan: None,
+            without: Vec::new(),
             result_cap: true,
             token_lifetime: Duration::from_secs(86_400),
             scopes: None,

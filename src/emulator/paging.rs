@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::problem::{Answer, Problem};
-use super::rules::{Fields, Rules};
+use super::rules::Rules;
 use super::world::Request;
 use crate::catalog::{List, Paging};
 
@@ -21,20 +21,35 @@ pub(super) fn page(
     list: &List,
     rules: &Rules,
     capped: bool,
-    items: Vec<(u64, Fields)>,
+    items: Vec<(u64, Value)>,
 ) -> Result<Answer, Problem> {
-    let checkpoint = matches!(list.paging, Paging::Checkpoint | Paging::Both);
-    let offset = matches!(list.paging, Paging::Offset | Paging::Both);
-    if checkpoint && (request.param("take").is_some() || request.param("from").is_some()) {
-        return by_checkpoint(request, list, rules, items);
+    let asked = request.param("take").is_some() || request.param("from").is_some();
+    match list.paging {
+        Paging::Checkpoint if asked || !rules.page.bare_without_take => {
+            by_checkpoint(request, list, rules, items)
+        }
+        Paging::Both if asked => by_checkpoint(request, list, rules, items),
+        Paging::Offset | Paging::Both => by_offset(request, list, rules, capped, items),
+        _ => {
+            let items: Value = items.into_iter().map(|(_, item)| item).collect();
+            let array = list.array.as_ref().filter(|_| list.paging != Paging::Checkpoint);
+            Ok(Answer::new(200, array.map_or_else(|| items.clone(), |array| json!({array: items}))))
+        }
     }
-    if !offset {
-        return Ok(Answer::new(200, items.into_iter().map(|(_, item)| Value::Object(item)).collect()));
-    }
-    let per_page = number(request, "per_page", DEFAULT_PAGE, list.per_page as usize)?;
+}
+
+fn by_offset(
+    request: &Request,
+    list: &List,
+    rules: &Rules,
+    capped: bool,
+    items: Vec<(u64, Value)>,
+) -> Result<Answer, Problem> {
+    let usual = rules.page.default.map_or(DEFAULT_PAGE, |page| page as usize);
+    let per_page = number(request, "per_page", usual, list.per_page as usize)?;
     let page = number(request, "page", 0, usize::MAX)?;
     if let Some(cap) = list.cap.filter(|cap| capped && (page + 1).saturating_mul(per_page) > *cap as usize) {
-        let message = if checkpoint {
+        let message = if list.paging == Paging::Both {
             format!("Checkpoint pagination must be used if you need to retrieve more than {cap} results.")
         } else {
             format!(
@@ -44,14 +59,25 @@ pub(super) fn page(
         return Err(Problem::new(400, message, "invalid_paging"));
     }
     let (total, start) = (items.len(), page.saturating_mul(per_page));
-    let items: Vec<Value> =
-        items.into_iter().skip(start).take(per_page).map(|(_, item)| Value::Object(item)).collect();
-    let (Some(array), true) = (&list.array, request.flag("include_totals")) else {
+    let items: Vec<Value> = items.into_iter().skip(start).take(per_page).map(|(_, item)| item).collect();
+    let enveloped = request.flag("include_totals") || rules.page.always_enveloped;
+    let Some(array) = list.array.as_ref().filter(|_| enveloped) else {
         return Ok(Answer::new(200, Value::Array(items)));
     };
-    let mut envelope = json!({"start": start, "limit": per_page, "total": total});
-    if rules.length {
-        envelope["length"] = items.len().into();
+    let usual = ["start", "limit", "total", "length"].map(str::to_owned);
+    let usual = &usual[..if rules.length { 4 } else { 3 }];
+    let mut envelope = json!({});
+    for name in rules.page.envelope.as_deref().unwrap_or(usual) {
+        let figure = match name.as_str() {
+            "start" => start,
+            "limit" | "per_page" => per_page,
+            "page" => page,
+            "length" => items.len(),
+            _ => total,
+        };
+        if figure > 0 || !rules.page.zeros_dropped {
+            envelope[name] = figure.into();
+        }
     }
     envelope[array] = Value::Array(items);
     Ok(Answer::new(200, envelope))
@@ -61,20 +87,21 @@ fn by_checkpoint(
     request: &Request,
     list: &List,
     rules: &Rules,
-    items: Vec<(u64, Fields)>,
+    items: Vec<(u64, Value)>,
 ) -> Result<Answer, Problem> {
-    let take = number(request, "take", DEFAULT_PAGE, list.per_page as usize)?;
-    let after = match request.param("from") {
+    let usual = rules.page.default.map_or(DEFAULT_PAGE, |page| page as usize);
+    let take = number(request, "take", usual, list.per_page as usize)?;
+    let after = match request.param("from").filter(|from| !from.is_empty()) {
         Some(from) => cursor(from).ok_or_else(|| {
             Problem::query("Invalid checkpoint", ("from", "Id of the item after which the page starts"))
         })?,
         None => 0,
     };
     let mut rest = items.into_iter().filter(|(number, _)| *number > after).peekable();
-    let page: Vec<(u64, Fields)> = rest.by_ref().take(take.max(1)).collect();
+    let page: Vec<(u64, Value)> = rest.by_ref().take(take.max(1)).collect();
     let last = page.last().map(|(number, _)| *number);
     let mut envelope = json!({});
-    let items = page.into_iter().map(|(_, item)| Value::Object(item)).collect();
+    let items = page.into_iter().map(|(_, item)| item).collect();
     envelope[list.array.as_deref().unwrap_or("items")] = items;
     if let Some(last) = last.filter(|_| rest.peek().is_some() || rules.trailing_page) {
         envelope["next"] = URL_SAFE_NO_PAD.encode(format!("after,{last}")).into();

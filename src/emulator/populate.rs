@@ -7,12 +7,13 @@ use rand::rngs::StdRng;
 use super::ids;
 use super::options::Credentials;
 use super::quirks::people;
-use super::reads::own_key;
+use super::keys::own_key;
 use super::rules::{Fields, Rules};
 use super::store::Store;
-use super::world::{World, key_in};
+use super::template::Context;
+use super::world::World;
 use super::writes::complete;
-use crate::catalog::{Resource, ResourceKind};
+use crate::catalog::{NewKey, Resource, ResourceKind};
 use crate::error::Result;
 
 /// Ids of a fresh tenant's rows are the same everywhere.
@@ -24,10 +25,10 @@ const SEED: u64 = 0;
 /// `internal`: the catalogue lacks a table.
 pub(super) fn fresh(world: &World, store: &mut Store, tenant: &str, client: &Credentials) -> Result<()> {
     let mut rng = StdRng::seed_from_u64(SEED);
-    for resource in world.catalog.iter() {
+    for resource in world.catalog.iter().filter(|resource| resource.kind.is_read()) {
         let shape = world.table(&resource.table)?;
         for row in &shape.1.fresh {
-            insert(store, shape, named(row, tenant, client), &mut rng);
+            insert(store, shape, (named(row, tenant, client), tenant), &mut rng);
         }
     }
     Ok(())
@@ -48,12 +49,12 @@ pub(super) fn people(
     for resource in world.catalog.iter() {
         let shape = world.table(&resource.table)?;
         for row in &shape.1.sample {
-            insert(store, shape, named(row, tenant, client), &mut rng);
+            insert(store, shape, (named(row, tenant, client), tenant), &mut rng);
         }
     }
     let users = world.table(people::TABLE)?;
     let keys: Vec<String> = (0..count)
-        .filter_map(|number| insert(store, users, people::one(number, &mut rng), &mut rng))
+        .filter_map(|number| insert(store, users, (people::one(number, &mut rng), tenant), &mut rng))
         .collect();
     for resource in world.catalog.iter().filter(|resource| resource.kind == ResourceKind::Association) {
         let shape = world.table(&resource.table)?;
@@ -74,7 +75,7 @@ pub(super) fn people(
                 let (_, key) = ends.iter().find(|(name, _)| *name == column)?;
                 Some((column.clone(), key.as_str().into()))
             });
-            insert(store, shape, link.collect(), &mut rng);
+            insert(store, shape, (link.collect(), tenant), &mut rng);
         }
     }
     Ok(())
@@ -94,18 +95,27 @@ fn named(row: &Fields, tenant: &str, client: &Credentials) -> Fields {
     row
 }
 
-/// Completes and stores a row; its key.
+/// Completes and stores a row; its key. Key columns of a parent are given with the fields.
 fn insert(
     store: &mut Store,
-    (resource, rules): (&Resource, &Rules),
-    mut row: Fields,
+    shape: (&Resource, &Rules),
+    (row, tenant): (Fields, &str),
     rng: &mut StdRng,
 ) -> Option<String> {
-    if let ([key], Some(shape)) = (resource.key.as_slice(), &rules.id) {
-        row.entry(resource.field(key)).or_insert_with(|| ids::shaped_by(rng, shape).into());
+    let (resource, rules) = shape;
+    let linked = resource.kind == ResourceKind::Association;
+    let apart = |column: &String| {
+        let parent = resource.columns.get(column).is_some_and(|column| column.references.is_some());
+        resource.key.contains(column) && (linked || parent && !rules.shown_keys.contains(column))
+    };
+    let (values, mut body): (Fields, Fields) = row.into_iter().partition(|(name, _)| apart(name));
+    if let (Some(key), Some(shape)) = (resource.key.last(), &rules.id)
+        && matches!(resource.new_key, NewKey::Server | NewKey::Client { .. })
+    {
+        body.entry(resource.field(key)).or_insert_with(|| ids::shaped_by(rng, shape).into());
     }
-    complete(resource, rules, &mut row);
-    let key = own_key(resource, &row).or_else(|| key_in(resource, &row))?;
-    store.put(&resource.table, &key, row, Fields::new());
+    complete(shape, &mut body, &Context { tenant, host: tenant, ..Context::default() });
+    let key = own_key(resource, &values, &body)?;
+    store.put(&resource.table, &key, body, Fields::new());
     Some(key)
 }

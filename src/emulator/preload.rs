@@ -6,13 +6,15 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::reads::{SINGLE, own_key};
+use super::keys::own_key;
 use super::routes::Action;
-use super::rules::{Fields, Rules};
+use super::rules::Fields;
+use super::show::Shape;
 use super::store::Store;
-use super::world::{World, key_in, key_of};
+use super::template::{Context, at, remove_at};
+use super::world::World;
 use super::writes::{complete, remove};
-use crate::catalog::{Resource, ResourceKind, placeholders};
+use crate::catalog::{Class, Paging, ResourceKind, placeholders};
 use crate::error::{Error, Kind, Result};
 
 /// Puts the rows of one document into the tenant; says how many rows it took.
@@ -25,7 +27,7 @@ pub(super) fn apply(world: &World, store: &mut Store, document: &Value) -> usize
         }
     }
     for (path, row) in document["singletons"].as_object().into_iter().flatten() {
-        taken += usize::from(row.as_object().is_some_and(|row| single(world, store, path, row)));
+        taken += usize::from(single(world, store, path, row));
     }
     taken
 }
@@ -52,71 +54,116 @@ pub(super) fn read(path: &Path) -> Result<Vec<Value>> {
     documents.collect::<std::result::Result<_, _>>().map_err(|error| failed(error.into()))
 }
 
-/// A row that a path lists: a row of its own, or the far side of a link.
+/// A row that a path lists: a row of its own, the far side of a link, or one that the path names
+/// with a key of its own behind it.
 fn listed(world: &World, store: &mut Store, path: &str, row: &Fields) -> bool {
-    let Some((route, list, values)) = world.routes.list(path) else { return false };
-    let Ok((resource, rules)) = world.table(&route.table) else { return false };
+    let found = world.routes.find("GET", path).filter(|(route, _)| {
+        matches!(route.action, Action::List(_) | Action::Find(_)) && world.shape(&route.table).is_some()
+    });
+    let Some((route, values)) = found else {
+        let below = world.routes.find("GET", &format!("{path}/-"));
+        let below = below.filter(|(route, _)| matches!(route.action, Action::Get));
+        let Some((shape, mut values)) = below.and_then(|(route, values)| Some((world.shape(&route.table)?, values)))
+        else {
+            return false;
+        };
+        values.retain(|_, value| value.as_str() != Some("-"));
+        return put(world, store, shape, &values, row);
+    };
+    let Some(shape) = world.shape(&route.table) else { return false };
+    let Action::List(list) = &route.action else { return put(world, store, shape, &values, row) };
+    let (resource, rules) = shape;
+    let mut row = row.clone();
+    for (column, place) in &list.fields {
+        if let Some(value) = at(&row, place).cloned() {
+            row.insert(resource.field(column).to_owned(), value);
+        }
+    }
     if resource.kind != ResourceKind::Association {
-        return put(world, store, resource, rules, row);
+        return put(world, store, shape, &values, &row);
     }
     let near: Vec<&str> = placeholders(&list.path).collect();
-    let far = resource.key.iter().find(|column| !near.contains(&column.as_str()));
-    let table = far.and_then(|column| resource.columns.get(column)?.references.as_deref());
-    let (Some(far), Some(Ok((other, other_rules)))) = (far, table.map(|table| world.table(table))) else {
-        return false;
-    };
-    let Some(key) = key_in(other, row) else { return false };
-    if store.get(&other.table, &key).is_none() {
-        put(world, store, other, other_rules, row);
-    }
     let mut link = values.clone();
-    link.insert(far.clone(), key.into());
-    let link: Fields =
-        resource.key.iter().filter_map(|column| Some((column.clone(), link.get(column)?.clone()))).collect();
-    let Some(key) = key_in(resource, &link) else { return false };
-    store.put(&resource.table, &key, link, Fields::new());
+    for column in resource.key.iter().filter(|column| !near.contains(&column.as_str())) {
+        let table = resource.columns.get(column).and_then(|column| column.references.as_deref());
+        let far = table.and_then(|table| world.shape(table));
+        // The row on the other side is known by what the list shows of it.
+        let far = far.and_then(|(other, rules)| Some((other, rules, own_key(other, &Fields::new(), &row)?)));
+        match far {
+            Some((other, rules, key)) if !row.contains_key(column) || other.key.contains(column) => {
+                if store.get(&other.table, &key).is_none() {
+                    put(world, store, (other, rules), &Fields::new(), &row);
+                }
+                link.insert(column.clone(), key.into());
+            }
+            _ => {
+                let Some(value) = row.get(resource.field(column)) else { return false };
+                link.insert(column.clone(), value.clone());
+            }
+        }
+    }
+    let Some(key) = own_key(resource, &link, &Fields::new()) else { return false };
+    let own = resource.columns.iter().filter(|(column, _)| !resource.key.contains(column));
+    let own = own.filter_map(|(column, _)| {
+        let field = resource.field(column);
+        Some((field.to_owned(), row.get(field)?.clone()))
+    });
+    let mut own: Fields = own.collect();
+    let joined = rules.join.iter().flat_map(|join| join.show.keys());
+    joined.for_each(|field| remove_at(&mut own, field));
+    store.put(&resource.table, &key, own, Fields::new());
     true
 }
 
-/// A row that a path answers alone.
-fn single(world: &World, store: &mut Store, path: &str, row: &Fields) -> bool {
-    let Some((route, _)) = world.routes.find("GET", path) else { return false };
-    let Ok((resource, rules)) = world.table(&route.table) else { return false };
-    match (&route.action, resource.kind) {
-        (Action::Get, ResourceKind::Singleton) => {
-            store.put(&resource.table, SINGLE, row.clone(), Fields::new());
-            true
+/// What a path answers alone: a row, or a list in its envelope.
+fn single(world: &World, store: &mut Store, path: &str, answer: &Value) -> bool {
+    let Some((route, values)) = world.routes.find("GET", path) else { return false };
+    let Some(shape) = world.shape(&route.table) else { return false };
+    let (resource, _) = shape;
+    if let (Some(column), Action::Get | Action::List(_)) = (&resource.whole, &route.action) {
+        let body = Fields::from_iter([(resource.field(column).to_owned(), answer.clone())]);
+        let Some(key) = own_key(resource, &values, &body) else { return false };
+        store.put(&resource.table, &key, body, Fields::new());
+        return true;
+    }
+    match (&route.action, answer) {
+        (Action::List(list), _) if list.paging != Paging::Single => {
+            let items = list.array.as_ref().and_then(|array| answer.get(array)).unwrap_or(answer);
+            let rows = items.as_array().into_iter().flatten().filter_map(Value::as_object);
+            rows.filter(|row| listed(world, store, path, row)).count() > 0
         }
-        (Action::Get, ResourceKind::Collection) => put(world, store, resource, rules, row),
+        (Action::Get | Action::List(_), Value::Object(row)) => put(world, store, shape, &values, row),
+        (Action::By, Value::Object(row)) => put(world, store, shape, &Fields::new(), row),
         _ => false,
     }
 }
 
-fn put(world: &World, store: &mut Store, resource: &Resource, rules: &Rules, row: &Fields) -> bool {
-    let Some(key) = own_key(resource, row) else { return false };
+fn put(world: &World, store: &mut Store, shape: Shape, values: &Fields, row: &Fields) -> bool {
+    let (resource, rules) = shape;
+    let Some(key) = own_key(resource, values, row) else { return false };
     // A row of the fresh tenant gives way to the recorded one of the same name.
     for rule in &rules.unique {
-        let value = |fields: &Fields| -> Option<String> {
-            let parts = rule.fields.iter().map(|field| fields.get(field).and_then(Value::as_str));
-            parts.collect::<Option<Vec<_>>>().map(key_of)
-        };
-        let Some(wanted) = value(row) else { continue };
+        let Some(wanted) = rule.value(resource, &key, row) else { continue };
         let twins = store.table(&resource.table).iter();
-        let twins =
-            twins.filter(|(other, twin)| **other != key && value(&twin.body).as_ref() == Some(&wanted));
+        let twins = twins.filter(|(other, twin)| {
+            **other != key && rule.value(resource, other, &twin.body).as_ref() == Some(&wanted)
+        });
         let twins: Vec<String> = twins.map(|(other, _)| other.clone()).collect();
         twins.iter().for_each(|twin| remove(world, store, &resource.table, twin));
     }
     let mut body = store.get(&resource.table, &key).map(|row| row.body.clone()).unwrap_or_default();
     body.extend(row.clone());
     // A row that was listed with a selection of fields lacks the rest.
-    let part = resource.columns.iter().any(|(column, shape)| {
-        shape.required
-            && shape.class != crate::catalog::Class::WriteOnly
-            && !body.contains_key(resource.field(column))
-    });
+    let part = resource.kind == ResourceKind::Collection
+        && resource.columns.iter().any(|(column, shape)| {
+            shape.required
+                && shape.class != Class::WriteOnly
+                && !values.contains_key(column)
+                && !resource.key.contains(column)
+                && !body.contains_key(resource.field(column))
+        });
     if part {
-        complete(resource, rules, &mut body);
+        complete(shape, &mut body, &Context::default());
     }
     store.put(&resource.table, &key, body, Fields::new());
     true

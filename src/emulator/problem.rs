@@ -52,6 +52,11 @@ impl Problem {
         Problem::schema("Payload", what, property, "invalid_body")
     }
 
+    /// A value in the path does not fit the schema.
+    pub(super) fn path(what: &str, property: (&str, &str)) -> Problem {
+        Problem::schema("Path", what, Some(property), "invalid_uri")
+    }
+
     /// The query does not fit the schema.
     pub(super) fn query(what: &str, property: (&str, &str)) -> Problem {
         Problem::schema("Query", what, Some(property), "invalid_query_string")
@@ -59,6 +64,7 @@ impl Problem {
 
     fn schema(part: &str, what: &str, property: Option<(&str, &str)>, code: &str) -> Problem {
         let place = match property {
+            Some((name, "")) => format!(" on property {name}"),
             Some((name, comment)) => format!(" on property {name} ({})", comment.trim_end_matches('.')),
             None => String::new(),
         };

@@ -1,142 +1,214 @@
 //! Calls that read: lists, one row by its key or by other fields, rows that share a value.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
+use super::keys;
 use super::paging;
 use super::problem::{Answer, Problem};
+use super::quirks;
 use super::rules::{Fields, Rules};
 use super::search;
-use super::show;
+use super::show::{self, Shape};
 use super::store::{Row, Store};
-use super::world::{Request, World, key_in, key_of};
-use crate::catalog::{List, Resource, ResourceKind, placeholders};
+use super::template::Context;
+use super::world::{Scene, World};
+use super::writes::complete;
+use crate::catalog::{List, Paging, Resource, ResourceKind, placeholders};
 
 /// One row by the key in the path; a singleton's row by its only key.
 ///
 /// # Errors
+/// A parent's 404, or the resource's.
+pub(super) fn get(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer, Problem> {
+    let (resource, rules) = shape;
+    parents(scene.world, scene.store, resource, values)?;
+    let key = keys::path_key(resource, values);
+    let row = row(scene, shape, values, &key)?;
+    Ok(one(scene, (resource, rules), &key, &row))
+}
+
+fn one(scene: Scene, shape: Shape, key: &str, row: &Row) -> Answer {
+    let fields = show::select(scene.request, &shape.1.always, show::read(scene, shape, key, row));
+    Answer::new(200, show::face(shape.0, fields))
+}
+
+/// The row with a key, or the one that is there although nobody has written it.
+///
+/// # Errors
 /// The resource's 404.
-pub(super) fn get(
-    world: &World,
-    store: &Store,
-    request: &Request,
-    (resource, rules): (&Resource, &Rules),
+pub(super) fn row<'s>(
+    scene: Scene<'s>,
+    (resource, rules): Shape,
     values: &Fields,
-) -> Result<Answer, Problem> {
-    let row = world.row(store, &resource.table, &path_key(resource, values))?;
-    let fields = show::select(request, &rules.always, show::read(rules, request, row));
-    Ok(Answer::new(200, Value::Object(fields)))
+    key: &str,
+) -> Result<Cow<'s, Row>, Problem> {
+    match scene.store.get(&resource.table, key) {
+        Some(row) => Ok(Cow::Borrowed(row)),
+        None if implied(resource, rules) => {
+            let mut body = shown_keys(resource, rules, values);
+            complete((resource, rules), &mut body, &Context::of(scene.request, values));
+            Ok(Cow::Owned(Row { body, ..Row::default() }))
+        }
+        None => Err(scene.world.missing(&resource.table, key)),
+    }
 }
 
-/// The store's key of the row that a path names.
-pub(super) fn path_key(resource: &Resource, values: &Fields) -> String {
-    key_of(resource.key.iter().map(|column| values.get(column).and_then(Value::as_str).unwrap_or(SINGLE)))
+/// Whether rows are there that nobody has written.
+pub(super) fn implied(resource: &Resource, rules: &Rules) -> bool {
+    let settings = resource.kind == ResourceKind::Singleton && rules.missing.is_none();
+    rules.implied || settings && resource.create.is_none()
 }
 
-/// The key of a singleton's row in the store.
-pub(super) const SINGLE: &str = "single";
+/// The key columns of a path that a row shows, by their fields' names.
+pub(super) fn shown_keys(resource: &Resource, rules: &Rules, values: &Fields) -> Fields {
+    let shown = |column: &String| {
+        let own = resource.columns.get(column).is_some_and(|column| column.references.is_none());
+        (own || rules.shown_keys.contains(column)) && resource.whole.is_none()
+    };
+    let columns = resource.key.iter().filter(|column| shown(column));
+    columns
+        .filter_map(|column| Some((resource.field(column).to_owned(), values.get(column)?.clone())))
+        .collect()
+}
 
 /// One row whose fields are those in the path.
 ///
 /// # Errors
 /// The resource's 404.
-pub(super) fn by(
-    world: &World,
-    store: &Store,
-    request: &Request,
-    (resource, rules): (&Resource, &Rules),
-    values: &Fields,
-) -> Result<Answer, Problem> {
-    let same =
-        |row: &&Row| values.iter().all(|(column, value)| row.body.get(resource.field(column)) == Some(value));
+pub(super) fn by(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer, Problem> {
+    let (resource, _) = shape;
     let asked = values.values().find_map(Value::as_str).unwrap_or_default();
-    let found = store.table(&resource.table).values().find(same);
-    let row = found.ok_or_else(|| world.missing(&resource.table, asked))?;
-    Ok(Answer::new(200, Value::Object(show::select(request, &rules.always, show::read(rules, request, row)))))
+    let mut rows = scene.store.table(&resource.table).iter();
+    let found = rows.find(|(key, row)| keys::has(resource, key, row, values));
+    let (key, row) = found.ok_or_else(|| scene.world.missing(&resource.table, asked))?;
+    Ok(one(scene, shape, key, row))
 }
 
 /// Every row whose field equals the parameter of the same name, as a bare array.
 ///
 /// # Errors
 /// Auth0's refusal where the parameter is missing.
-pub(super) fn find(
-    store: &Store,
-    request: &Request,
-    (resource, rules): (&Resource, &Rules),
-    field: &str,
-) -> Result<Answer, Problem> {
-    let wanted = request.param(field).ok_or_else(|| {
-        let what = format!("Query validation error: 'Missing required property: {field}'.");
-        Problem::new(400, what, "invalid_query_string")
-    })?;
-    let rows = store.table(&resource.table).values().filter(|row| row.text(field) == Some(wanted));
-    let rows =
-        rows.map(|row| Value::Object(show::select(request, &rules.always, show::read(rules, request, row))));
+pub(super) fn find(scene: Scene, shape: Shape, field: &str) -> Result<Answer, Problem> {
+    let wanted = scene.request.param(field).ok_or_else(|| lacks(field))?;
+    let rows = scene.store.table(&shape.0.table).iter().filter(|(_, row)| row.text(field) == Some(wanted));
+    let rows = rows.map(|(key, row)| {
+        let fields = show::read(scene, shape, key, row);
+        Value::Object(show::select(scene.request, &shape.1.always, fields))
+    });
     Ok(Answer::new(200, rows.collect()))
+}
+
+fn lacks(parameter: &str) -> Problem {
+    let what = format!("Query validation error: 'Missing required property: {parameter}'.");
+    Problem::new(400, what, "invalid_query_string")
 }
 
 /// A list.
 ///
 /// # Errors
 /// A parent's 404, or Auth0's refusal of a parameter.
-pub(super) fn list(
-    world: &World,
-    store: &Store,
-    request: &Request,
-    (resource, rules): (&Resource, &Rules),
-    list: &List,
-    values: &Fields,
-) -> Result<Answer, Problem> {
-    let linked = resource.kind == ResourceKind::Association;
-    let mut items = if linked {
-        links(world, store, request, resource, list, values)?
-    } else {
-        let query = request.param("q").filter(|text| !text.trim().is_empty()).map(search::parse);
-        let query = query
-            .transpose()
-            .map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
-        let wanted =
-            |row: &&Row| filtered(rules, request, row) && query.as_ref().is_none_or(|q| q.matches(&row.body));
-        let rows = store.table(&resource.table).values().filter(wanted);
-        rows.map(|row| (row.number, show::read(rules, request, row))).collect()
+pub(super) fn list(scene: Scene, shape: Shape, list: &List, values: &Fields) -> Result<Answer, Problem> {
+    let (resource, rules) = shape;
+    let Scene { world, store, request } = scene;
+    parents(world, store, resource, values)?;
+    listed_parent(world, store, list, values)?;
+    if let Some(missing) = rules.query_required.iter().find(|name| request.param(name).is_none()) {
+        return Err(lacks(missing));
+    }
+    if list.paging == Paging::Single {
+        return single(scene, shape, values);
+    }
+    let mut wanted = values.clone();
+    for (parameter, template) in &list.query {
+        let column = template.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        if let (Some(column), Some(value)) = (column, request.param(parameter)) {
+            wanted.insert(column.to_owned(), value.into());
+        }
+    }
+    let mut items = match quirks::of(&resource.table).list(scene, &wanted) {
+        Some(rows) => (1..).zip(rows?).collect(),
+        None => rows(scene, shape, list, &wanted)?,
     };
     search::sort(request.param("sort"), &mut items);
+    let linked = resource.kind == ResourceKind::Association;
     let always: &[String] = if linked { &[] } else { &rules.always };
-    let items =
-        items.into_iter().map(|(number, item)| (number, show::select(request, always, item))).collect();
-    paging::page(request, list, rules, world.result_cap, items)
+    let items = items.into_iter().map(|(number, mut item)| match &list.item {
+        Some(column) => (number, item.shift_remove(resource.field(column)).unwrap_or(Value::Null)),
+        None => (number, Value::Object(show::select(request, always, item))),
+    });
+    paging::page(request, list, rules, world.result_cap, items.collect())
 }
 
-/// Rows on the other side of an association.
-fn links(
-    world: &World,
-    store: &Store,
-    request: &Request,
-    resource: &Resource,
-    list: &List,
-    values: &Fields,
-) -> Result<Vec<(u64, Fields)>, Problem> {
-    let near: Vec<&str> = placeholders(&list.path).collect();
-    for column in &near {
-        parent_exists(world, store, resource, column, values)?;
+/// A list that is one row: the one of the path, or the only one.
+fn single(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer, Problem> {
+    let (resource, _) = shape;
+    if keys::names_row(resource, values) {
+        return get(scene, shape, values);
     }
-    let far = resource.key.iter().find(|column| !near.contains(&column.as_str()));
-    let table = far.and_then(|column| resource.columns.get(column)?.references.as_deref());
-    let (Some(far), Some(table)) = (far, table) else { return Ok(Vec::new()) };
-    let Some(rules) = world.rules.get(table) else { return Ok(Vec::new()) };
-    let here = |row: &&Row| near.iter().all(|column| row.body.get(*column) == values.get(*column));
-    let links = store.table(&resource.table).values().filter(here);
-    let items = links.filter_map(|link| {
-        let row = store.get(table, link.text(far)?)?;
-        Some((link.number, show::as_item(rules, show::read(rules, request, row))))
+    let mut rows = scene.store.table(&resource.table).iter();
+    let found = rows.find(|(key, row)| keys::has(resource, key, row, values));
+    let (key, row) = found.ok_or_else(|| scene.world.missing(&resource.table, ""))?;
+    Ok(one(scene, shape, key, row))
+}
+
+fn rows(scene: Scene, shape: Shape, list: &List, wanted: &Fields) -> Result<Vec<(u64, Fields)>, Problem> {
+    let (resource, rules) = shape;
+    let request = scene.request;
+    let query = request.param("q").filter(|text| !text.trim().is_empty()).map(search::parse);
+    let query = query
+        .transpose()
+        .map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
+    let table = scene.store.table(&resource.table).iter();
+    let here = table.filter(|(key, row)| {
+        keys::has(resource, key, row, wanted)
+            && filtered(scene, resource, rules, key, row)
+            && query.as_ref().is_none_or(|query| query.matches(&row.body))
+    });
+    let linked = resource.kind == ResourceKind::Association;
+    let near: Vec<&str> = placeholders(&list.path).collect();
+    let items = here.map(|(key, row)| {
+        let mut item = match linked {
+            true => show::linked(scene, shape, &near, Some(list), key, row),
+            false => show::read(scene, shape, key, row),
+        };
+        if !linked {
+            show::rename(resource, list, &mut item);
+        }
+        (row.number, item)
     });
     Ok(items.collect())
 }
 
-/// Checks that the row exists that a column of an association names.
+/// Checks that the rows are there that key columns in the path name.
+///
+/// # Errors
+/// The first one's 404.
+pub(super) fn parents(
+    world: &World,
+    store: &Store,
+    resource: &Resource,
+    values: &Fields,
+) -> Result<(), Problem> {
+    for column in values.keys() {
+        parent(world, store, resource, column, values)?;
+    }
+    for (table, columns) in &resource.depends {
+        let parts: Option<Vec<&str>> = columns.iter().map(|column| values.get(column)?.as_str()).collect();
+        let known = world.rules.get(table).is_some_and(|rules| rules.missing.is_some());
+        if let Some(key) = parts.map(keys::key_of).filter(|_| known) {
+            world.row(store, table, &key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the row is there that one column names.
 ///
 /// # Errors
 /// That row's 404.
-pub(super) fn parent_exists(
+pub(super) fn parent(
     world: &World,
     store: &Store,
     resource: &Resource,
@@ -146,47 +218,75 @@ pub(super) fn parent_exists(
     let table = resource.columns.get(column).and_then(|column| column.references.as_deref());
     let key = values.get(column).and_then(Value::as_str);
     match (table, key) {
-        (Some(table), Some(key)) => world.row(store, table, key).map(|_| ()),
+        (Some(table), Some(key)) if table != resource.table => world.row(store, table, key).map(|_| ()),
         _ => Ok(()),
     }
 }
 
-fn filtered(rules: &Rules, request: &Request, row: &Row) -> bool {
+/// The same of the rows by which the service lists, where they have a refusal of their own.
+fn listed_parent(world: &World, store: &Store, list: &List, values: &Fields) -> Result<(), Problem> {
+    let Some((parent, rules)) = list.parent.as_deref().and_then(|table| world.shape(table)) else {
+        return Ok(());
+    };
+    if rules.missing.is_none() || !parent.kind.is_read() {
+        return Ok(());
+    }
+    let free = list.placeholders().filter(|name| !list.each.contains_key(*name));
+    let free: Vec<&str> = free.filter(|name| !list.from.contains_key(*name)).collect();
+    let from = list.from.iter().filter_map(|(ours, theirs)| Some((theirs.clone(), values.get(ours)?.clone())));
+    let mut key: Fields = from.collect();
+    for (column, ours) in parent.key.iter().zip(free) {
+        key.extend(values.get(ours).map(|value| (column.clone(), value.clone())));
+    }
+    match parent.key.iter().all(|column| key.contains_key(column)) {
+        true => world.row(store, &parent.table, &keys::path_key(parent, &key)).map(|_| ()),
+        false => Ok(()),
+    }
+}
+
+fn filtered(scene: Scene, resource: &Resource, rules: &Rules, key: &str, row: &Row) -> bool {
     rules.filter.iter().all(|(parameter, filter)| {
-        let mut wanted =
-            request.query.iter().filter(|(name, _)| name == parameter).map(|(_, value)| value).peekable();
+        let asked = scene.request.query.iter().filter(|(name, _)| name == parameter);
+        let mut wanted = asked.map(|(_, value)| value).peekable();
         if wanted.peek().is_none() {
             return true;
         }
-        let Some(value) = row.body.get(&filter.field).or(filter.absent.as_ref()) else { return false };
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let value = keys::value(resource, key, row, &filter.field).or_else(|| filter.absent.clone());
+        let Some(value) = value else { return false };
+        let texts: Vec<String> = match &value {
+            Value::String(text) => vec![text.clone()],
+            Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            other => vec![other.to_string()],
+        };
         wanted.any(|wanted| {
-            if filter.contains {
-                text.to_lowercase().contains(&wanted.to_lowercase())
-            } else {
-                *wanted == text || wanted.split(',').any(|part| part == text)
-            }
+            texts.iter().any(|text| match filter.contains {
+                true => text.to_lowercase().contains(&wanted.to_lowercase()),
+                false => wanted == text || wanted.split(',').any(|part| part == text),
+            })
         })
     })
 }
 
-/// Everything stored, by table, as reading each row by its key answers it.
-pub(super) fn everything(world: &World, store: &Store, request: &Request) -> Value {
-    let tables = world.catalog.iter().map(|resource| {
-        let rules = world.rules.get(&resource.table);
-        let rows = store.table(&resource.table).values().map(|row| match rules {
-            Some(rules) => Value::Object(show::read(rules, request, row)),
-            None => Value::Object(row.body.clone()),
+/// Everything stored, by table: key columns, and what reading each row answers.
+pub(super) fn everything(scene: Scene) -> Value {
+    let tables = scene.world.catalog.iter().filter(|resource| resource.is_table()).map(|resource| {
+        if resource.list.iter().any(|list| list.paging == Paging::Log) {
+            return (resource.table.clone(), Value::Array(scene.store.logs().to_vec()));
+        }
+        let rows = scene.store.table(&resource.table).iter().map(|(key, row)| {
+            let mut shown = Fields::new();
+            for (column, value) in keys::columns(resource, key) {
+                shown.insert(resource.field(&column).to_owned(), value);
+            }
+            shown.extend(match scene.world.shape(&resource.table) {
+                Some(shape) if resource.kind != ResourceKind::Association => {
+                    show::read(scene, shape, key, row)
+                }
+                _ => row.body.clone(),
+            });
+            Value::Object(shown)
         });
         (resource.table.clone(), rows.collect())
     });
     Value::Object(tables.collect())
-}
-
-/// The key of a row by its own fields, or the singleton's.
-pub(super) fn own_key(resource: &Resource, body: &Fields) -> Option<String> {
-    match resource.kind {
-        ResourceKind::Singleton => Some(SINGLE.to_owned()),
-        _ => key_in(resource, body),
-    }
 }

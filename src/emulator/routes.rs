@@ -5,8 +5,11 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::rules::{Route as Extra, Rules};
-use crate::catalog::{Call, Catalog, List, Recognise, ResourceKind, path_matches, placeholders};
+use super::rules::{Moment, Route as Extra, Rules};
+use crate::catalog::{
+    Call, Catalog, Command, List, Paging, Recognise, Replace, Resource, ResourceKind, path_matches,
+    placeholders,
+};
 
 /// What a call does.
 #[derive(Clone, Debug)]
@@ -23,16 +26,36 @@ pub(super) enum Action {
     Create(Call),
     /// Changes a row.
     Update(Call),
-    /// Deletes a row.
+    /// Makes a row or replaces it.
+    Put { create: Call, update: Call },
+    /// Deletes a row, or those that have the values of the path.
     Delete(Call),
-    /// Makes links between the row of the path and those in the body.
-    Link(Call),
-    /// Undoes them.
-    Unlink(Call),
+    /// Makes and undoes links between the row of the path and those in the body.
+    Links { make: Option<Call>, undo: Option<Call> },
+    /// Replaces all rows below the path.
+    Set(Replace),
+    /// Runs a command.
+    Run(Call),
     /// Lists tenant logs.
     Logs,
     /// One tenant log entry.
     Log,
+}
+
+impl Action {
+    /// The kind of call.
+    pub(super) fn moment(&self) -> Moment {
+        match self {
+            Action::List(_) | Action::Get | Action::By | Action::Find(_) | Action::Logs | Action::Log => {
+                Moment::Read
+            }
+            Action::Create(_) | Action::Links { make: Some(_), .. } => Moment::Create,
+            Action::Update(_) | Action::Put { .. } => Moment::Update,
+            Action::Delete(_) | Action::Links { make: None, .. } => Moment::Delete,
+            Action::Set(_) => Moment::Set,
+            Action::Run(_) => Moment::Run,
+        }
+    }
 }
 
 /// One call.
@@ -57,70 +80,120 @@ pub(super) struct Routes(Vec<Route>);
 impl Routes {
     /// The calls of the catalogue.
     pub(super) fn new(catalog: &Catalog, rules: &HashMap<String, Rules>) -> Routes {
-        let mut routes = Vec::new();
-        for resource in catalog.iter() {
-            let linked = resource.kind == ResourceKind::Association;
-            let mut add = |method: &str, path: &str, scopes: &[String], action: Action| {
-                let (method, path, table) = (method.to_owned(), path.to_owned(), resource.table.clone());
-                routes.push(Route { method, path, scopes: scopes.to_vec(), table, action });
-            };
-            for list in &resource.list {
-                add("GET", &list.path, &list.scopes, Action::List(list.clone()));
-            }
-            if let Some(get) = &resource.get {
-                add(&get.method, &get.path, &get.scopes, Action::Get);
-            }
-            if let Some(create) = &resource.create {
-                let call = create.call.clone();
-                let action = if linked { Action::Link(call) } else { Action::Create(call) };
-                add(&create.call.method, &create.call.path, &create.call.scopes, action);
-                if let (Recognise::Path { path }, Some(get)) = (&create.recognise, &resource.get) {
-                    add("GET", path, &get.scopes, Action::By);
-                }
-            }
-            if let Some(update) = &resource.update {
-                add(&update.method, &update.path, &update.scopes, Action::Update(update.clone()));
-            }
-            if let Some(delete) = &resource.delete {
-                let call = delete.clone();
-                let action = if linked { Action::Unlink(call) } else { Action::Delete(call) };
-                add(&delete.method, &delete.path, &delete.scopes, action);
-            }
+        let mut routes = Routes(Vec::new());
+        let served = |resource: &&Resource| resource.kind.is_read() || resource.kind == ResourceKind::Command;
+        for resource in catalog.iter().filter(served) {
+            routes.calls(resource);
             for extra in rules.get(&resource.table).into_iter().flat_map(|rules| &rules.route) {
-                match extra.clone() {
-                    Extra::List(list) => {
-                        add("GET", &list.path.clone(), &list.scopes.clone(), Action::List(list))
-                    }
-                    Extra::By(call) => add(&call.method, &call.path, &call.scopes, Action::By),
-                    Extra::Find { path, scopes, field } => add("GET", &path, &scopes, Action::Find(field)),
-                    Extra::Link(call) => {
-                        add(
-                            &call.method.clone(),
-                            &call.path.clone(),
-                            &call.scopes.clone(),
-                            Action::Link(call),
-                        );
-                    }
-                    Extra::Unlink(call) => {
-                        add(
-                            &call.method.clone(),
-                            &call.path.clone(),
-                            &call.scopes.clone(),
-                            Action::Unlink(call),
-                        );
-                    }
-                }
+                routes.extra(resource, extra.clone());
             }
         }
-        // Tenant logs are no mirror table: they are how changes are learnt.
-        for (path, action) in [("/logs", Action::Logs), ("/logs/{id}", Action::Log)] {
+        // A list that only looks into the answer of another call is no call of its own.
+        for resource in catalog.iter().filter(served) {
+            for list in &resource.list {
+                let logs = list.paging == Paging::Log;
+                let action = if logs { Action::Logs } else { Action::List(list.clone()) };
+                routes.add(resource, "GET", &list.path, &list.scopes, action);
+            }
+        }
+        // Tenant logs are served even where they are no mirror table.
+        for (path, action) in [("/logs", Action::Logs), ("/logs/{log_id}", Action::Log)] {
             let scopes = vec!["read:logs".to_owned(), "read:logs_users".to_owned()];
-            let table = "log".to_owned();
-            routes.push(Route { method: "GET".into(), path: path.into(), scopes, table, action });
+            routes.push(Route { method: "GET".into(), path: path.into(), scopes, table: "log".into(), action });
         }
         // A path with fewer placeholders is meant before one with more.
-        routes.sort_by_key(|route| placeholders(&route.path).count());
-        Routes(routes)
+        routes.0.sort_by_key(|route| placeholders(&route.path).count());
+        routes
+    }
+
+    fn calls(&mut self, resource: &Resource) {
+        if let Some(get) = &resource.get {
+            let log = resource.list.iter().any(|list| list.paging == Paging::Log);
+            self.call(resource, get, |_| if log { Action::Log } else { Action::Get });
+        }
+        if let Some(create) = &resource.create {
+            self.call(resource, &create.call, |call| create_or_link(resource, call));
+            if let (Recognise::Path { path }, Some(get)) = (&create.recognise, &resource.get) {
+                self.add(resource, "GET", path, &get.scopes, Action::By);
+            }
+        }
+        if let Some(update) = &resource.update {
+            self.call(resource, update, Action::Update);
+        }
+        if let Some(delete) = &resource.delete {
+            self.call(resource, delete, |call| match call.body {
+                Some(_) => Action::Links { make: None, undo: Some(call) },
+                None => Action::Delete(call),
+            });
+        }
+        if let Some(replace) = &resource.replace {
+            self.call(resource, &replace.call, |_| Action::Set(replace.clone()));
+        }
+        for Command { call, .. } in &resource.command {
+            self.call(resource, call, Action::Run);
+        }
+    }
+
+    fn extra(&mut self, resource: &Resource, extra: Extra) {
+        match extra {
+            Extra::List(list) => {
+                self.add(
+                    resource,
+                    "GET",
+                    &list.path.clone(),
+                    &list.scopes.clone(),
+                    if list.paging == Paging::Log { Action::Logs } else { Action::List(list) },
+                );
+            }
+            Extra::Find { path, scopes, field } => {
+                self.add(resource, "GET", &path, &scopes, Action::Find(field));
+            }
+            Extra::Get(call) => self.call(resource, &call, |_| Action::Get),
+            Extra::By(call) => self.call(resource, &call, |_| Action::By),
+            Extra::Create(call) => self.call(resource, &call, Action::Create),
+            Extra::Update(call) => self.call(resource, &call, Action::Update),
+            Extra::Delete(call) => self.call(resource, &call, Action::Delete),
+            Extra::Run(call) => self.call(resource, &call, Action::Run),
+            Extra::Link(call) => {
+                self.call(resource, &call, |call| Action::Links { make: Some(call), undo: None });
+            }
+            Extra::Unlink(call) => {
+                self.call(resource, &call, |call| Action::Links { make: None, undo: Some(call) });
+            }
+            Extra::Set(replace) => {
+                let call = replace.call.clone();
+                self.call(resource, &call, |_| Action::Set(replace));
+            }
+        }
+    }
+
+    fn call(&mut self, resource: &Resource, call: &Call, action: impl FnOnce(Call) -> Action) {
+        self.add(resource, &call.method, &call.path, &call.scopes, action(call.clone()));
+    }
+
+    fn add(&mut self, resource: &Resource, method: &str, path: &str, scopes: &[String], action: Action) {
+        let (method, path, table) = (method.to_owned(), path.to_owned(), resource.table.clone());
+        self.push(Route { method, path, scopes: scopes.to_vec(), table, action });
+    }
+
+    /// Adds a route. One method and path can make and change rows, or make and undo links; else the
+    /// first that was named stands.
+    fn push(&mut self, route: Route) {
+        let same = |known: &&mut Route| known.method == route.method && alike(&known.path, &route.path);
+        let Some(known) = self.0.iter_mut().find(same) else { return self.0.push(route) };
+        if known.table != route.table {
+            return;
+        }
+        match (&mut known.action, route.action) {
+            (Action::Create(create), Action::Update(update)) => {
+                known.action = Action::Put { create: create.clone(), update };
+            }
+            (Action::Links { make, undo }, Action::Links { make: other, undo: another }) => {
+                *make = make.take().or(other);
+                *undo = undo.take().or(another);
+            }
+            _ => {}
+        }
     }
 
     /// The call that a method and a percent-encoded path below `/api/v2` name, with the values of
@@ -132,15 +205,6 @@ impl Routes {
             .find_map(|route| path_matches(&route.path, path).map(|values| (route, values)))
     }
 
-    /// The list whose path this is, with the values of its placeholders.
-    pub(super) fn list(&self, path: &str) -> Option<(&Route, &List, Map<String, Value>)> {
-        let (route, values) = self.find("GET", path)?;
-        match &route.action {
-            Action::List(list) => Some((route, list, values)),
-            _ => None,
-        }
-    }
-
     /// Every scope that any call asks for, once.
     pub(super) fn scopes(&self) -> Vec<String> {
         let mut scopes: Vec<String> = self.0.iter().flat_map(|route| route.scopes.iter().cloned()).collect();
@@ -148,4 +212,20 @@ impl Routes {
         scopes.dedup();
         scopes
     }
+}
+
+/// Links carry their keys in the body; what has no body of its own is made of its fields.
+fn create_or_link(resource: &Resource, call: Call) -> Action {
+    match resource.kind {
+        ResourceKind::Association if call.body.is_some() => Action::Links { make: Some(call), undo: None },
+        _ => Action::Create(call),
+    }
+}
+
+/// Whether two paths differ in the names of placeholders alone.
+fn alike(one: &str, other: &str) -> bool {
+    let segments = |path: &'_ str| -> Vec<String> {
+        path.split('/').map(|part| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() }).collect()
+    };
+    segments(one) == segments(other)
 }

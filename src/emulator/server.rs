@@ -81,7 +81,7 @@ impl Emulator {
     /// # Errors
     /// `io`, naming the file; `catalog`, naming the file.
     pub fn open(options: Options) -> Result<Emulator> {
-        let world = World::new(Catalog::load()?, options.result_cap)?;
+        let world = World::new(Catalog::load()?, &options)?;
         let mut store = match &options.data {
             Some(folder) => Store::open(folder)?,
             None => Store::default(),

@@ -1,10 +1,12 @@
 //! What one request sees: the catalogue with its rules, the store, and the request itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::keys;
+use super::options::Options;
 use super::problem::Problem;
 use super::routes::Routes;
 use super::rules::{Fields, Rules};
@@ -24,6 +26,21 @@ pub(super) struct World {
     pub(super) routes: Routes,
     /// Whether offset paging ends where Auth0 ends it.
     pub(super) result_cap: bool,
+    /// The subscription, by its name; none has everything.
+    pub(super) plan: Option<String>,
+    /// Features that the tenant lacks, whatever its plan.
+    pub(super) without: HashSet<String>,
+}
+
+/// What a call reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene<'a> {
+    /// What never changes.
+    pub(super) world: &'a World,
+    /// The rows.
+    pub(super) store: &'a Store,
+    /// The request.
+    pub(super) request: &'a Request,
 }
 
 /// One request to the Management API.
@@ -85,13 +102,15 @@ impl World {
     ///
     /// # Errors
     /// `catalog`: an `[emulator]` table is wrong.
-    pub(super) fn new(catalog: Catalog, result_cap: bool) -> Result<World> {
+    pub(super) fn new(catalog: Catalog, options: &Options) -> Result<World> {
         let rules = catalog
             .iter()
             .map(|resource| Ok((resource.table.clone(), Rules::of(resource)?)))
             .collect::<Result<HashMap<_, _>>>()?;
         let routes = Routes::new(&catalog, &rules);
-        Ok(World { catalog, rules, routes, result_cap })
+        let plan = options.plan.map(|plan| plan.name().to_owned());
+        let without = options.without.iter().cloned().collect();
+        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, without })
     }
 
     /// Shape and rules of a table.
@@ -106,6 +125,11 @@ impl World {
             .ok_or_else(|| Error::new(Kind::Internal, "a table without rules"))
     }
 
+    /// Shape and rules of a table that may not be described.
+    pub(super) fn shape(&self, table: &str) -> Option<(&Resource, &Rules)> {
+        Some((self.catalog.get(table)?, self.rules.get(table)?))
+    }
+
     /// The row with this key, or Auth0's refusal.
     ///
     /// # Errors
@@ -117,22 +141,10 @@ impl World {
     /// The refusal where a table has no row with this key.
     pub(super) fn missing(&self, table: &str, key: &str) -> Problem {
         let refusal = self.rules.get(table).and_then(|rules| rules.missing.as_ref());
-        let values = Map::from_iter([("key".to_owned(), Value::from(key))]);
+        let mut values = Map::from_iter([("key".to_owned(), Value::from(key))]);
+        if let Some(resource) = self.catalog.get(table) {
+            values.extend(keys::columns(resource, key));
+        }
         refusal.map_or_else(|| Problem::plain(404, "Not Found"), |refusal| Problem::refusal(refusal, &values))
     }
-}
-
-/// The store's key of a row whose key columns have these values.
-pub(super) fn key_of<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
-    values.into_iter().collect::<Vec<_>>().join("\u{1f}")
-}
-
-/// The store's key in an object by column or field names; none where a part is missing.
-pub(super) fn key_in(resource: &Resource, values: &Fields) -> Option<String> {
-    let parts: Option<Vec<&str>> = resource
-        .key
-        .iter()
-        .map(|column| values.get(resource.field(column)).and_then(Value::as_str))
-        .collect();
-    parts.map(key_of)
 }

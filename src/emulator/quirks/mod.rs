@@ -11,10 +11,11 @@ mod saml;
 pub(super) mod tenants;
 pub(super) mod users;
 
-use super::problem::Problem;
+use super::problem::{Answer, Problem};
+use super::routes::Route;
 use super::rules::Fields;
 use super::store::{Row, Store};
-use super::world::{Request, World};
+use super::world::{Request, Scene, World};
 
 /// A row in the making.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Draft {
     pub(super) hidden: Fields,
     /// What only the answer to this write shows.
     pub(super) once: Fields,
+    /// Key columns that the path gives.
+    pub(super) keys: Fields,
 }
 
 /// The exceptions of one resource; each has a default of "none".
@@ -60,6 +63,27 @@ pub(super) trait Quirks: Sync {
     fn delete(&self, _: &Row) -> Result<(), Problem> {
         Ok(())
     }
+
+    /// The rows of a list that Auth0 works out instead of keeping; `values` are what path and query
+    /// give by column.
+    fn list(&self, _: Scene, _values: &Fields) -> Option<Result<Vec<Fields>, Problem>> {
+        None
+    }
+
+    /// Answers a call in place of the rules that hold for other resources.
+    fn call(
+        &self,
+        _: &World,
+        _: &mut Store,
+        _: &Request,
+        _: &Route,
+        _values: &Fields,
+    ) -> Option<Result<Answer, Problem>> {
+        None
+    }
+
+    /// Changes the answer of a call that succeeded, or rows elsewhere.
+    fn after(&self, _: &World, _: &mut Store, _: &Request, _: &Route, _values: &Fields, _: &mut Answer) {}
 
     /// Rows `(table, key)` that go with the row of this key.
     fn dependents(&self, _: &Store, _: &str) -> Vec<(String, String)> {

@@ -1,11 +1,22 @@
 //! The `[emulator]` table of a catalogue file, typed: what Auth0's server does that a client of it
 //! need not know. Data only; it never decides anything by itself.
+//!
+//! Texts in `defaults`, `case`, `answer`, `run`, `effect` and `delete.answer` are templates, which
+//! `template.rs` describes: `$now`, `$path.id`, `$body.name|none`, `$row.status`, `https://{host}/{16}`.
+
+mod deeds;
+mod parts;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::catalog::{Call, List, Resource};
+pub(super) use deeds::{Answers, Effect, Forbid, Gate, Limit, Moment, Run};
+pub(super) use parts::{
+    Case, Delete, Filter, Inside, Join, KindOf, Kinds, Page, PathShape, Refusal, Route, Titles, Unique,
+};
+
+use crate::catalog::Resource;
 use crate::error::{Error, Kind, Result};
 
 /// A JSON object: a row as the API answers it, or a part of one.
@@ -27,6 +38,8 @@ pub(super) struct Rules {
     pub(super) case: Vec<Case>,
     /// Times that creating (`created_at`) and every write (`updated_at`) set.
     pub(super) stamps: Vec<String>,
+    /// The one of `stamps` that every write sets, where it is not `updated_at`.
+    pub(super) moved: Option<String>,
     /// Fields that only the answer to a write shows; objects are filled key by key.
     pub(super) written: Fields,
     /// Object (dotted path) → what every write fills in where the row has that object.
@@ -69,131 +82,44 @@ pub(super) struct Rules {
     pub(super) sample_every: Option<usize>,
     /// Calls that the catalogue has no use for.
     pub(super) route: Vec<Route>,
+    /// The answer to creating a row that is there already.
+    pub(super) exists: Option<Refusal>,
+    /// A row that nobody has written is there, with its defaults. Singletons that have neither
+    /// `missing` nor a create are so without this.
+    pub(super) implied: bool,
+    /// Key columns that rows show although they are the key of a parent (others stand in paths alone).
+    pub(super) shown_keys: Vec<String>,
+    /// Fields (dotted) that are kept and never shown.
+    pub(super) hides: Vec<String>,
+    /// Fields by which a path may name a row instead of its key.
+    pub(super) alias: Vec<String>,
+    /// Of an association: key column → fields of the row that it names, where its items show others
+    /// than that table's `item`; an empty list shows the key alone.
+    pub(super) far: IndexMap<String, Vec<String>>,
+    /// Fields shown of rows of other tables.
+    pub(super) join: Vec<Join>,
+    /// Templates of answers, by kind of call.
+    pub(super) answer: Answers,
+    /// Answers of a table's several commands.
+    pub(super) run: Vec<Run>,
+    /// What calls change elsewhere.
+    pub(super) effect: Vec<Effect>,
+    /// Features that not every tenant has.
+    pub(super) gate: Vec<Gate>,
+    /// How many rows there may be.
+    pub(super) most: Vec<Limit>,
+    /// Rules of bodies beyond their schema.
+    pub(super) forbid: Vec<Forbid>,
+    /// Key column → the shape that it must have in a path.
+    pub(super) path: IndexMap<String, PathShape>,
+    /// Place in a body (`rule.match.names`, `groups[].email`) → what stands there.
+    pub(super) inside: IndexMap<String, Inside>,
+    /// Query parameters without which a list is refused.
+    pub(super) query_required: Vec<String>,
+    /// How its lists page.
+    pub(super) page: Page,
     /// Per value of a field, named by `by`: what a row of that kind gets (connections: strategies).
     pub(super) kinds: Option<Kinds>,
-}
-
-/// A refusal in Auth0's shape.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Refusal {
-    /// HTTP status.
-    #[serde(default = "not_found")]
-    pub(super) status: u16,
-    /// The text; `{column}` stands for the row's value.
-    pub(super) message: String,
-    /// Auth0's `errorCode`; newer services send none.
-    pub(super) code: Option<String>,
-}
-
-fn not_found() -> u16 {
-    404
-}
-
-/// Fields that no two rows share.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Unique {
-    /// Together they are unique; rows that lack one of them do not count.
-    pub(super) fields: Vec<String>,
-    /// Upper and lower case are the same.
-    #[serde(default)]
-    pub(super) fold: bool,
-    /// What the second row gets.
-    pub(super) refusal: Refusal,
-}
-
-/// Defaults for rows with certain values.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Case {
-    /// Field → the values that count; a row matches if every field does.
-    pub(super) when: IndexMap<String, Vec<Value>>,
-    /// Fields that the request must lack.
-    pub(super) absent: Vec<String>,
-    /// The defaults.
-    pub(super) set: Fields,
-}
-
-/// How a query parameter filters.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Filter {
-    /// The field.
-    pub(super) field: String,
-    /// Part of the text, without regard to case, instead of the whole value.
-    #[serde(default)]
-    pub(super) contains: bool,
-    /// The value of a row that lacks the field.
-    pub(super) absent: Option<Value>,
-}
-
-/// What deleting answers.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Delete {
-    /// The body; none without.
-    pub(super) answer: Option<Fields>,
-    /// Status where there is nothing to delete; without it, `missing`.
-    pub(super) absent: Option<u16>,
-}
-
-/// Descriptions of the tenant log.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Titles {
-    pub(super) create: Option<String>,
-    pub(super) update: Option<String>,
-    pub(super) delete: Option<String>,
-}
-
-/// A call that the catalogue has no use for.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub(super) enum Route {
-    /// One more way to list.
-    List(List),
-    /// One row by other fields than its key.
-    By(Call),
-    /// Every row whose field equals a query parameter, as a bare array.
-    Find {
-        path: String,
-        scopes: Vec<String>,
-        /// Parameter and field have the same name.
-        field: String,
-    },
-    /// Links made from the other side.
-    Link(Call),
-    /// Links undone from the other side.
-    Unlink(Call),
-}
-
-/// What rows of one kind get, by the value of one of their fields.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Kinds {
-    /// The field that tells the kind.
-    pub(super) by: String,
-    /// Kind → what it gets. `*` stands for kinds that are not named.
-    pub(super) of: IndexMap<String, KindOf>,
-}
-
-/// What a row of one kind gets.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct KindOf {
-    /// Defaults of the row when it is created.
-    pub(super) create: Fields,
-    /// Defaults that every write fills in again.
-    pub(super) always: Fields,
-    /// Fields (dotted) that reading leaves out, though the answer to a write has them.
-    pub(super) unread: Vec<String>,
-    /// Flag of `options` → the scope that it asks of the provider; `*` is asked always.
-    pub(super) scopes: IndexMap<String, String>,
-    /// The scopes are one text with commas.
-    pub(super) scopes_joined: bool,
-    /// `options.scope` always is what the flags say.
-    pub(super) scopes_from_flags: bool,
 }
 
 impl Rules {
