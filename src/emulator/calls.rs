@@ -112,9 +112,7 @@ fn write(
     match &route.action {
         Action::Create(call) => writes::create(world, store, request, shape, values, call),
         Action::Update(call) => writes::update(world, store, request, shape, values, call),
-        Action::Put { create, update } => {
-            writes::put(world, store, request, shape, values, (create, update))
-        }
+        Action::Put { create, update } => writes::put(world, store, request, shape, values, (create, update)),
         Action::Delete(call) => writes::delete(world, store, request, shape, values, call),
         Action::Links { make, undo } => {
             links::change(world, store, request, shape, values, (make.as_ref(), undo.as_ref()))

@@ -5,9 +5,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::ids;
+use super::keys::own_key;
 use super::options::Credentials;
 use super::quirks::people;
-use super::keys::own_key;
 use super::rules::{Fields, Rules};
 use super::store::Store;
 use super::template::Context;

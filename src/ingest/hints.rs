@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::target::Target;
 use crate::catalog::{
-    Call, Catalog, LogHint, NewKey, Resource, ResourceKind, RowKey, path_matches, placeholders,
+    Call, Catalog, List, LogHint, NewKey, Paging, Resource, ResourceKind, RowKey, path_matches, placeholders,
 };
 use crate::pg::mirror::{Row, row_from_answer};
 
@@ -211,7 +211,8 @@ impl<'a> Made<'a> {
         });
         let Some((parent, row)) = made else { return Vec::new() };
         let is_born = |other: &&Resource| {
-            let of = |list: &List| list.parent.as_ref() == Some(&parent.table) && list.paging == Paging::Single;
+            let of =
+                |list: &List| list.parent.as_ref() == Some(&parent.table) && list.paging == Paging::Single;
             other.is_read() && other.create.is_none() && other.list.iter().any(of)
         };
         let found = catalog.iter().filter(is_born);
