@@ -19,7 +19,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result, Retry};
 use crate::ingest::{self, Due, Entries, Logs, Queue, Target};
 use crate::pg::mirror::Freshness;
-use crate::pg::{Database, connect, fault};
+use crate::pg::{Database, connect, digest_of, fault};
 use crate::retry::Delays;
 use crate::writeback::{self, Dispatch, Report, Suspicion};
 use crate::{status, wal};
@@ -30,6 +30,8 @@ const READERS: usize = 4;
 const ARRIVALS: usize = 256;
 /// How often the service looks for tables that are to be filled again.
 const BACKFILL_LOOK: Duration = Duration::from_secs(1);
+/// How often the service looks whether it still mirrors what setup has made.
+const SELECTION_LOOK: Duration = Duration::from_secs(1);
 
 /// The service is ready: tables are filled, the stream is on.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +95,9 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let Some(database) = until(&shutdown, || connect(&config.database_url, size)).await? else {
         return Ok(());
     };
-    let Some(instance) = until(&shutdown, || tenant(&database, config)).await? else { return Ok(()) };
+    let Some(instance) = until(&shutdown, || tenant(&database, config, catalog)).await? else {
+        return Ok(());
+    };
     let auth0 = Client::new(&config.auth0)?;
     let Some(scopes) = until(&shutdown, || auth0.scopes()).await? else { return Ok(()) };
     tracing::info!(domain = %config.auth0.domain, scopes = scopes.len(), "Auth0 has given a token");
@@ -160,6 +164,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let (at_work, asked) = (reading.clone(), Arc::clone(&queue));
     let settling = async move { ingest::watch_settling(&at_work, &asked).await };
     tasks.spawn(forever(shutdown.clone(), settling));
+    let kept = selection_kept(database.clone(), config.schema.clone(), digest_of(catalog));
+    tasks.spawn(until_shutdown(shutdown.clone(), kept));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
     let follow = (standing.entries.clone(), config.log_interval);
     tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
@@ -188,30 +194,54 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     outcome
 }
 
-/// Checks that setup has made the schema for this tenant; returns the instance's name.
-async fn tenant(database: &Database, config: &Config) -> Result<String> {
+/// Checks that setup has made the schema for this tenant and this selection; returns the instance's name.
+async fn tenant(database: &Database, config: &Config, catalog: &Catalog) -> Result<String> {
     let not_set_up =
         |what: String| Error::new(Kind::SetupCheck, format!("{what}; run `auth0-sync setup` first"));
-    let found: Option<(String, String)> =
-        match sqlx::query_as("select domain, instance from _auth0_sync.tenant where schema = $1")
+    let found: Option<(String, String, Option<String>)> =
+        match sqlx::query_as("select domain, instance, selection from _auth0_sync.tenant where schema = $1")
             .bind(&config.schema)
             .fetch_optional(&database.pool)
             .await
         {
-            // undefined_table, invalid_schema_name
-            Err(error) if matches!(crate::pg::sqlstate(&error).as_deref(), Some("42P01" | "3F000")) => {
-                return Err(not_set_up("the database has no schema _auth0_sync".into()));
+            // undefined_table, invalid_schema_name, undefined_column
+            Err(error)
+                if matches!(crate::pg::sqlstate(&error).as_deref(), Some("42P01" | "3F000" | "42703")) =>
+            {
+                return Err(not_set_up("schema _auth0_sync is not there, or older than this program".into()));
             }
             found => found.map_err(fault("cannot read the tenant"))?,
         };
-    let Some((domain, instance)) = found else {
+    let Some((domain, instance, selection)) = found else {
         return Err(not_set_up(format!("schema {} is not set up", config.schema)));
     };
     if domain != config.auth0.domain {
         let what = format!("schema {} mirrors {domain}, not {}", config.schema, config.auth0.domain);
         return Err(Error::new(Kind::SetupConflict, what));
     }
+    if selection != Some(digest_of(catalog)) {
+        let what = format!("schema {} has other tables or columns than are selected", config.schema);
+        return Err(not_set_up(what));
+    }
     Ok(instance)
+}
+
+/// Ends with an error once setup has made other tables or columns than this service was told of: it
+/// would fill what nobody keeps up to date.
+async fn selection_kept(database: Database, schema: String, made: String) -> Result<()> {
+    loop {
+        tokio::time::sleep(SELECTION_LOOK).await;
+        // Whoever cannot read it now reads it later.
+        let now: std::result::Result<Option<String>, _> =
+            sqlx::query_scalar("select selection from _auth0_sync.tenant where schema = $1")
+                .bind(&schema)
+                .fetch_one(&database.pool)
+                .await;
+        if now.is_ok_and(|now| now.as_ref() != Some(&made)) {
+            let what = format!("setup has changed what schema {schema} mirrors; start the service again");
+            return Err(Error::new(Kind::SetupCheck, what));
+        }
+    }
 }
 
 /// Repeats what a passing cause has stopped; none where `shutdown` came first.
@@ -236,6 +266,13 @@ async fn until<T, F: Future<Output = Result<T>>>(
             () = shutdown.cancelled() => return Ok(None),
             () = tokio::time::sleep(delays.next_delay()) => {}
         }
+    }
+}
+
+async fn until_shutdown(shutdown: CancellationToken, work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        done = work => done,
     }
 }
 

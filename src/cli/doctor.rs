@@ -37,7 +37,7 @@ async fn examine(config: &Config, catalog: &Catalog) -> Result<()> {
     report.part("Auth0");
     checks::auth0::check(config, catalog, &mut report).await;
     report.part("Postgres");
-    let findings = database::check(config, None, catalog, &mut report).await?;
+    let findings = database::check(config, None, (catalog, false), &mut report).await?;
     if let Some(mut connection) = findings.service {
         let missing = &findings.missing;
         let setup = "run `auth0-sync setup`";

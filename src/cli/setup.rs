@@ -24,6 +24,9 @@ pub struct Args {
     /// Print what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Drop the tables and columns that are not selected any more
+    #[arg(long)]
+    drop: bool,
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -46,7 +49,7 @@ async fn set_up(args: &Args, config: &Config, catalog: &Catalog) -> Result<()> {
     checks::auth0::check(config, catalog, &mut report).await;
     report.part("Postgres");
     let admin_url = args.admin_url.as_ref().filter(|url| !url.expose_secret().is_empty());
-    let findings = database::check(config, admin_url, catalog, &mut report).await?;
+    let findings = database::check(config, admin_url, (catalog, args.drop), &mut report).await?;
     if report.wrongs() > 0 {
         let kind = if report.has_conflict() { Kind::SetupConflict } else { Kind::SetupCheck };
         let what = format!("{} in the way; nothing was changed", count(report.wrongs(), "problem"));
@@ -76,7 +79,7 @@ async fn set_up(args: &Args, config: &Config, catalog: &Catalog) -> Result<()> {
     if roles.is_empty() && missing.is_empty() && !slot {
         report.good("nothing has to change");
     } else if !args.dry_run {
-        change(config, catalog, findings).await?;
+        change(config, catalog, args.drop, findings).await?;
         report.good(format!("schema {} is ready", config.schema));
     }
     if !args.dry_run && report.warnings() > 0 {
@@ -87,7 +90,7 @@ async fn set_up(args: &Args, config: &Config, catalog: &Catalog) -> Result<()> {
 
 /// Makes what is missing: roles as the administrator, everything else as the service's own role,
 /// which owns it all.
-async fn change(config: &Config, catalog: &Catalog, mut findings: Findings) -> Result<()> {
+async fn change(config: &Config, catalog: &Catalog, drop: bool, mut findings: Findings) -> Result<()> {
     if !findings.roles.is_empty() {
         let administrator = findings.admin.as_mut().or(findings.service.as_mut());
         let connection =
@@ -113,8 +116,9 @@ async fn change(config: &Config, catalog: &Catalog, mut findings: Findings) -> R
     }
     // Roles and migrations have come meanwhile, so what is missing is looked at anew.
     let existing = Existing::read(&mut service, &config.schema, &findings.role).await?;
-    let changes = pg::plan(catalog, &config.schema, &findings.role, &existing);
-    if let Err(error) = pg::apply(&mut service, &config.schema, &config.auth0.domain, &changes).await {
+    let goal = database::goal(config, catalog, &findings.role, drop);
+    let changes = pg::plan(&goal, &existing);
+    if let Err(error) = pg::apply(&mut service, &goal, &changes).await {
         return Err(match error.kind() {
             Kind::DatabaseBusy => Error::with(
                 Kind::SetupCheck,
@@ -126,7 +130,7 @@ async fn change(config: &Config, catalog: &Catalog, mut findings: Findings) -> R
     }
     let mut slot = wal::Settings::new(config.database_url.clone());
     slot.slot.clone_from(&config.slot);
-    wal::ensure_slot(&slot).await.map(drop)
+    wal::ensure_slot(&slot).await.map(|_| ())
 }
 
 async fn make_roles(connection: &mut PgConnection, changes: &[pg::Change]) -> Result<()> {

@@ -15,7 +15,7 @@ pub use fault::{fault, sqlstate};
 pub use ident::{ident, literal};
 pub use key::{has_unsettled, key_columns, key_object, qualified, selected_key};
 pub use plan::{
-    Change, Conflict, Existing, ExistingPublication, Roles, apply, conflicts, migrate, pending_migrations,
-    plan,
+    Change, Conflict, Existing, ExistingPublication, Goal, Roles, apply, conflicts, digest_of, migrate,
+    pending_migrations, plan,
 };
 pub use server::{Login, Server, Slot};

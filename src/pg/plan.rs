@@ -1,8 +1,11 @@
-//! What setup changes in the database: the difference between what the catalogue wants and what
-//! is there. Making it reads only; applying it is one transaction. Changes only add.
+//! What setup changes in the database: the difference between what is selected of the catalogue and
+//! what is there. Making it reads only; applying it is one transaction. Nothing is dropped that holds
+//! rows, unless the goal says so.
 
 mod conflict;
+mod deselect;
 mod existing;
+mod goal;
 mod roles;
 mod table;
 
@@ -12,12 +15,12 @@ use sqlx::{Connection, PgConnection};
 pub use conflict::{Conflict, conflicts};
 use existing::digest;
 pub use existing::{Existing, ExistingPublication};
+pub use goal::{Goal, digest_of};
 pub use roles::Roles;
 
 use super::ddl::{self, Site};
 use super::fault;
 use super::ident::{ident, literal};
-use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -71,11 +74,12 @@ pub async fn pending_migrations(connection: &mut PgConnection) -> Result<usize> 
     Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
 }
 
-/// What has to change so that `schema` mirrors the catalogue; nothing if it does. Look at
+/// What has to change so that the schema mirrors what is selected; nothing if it does. Look at
 /// [`conflicts`] first: a plan knows nothing of other people's objects.
-pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) -> Vec<Change> {
+pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
+    let (schema, role) = (goal.schema, goal.role);
     let site = Site { schema, role };
-    let mut plan = Plan { site: &site, existing, changes: Vec::new() };
+    let mut plan = Plan { site: &site, drop: goal.drop, existing, changes: Vec::new(), last: Vec::new() };
     if !existing.has_schema {
         plan.change(format!("create schema {schema}"), format!("create schema {}", ident(schema)));
     }
@@ -85,9 +89,12 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
     for function in ddl::functions(&site) {
         plan.function(&function);
     }
-    for resource in catalog.iter() {
+    plan.deselect(goal.catalog);
+    for resource in goal.catalog.iter() {
         plan.resource(resource);
     }
+    let last = std::mem::take(&mut plan.last);
+    plan.changes.extend(last);
     plan.grant_schema();
     if !existing.named {
         // The replication connection cannot say it itself, and synchronous_standby_names goes by it.
@@ -95,14 +102,26 @@ pub fn plan(catalog: &Catalog, schema: &str, role: &str, existing: &Existing) ->
         plan.change(format!("call the sessions of {role} auth0-sync"), sql);
     }
     plan.publish();
+    let selection = digest_of(goal.catalog);
+    if existing.selection.as_ref() != Some(&selection) && existing.domain.is_some() {
+        let sql = format!(
+            "update _auth0_sync.tenant set selection = {} where schema = {}",
+            literal(&selection),
+            literal(schema)
+        );
+        plan.change("tell the service what is selected".to_owned(), sql);
+    }
     plan.changes
 }
 
 /// A plan in the making.
 struct Plan<'a> {
     site: &'a Site<'a>,
+    drop: bool,
     existing: &'a Existing,
     changes: Vec<Change>,
+    /// Those that come after the changes of all tables.
+    last: Vec<Change>,
 }
 
 impl Plan<'_> {
@@ -194,19 +213,15 @@ fn mark(definition: &str) -> String {
 ///
 /// # Errors
 /// The first statement that fails, by name; nothing is changed then.
-pub async fn apply(
-    connection: &mut PgConnection,
-    schema: &str,
-    domain: &str,
-    changes: &[Change],
-) -> Result<()> {
+pub async fn apply(connection: &mut PgConnection, goal: &Goal<'_>, changes: &[Change]) -> Result<()> {
     let mut transaction = connection.begin().await.map_err(fault("cannot begin"))?;
     sqlx::query(
-        "insert into _auth0_sync.tenant (schema, domain) values ($1, $2) \
-         on conflict (schema) do update set domain = excluded.domain",
+        "insert into _auth0_sync.tenant (schema, domain, selection) values ($1, $2, $3) \
+         on conflict (schema) do update set domain = excluded.domain, selection = excluded.selection",
     )
-    .bind(schema)
-    .bind(domain)
+    .bind(goal.schema)
+    .bind(goal.domain)
+    .bind(digest_of(goal.catalog))
     .execute(&mut *transaction)
     .await
     .map_err(fault("cannot enter the tenant"))?;

@@ -96,18 +96,22 @@ pub(super) fn of_row(
     Value::Object(body)
 }
 
-/// What Auth0 has, as a call that replaces it takes it: without what nobody may write.
+/// What Auth0 has, as a call that replaces it takes it: without what nobody may write. Columns that
+/// the selection hides are carried along like those that the catalogue does not know.
 fn rest(resource: &Resource, call: &Call, current: &Map<String, Value>) -> Map<String, Value> {
     let mut body = Map::new();
     for (field, value) in current.iter().filter(|(_, value)| !value.is_null()) {
-        let described = resource.columns.iter().find(|(name, _)| resource.field(name) == field);
+        let mut described = resource.columns.iter().chain(&resource.hidden);
+        let described =
+            described.find(|(name, column)| column.field.as_deref().unwrap_or(name) == field.as_str());
         match described {
             Some((name, column)) => {
                 let writable = matches!(column.class, Class::Writable | Class::WriteOnly)
                     && column.only_on != Some(WriteCall::Create)
                     && !is_outside_body(call, name);
                 if writable {
-                    body.insert(resource.write_field(name).to_owned(), value.clone());
+                    let field = column.write_field.as_ref().unwrap_or(field);
+                    body.insert(field.clone(), value.clone());
                 }
             }
             None => {

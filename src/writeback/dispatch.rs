@@ -64,7 +64,7 @@ pub enum Suspicion {
     Gone(String),
     /// A command may have changed rows of this table.
     Table(String),
-    /// A client wants to see what is listed below this row of a watch.
+    /// Something may be listed below this row now, of a watch or of a command.
     Below(String, RowKey),
 }
 

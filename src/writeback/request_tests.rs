@@ -170,6 +170,13 @@ fn a_call_that_replaces_carries_what_auth0_has_and_the_change_over_it() {
         made(&catalog, &change, Some(&there)).body.unwrap(),
         json!({"template": "<p>", "remark": "b", "flags": {"x": 2, "theirs": true}, "newer_than_the_catalogue": [1]})
     );
+    let mut hiding = catalog.resource("thing").unwrap().clone();
+    for name in ["body", "changed"] {
+        let column = hiding.columns.shift_remove(name).unwrap();
+        hiding.hidden.insert(name.to_owned(), column);
+    }
+    let body = build(&hiding, &change, Some(&there), "id").unwrap().body.unwrap();
+    assert!(body["template"] == "<p>" && body.get("changed").is_none(), "{body}");
     let unset = update(json!({"note": "a"}), json!({"note": null}));
     let body = made(&catalog, &unset, Some(&there)).body.unwrap();
     assert!(body.get("remark").is_none() && body["template"] == "<p>", "{body}");

@@ -110,6 +110,8 @@ async fn decide(
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
                     let rows = command::about(&context.catalog, resource, &content).into_iter();
                     settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
+                    // What is listed by what the answer brought, such as a job.
+                    settled.asks.push(Suspicion::Below(work.node.0.clone(), work.node.1.clone()));
                     settled.asks.extend(resource.changes.iter().cloned().map(Suspicion::Table));
                 }
                 return Ok(Ended::Settled(settled));
@@ -188,29 +190,32 @@ async fn call(
     step
 }
 
-/// Puts back what the earlier calls of an update have changed, before its refusal is told.
+/// Puts back what the earlier calls of an update have changed, the last first, before its refusal is
+/// told.
 async fn put_back(
     context: &Context,
     resource: &Resource,
     done: &[Content],
-    refusal: Refusal,
+    mut refusal: Refusal,
     request_id: &str,
 ) -> Step {
-    let undo = parts::undo(resource, done).map(|undo| request::build(resource, &undo, None, request_id));
-    let Some(Ok(request)) = undo else { return Step::Finish(Verdict::PartlyRefused(refusal)) };
-    let mut tries = 0;
-    loop {
-        match context.auth0.write(&request).await {
-            Outcome::Applied(_) | Outcome::Gone => break,
-            Outcome::Refused(why) => {
-                let told = parts::left_behind(refusal, done, &why);
-                return Step::Finish(Verdict::PartlyRefused(told));
-            }
-            Outcome::Throttled { until } => tokio::time::sleep_until(until).await,
-            // The same again does no harm.
-            Outcome::Blocked { .. } | Outcome::NeverLeft { .. } | Outcome::Unknown { .. } => {
-                tokio::time::sleep(delay(tries)).await;
-                tries += 1;
+    for part in done.iter().rev() {
+        let undo = parts::undo(resource, part).map(|undo| request::build(resource, &undo, None, request_id));
+        let Some(Ok(request)) = undo else { continue };
+        let mut tries = 0;
+        loop {
+            match context.auth0.write(&request).await {
+                Outcome::Applied(_) | Outcome::Gone => break,
+                Outcome::Refused(why) => {
+                    refusal = parts::left_behind(refusal, part, &why);
+                    break;
+                }
+                Outcome::Throttled { until } => tokio::time::sleep_until(until).await,
+                // The same again does no harm.
+                Outcome::Blocked { .. } | Outcome::NeverLeft { .. } | Outcome::Unknown { .. } => {
+                    tokio::time::sleep(delay(tries)).await;
+                    tries += 1;
+                }
             }
         }
     }

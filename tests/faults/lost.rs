@@ -102,6 +102,26 @@ async fn a_server_error_reverts_nothing() {
 }
 
 #[tokio::test]
+async fn a_secret_whose_call_was_cut_off_is_sent_again_though_all_that_shows_looks_right() {
+    let stand = Stand::start(4).await;
+    let mut session = stand.session().await;
+    let mine = "user_id = (select max(user_id) from auth0.user where identities -> 0 ->> 'connection' = 'Username-Password-Authentication')";
+    for (n, fault) in ["drop_before", "drop_after"].into_iter().enumerate() {
+        let order =
+            json!({"match": {"method": "PATCH", "path": "/users/"}, "after": 1, "times": 1, "do": fault});
+        stand.emulator.fault(order).await;
+        let secret = format!("marker-of-a-lost-call-{n}");
+        session
+            .confirmed(&format!(
+                "update auth0.user set email = 'cut-off-{n}@example.com', password = '{secret}' where {mine}"
+            ))
+            .await;
+        assert!(stand.emulator.journal().contains(&secret), "{fault}: the password did not arrive");
+    }
+    equal(&stand).await;
+}
+
+#[tokio::test]
 async fn a_storm_of_429_costs_nothing_but_time() {
     let stand = Stand::start(20).await;
     let mut session = stand.session().await;

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, dead_code, reason = "every test file takes what it needs")]
 #![expect(clippy::unwrap_used, reason = "tests alone stand on this")]
 
+pub mod apart;
 pub mod columns;
 pub mod keys;
 pub mod outcome;
@@ -31,6 +32,10 @@ macro_rules! every_scenario {
             columns::metadata_changes_key_by_key,
             columns::two_sessions_and_auth0_change_one_row_without_loss,
             columns::what_users_add_to_a_table_is_theirs,
+            apart::what_auth0_takes_apart_is_one_update_for_the_client,
+            apart::a_later_refusal_takes_the_earlier_calls_back,
+            apart::what_cannot_be_taken_back_is_told_and_shown,
+            apart::an_emptied_object_is_emptied_at_auth0,
             secrets::a_password_reaches_auth0_and_nothing_else,
             transactions::what_is_rolled_back_is_never_sent,
         }

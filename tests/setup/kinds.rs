@@ -177,7 +177,7 @@ async fn views(mirror: &mut Mirror, client: &mut Session) {
     client.run("update auth0.parent_child set place = 4").await;
     assert_eq!(
         client.rows("select * from auth0.parent_child").await,
-        [json!({"of": "p", "child_id": "c", "place": 4})]
+        [json!({"of": "p", "child_id": "c", "place": 4, "remark": null})]
     );
     let refusal = client.refused("update auth0.parent_child set place = -1").await;
     assert_eq!(

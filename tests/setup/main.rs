@@ -7,6 +7,7 @@
 mod support;
 
 mod kinds;
+mod lasting;
 mod mirror;
 mod selection;
 

@@ -1,7 +1,7 @@
 //! A schema made from any catalogue, without Auth0: what the database itself does.
 
 use auth0_sync::catalog::Catalog;
-use auth0_sync::pg::{self, Existing, Roles};
+use auth0_sync::pg::{self, Existing, Goal, Roles};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::support::stand::DATABASE;
@@ -33,20 +33,34 @@ impl Mirror {
         Mirror { postgres, service: Session { connection } }
     }
 
-    /// What setup would change.
-    pub(crate) async fn plan(&mut self, catalog: &Catalog) -> Vec<pg::Change> {
-        let existing = Existing::read(&mut self.service.connection, "auth0", ROLE).await.unwrap();
-        let conflicts = pg::conflicts(catalog, "auth0", ROLE, DOMAIN, &existing);
-        assert_eq!(conflicts, [], "nothing stands in the way");
-        pg::plan(catalog, "auth0", ROLE, &existing)
+    /// What stands in the way, and what setup would change.
+    pub(crate) async fn plan(
+        &mut self,
+        catalog: &Catalog,
+        drop: bool,
+    ) -> (Vec<pg::Conflict>, Vec<pg::Change>) {
+        let goal = Goal { catalog, schema: "auth0", role: ROLE, domain: DOMAIN, drop };
+        let existing = Existing::read(&mut self.service.connection, goal.schema, goal.role).await.unwrap();
+        (pg::conflicts(&goal, &existing), pg::plan(&goal, &existing))
     }
 
     /// Changes it, and finds nothing to change afterwards.
     pub(crate) async fn apply(&mut self, catalog: &Catalog) -> Vec<String> {
-        let changes = self.plan(catalog).await;
-        pg::apply(&mut self.service.connection, "auth0", DOMAIN, &changes).await.unwrap();
-        let again: Vec<_> = self.plan(catalog).await.into_iter().map(|change| change.what).collect();
-        assert_eq!(again, [""; 0], "a second run changes nothing");
+        self.make(catalog, false).await
+    }
+
+    /// The same, and what is not selected any more is dropped.
+    pub(crate) async fn drop_rest(&mut self, catalog: &Catalog) -> Vec<String> {
+        self.make(catalog, true).await
+    }
+
+    async fn make(&mut self, catalog: &Catalog, drop: bool) -> Vec<String> {
+        let (conflicts, changes) = self.plan(catalog, drop).await;
+        assert_eq!(conflicts, [], "nothing stands in the way");
+        let goal = Goal { catalog, schema: "auth0", role: ROLE, domain: DOMAIN, drop };
+        pg::apply(&mut self.service.connection, &goal, &changes).await.unwrap();
+        let (conflicts, again) = self.plan(catalog, drop).await;
+        assert_eq!((conflicts, again), (vec![], vec![]), "a second run changes nothing");
         changes.into_iter().map(|change| change.what).collect()
     }
 

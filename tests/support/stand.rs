@@ -1,5 +1,7 @@
 //! Postgres, emulator and service together, as an operator would set them up.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -26,6 +28,7 @@ pub struct Emulator {
     /// A client with a token of its own.
     pub api: Api,
     arguments: Vec<String>,
+    catalog: Option<PathBuf>,
     data: TempDir,
 }
 
@@ -37,15 +40,24 @@ impl Emulator {
 
     /// An emulator with these further arguments.
     pub async fn with(arguments: &[&str]) -> Self {
+        Self::begin(arguments, None).await
+    }
+
+    /// The same with the catalogue files of a folder over the bundled ones; a [`Stand`] takes them too.
+    pub async fn with_catalog(folder: &Path, arguments: &[&str]) -> Self {
+        Self::begin(arguments, Some(folder.to_owned())).await
+    }
+
+    async fn begin(arguments: &[&str], catalog: Option<PathBuf>) -> Self {
         let data = TempDir::with_prefix("auth0-sync-emulator-").unwrap();
         let arguments: Vec<_> = arguments.iter().map(|word| word.to_string()).collect();
-        let (program, ready) = launch(&arguments, &data, "127.0.0.1:0").await;
+        let (program, ready) = launch(&arguments, catalog.as_deref(), &data, "127.0.0.1:0").await;
         let text =
             |name: &str| ready[name].as_str().unwrap_or_else(|| panic!("no {name}: {ready}")).to_owned();
         let (url, client_id, client_secret) = (text("auth0_url"), text("client_id"), text("client_secret"));
         let url = url.trim_end_matches('/').to_owned();
         let api = Api::connect(&url, &client_id, &client_secret).await;
-        Emulator { program, url, client_id, client_secret, api, arguments, data }
+        Emulator { program, url, client_id, client_secret, api, arguments, catalog, data }
     }
 
     /// `host:port`, which stands in for the tenant's domain.
@@ -81,16 +93,22 @@ impl Emulator {
     /// Starts it again after `program.kill()`: same address, same state.
     pub async fn restart(&mut self) {
         let domain = self.domain().to_owned();
-        (self.program, _) = launch(&self.arguments, &self.data, &domain).await;
+        (self.program, _) = launch(&self.arguments, self.catalog.as_deref(), &self.data, &domain).await;
         self.api = Api::connect(&self.url, &self.client_id, &self.client_secret).await;
     }
 }
 
-async fn launch(arguments: &[String], data: &TempDir, listen: &str) -> (Program, Value) {
+async fn launch(
+    arguments: &[String],
+    catalog: Option<&Path>,
+    data: &TempDir,
+    listen: &str,
+) -> (Program, Value) {
     let data = data.path().to_str().unwrap();
     let mut args = vec!["emulator", "--json", "--listen", listen, "--data", data];
     args.extend(arguments.iter().map(String::as_str));
-    let mut program = Program::start(&args, &[]);
+    let catalog = catalog.map(|folder| ("AUTH0_SYNC_CATALOG", folder.to_str().unwrap()));
+    let mut program = Program::start(&args, catalog.as_slice());
     let ready = program.ready().await;
     (program, ready)
 }
@@ -188,7 +206,8 @@ impl Stand {
 
     /// The service's configuration.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let catalog = self.emulator.catalog.iter().map(|folder| folder.to_str().unwrap().to_owned());
+        let mut variables = vec![
             ("DATABASE_URL", self.postgres.url("auth0_sync", "service", DATABASE)),
             ("AUTH0_DOMAIN", self.emulator.domain().to_owned()),
             ("AUTH0_BASE_URL", self.emulator.url.clone()),
@@ -196,6 +215,8 @@ impl Stand {
             ("AUTH0_CLIENT_SECRET", self.emulator.client_secret.clone()),
             ("AUTH0_SYNC_STATUS_LISTEN", "127.0.0.1:0".to_owned()),
             ("AUTH0_SYNC_OBJECTS", self.objects.join(",")),
-        ]
+        ];
+        variables.extend(catalog.map(|folder| ("AUTH0_SYNC_CATALOG", folder)));
+        variables
     }
 }

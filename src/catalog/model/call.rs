@@ -20,6 +20,8 @@ pub struct Call {
     pub query: IndexMap<String, String>,
     /// The body, where it is not simply the row's writable fields.
     pub body: Option<toml::Value>,
+    /// Why Auth0's document differs from the call.
+    pub differs: Option<String>,
 }
 
 impl Call {

@@ -44,6 +44,8 @@ pub struct List {
     pub part: bool,
     /// The column that a listed item is the bare value of.
     pub item: Option<String>,
+    /// Why Auth0's document differs from the list.
+    pub differs: Option<String>,
 }
 
 fn default_page() -> u32 {

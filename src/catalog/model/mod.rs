@@ -64,6 +64,8 @@ pub struct Resource {
     /// Fields of Auth0's that have no column on purpose, each with the reason.
     #[serde(default)]
     pub lacks: IndexMap<String, String>,
+    /// Why Auth0's document differs from the table as a whole, for example that it is older.
+    pub differs: Option<String>,
     /// Of a view: what it shows.
     pub view: Option<View>,
     /// Tables of which Auth0 deletes rows along with a row of this one, without saying which.

@@ -10,7 +10,7 @@ use super::{Report, server, slot};
 use crate::app::Config;
 use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::pg::{self, Change, Roles, Server, Slot, fault, ident};
+use crate::pg::{self, Change, Goal, Roles, Server, Slot, fault, ident};
 
 /// What is known of the database after the checks.
 #[derive(Default)]
@@ -36,7 +36,7 @@ pub(in crate::cli) struct Findings {
 pub(in crate::cli) async fn check(
     config: &Config,
     admin_url: Option<&SecretString>,
-    catalog: &Catalog,
+    (catalog, drop): (&Catalog, bool),
     report: &mut Report,
 ) -> Result<Findings> {
     let login = Login::read("DATABASE_URL", &config.database_url)?;
@@ -54,7 +54,7 @@ pub(in crate::cli) async fn check(
             Err(Refused { what, mend }) => report.wrong(what, mend),
         }
     }
-    if let Err(error) = look(config, &login, catalog, &mut findings, report).await {
+    if let Err(error) = look(config, &login, (catalog, drop), &mut findings, report).await {
         report.wrong(error.to_string(), error.kind().policy().hint);
     }
     Ok(findings)
@@ -63,7 +63,7 @@ pub(in crate::cli) async fn check(
 async fn look(
     config: &Config,
     login: &Login,
-    catalog: &Catalog,
+    (catalog, drop): (&Catalog, bool),
     findings: &mut Findings,
     report: &mut Report,
 ) -> Result<()> {
@@ -99,9 +99,19 @@ async fn look(
         slot::check(&config.slot, slot, report);
     }
     let Some(connection) = findings.service.as_mut().or(findings.admin.as_mut()) else { return Ok(()) };
-    let names = (config.schema.as_str(), login.role.as_str(), config.auth0.domain.as_str());
-    findings.missing = objects::check(connection, catalog, names, report).await?;
+    let goal = goal(config, catalog, &login.role, drop);
+    findings.missing = objects::check(connection, &goal, report).await?;
     Ok(())
+}
+
+/// What the database shall become.
+pub(in crate::cli) fn goal<'a>(
+    config: &'a Config,
+    catalog: &'a Catalog,
+    role: &'a str,
+    drop: bool,
+) -> Goal<'a> {
+    Goal { catalog, schema: &config.schema, role, domain: &config.auth0.domain, drop }
 }
 
 /// Two connection strings may lead to two servers that look alike.

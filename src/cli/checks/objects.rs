@@ -3,9 +3,8 @@
 use sqlx::PgConnection;
 
 use super::Report;
-use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::pg::{self, Change, Existing};
+use crate::pg::{self, Change, Existing, Goal};
 
 /// What has to be made in the database.
 #[derive(Debug, Default)]
@@ -31,21 +30,20 @@ impl Missing {
 /// `database`, `database_privilege`, `database_unavailable`.
 pub(in crate::cli) async fn check(
     connection: &mut PgConnection,
-    catalog: &Catalog,
-    (schema, role, domain): (&str, &str, &str),
+    goal: &Goal<'_>,
     report: &mut Report,
 ) -> Result<Missing> {
-    let existing = Existing::read(&mut *connection, schema, role).await?;
-    let conflicts = pg::conflicts(catalog, schema, role, domain, &existing);
+    let existing = Existing::read(&mut *connection, goal.schema, goal.role).await?;
+    let conflicts = pg::conflicts(goal, &existing);
     if conflicts.is_empty() {
-        report.good(format!("nothing stands in the way of schema {schema}"));
+        report.good(format!("nothing stands in the way of schema {}", goal.schema));
     }
     for conflict in &conflicts {
         report.conflict(&conflict.what, &conflict.mend);
     }
     Ok(Missing {
         migrations: pg::pending_migrations(connection).await?,
-        tenant: existing.domain.as_deref() != Some(domain),
-        changes: pg::plan(catalog, schema, role, &existing),
+        tenant: existing.domain.as_deref() != Some(goal.domain),
+        changes: pg::plan(goal, &existing),
     })
 }

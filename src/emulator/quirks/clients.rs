@@ -98,7 +98,7 @@ fn check(body: &Fields) -> Result<(), Problem> {
 }
 
 /// A credential as Auth0 shows it when it is new.
-fn credential(sent: &Value, now: &str) -> Value {
+pub(super) fn credential(sent: &Value, now: &str) -> Value {
     let id = format!("cred_{}", ids::word(22));
     let kind = &sent["credential_type"];
     let mut shown = json!({"id": id, "name": sent["name"], "credential_type": kind, "created_at": now, "updated_at": now});

@@ -11,20 +11,26 @@ use crate::pg::key::key_object;
 /// Clients' own BEFORE triggers run first: Postgres goes by name.
 const TRIGGER: &str = "zz_auth0_sync_judge";
 
+const NOT_SELECTED: &str = "Name it in [columns] of auth0-sync.toml, and run `auth0-sync setup`.";
+
 /// The name of a table's judging function.
 pub(in crate::pg) fn judge_name(table: &str) -> String {
     format!("_{table}_judge")
 }
 
 /// The judging function of a table and its triggers; none where a client writes nothing.
-pub(super) fn judge(site: &Site<'_>, resource: &Resource) -> Option<(Function, Vec<Trigger>)> {
+pub(super) fn judge(
+    site: &Site<'_>,
+    resource: &Resource,
+    hidden: &[&str],
+) -> Option<(Function, Vec<Trigger>)> {
     let name = judge_name(&resource.table);
     let mut triggers = Vec::new();
     if resource.inserts() {
         triggers.push(trigger(site, resource, &name, "insert", String::new()));
     }
     if resource.updates() {
-        let when = format!(" and ({})", watched(site, resource));
+        let when = format!(" and ({})", watched(site, resource, hidden));
         triggers.push(trigger(site, resource, &name, "update", when));
     }
     if resource.kind == ResourceKind::Command {
@@ -37,13 +43,13 @@ pub(super) fn judge(site: &Site<'_>, resource: &Resource) -> Option<(Function, V
         "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
          set search_path = pg_catalog, pg_temp\nas $body$\nbegin\n{}    return new;\nend\n$body$",
         site.name(&name),
-        statements(site, resource)
+        statements(site, resource, hidden)
     );
     Some((Function { name, sql, public: false }, triggers))
 }
 
 /// The body of the function: who may write, keys, values, secrets, in this order.
-fn statements(site: &Site<'_>, resource: &Resource) -> String {
+fn statements(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
     let mut body = String::new();
     if resource.kind == ResourceKind::Command {
         body.push_str(&may_delete(site, resource));
@@ -51,11 +57,17 @@ fn statements(site: &Site<'_>, resource: &Resource) -> String {
     for (column, about) in &resource.columns {
         body.push_str(&may_write(site, resource, column, about));
     }
-    let told =
-        refuse(site, resource, "428C9", &literal("column \"extra\" is read-only"), "extra", "Auth0 sets it.");
-    body.push_str(&format!(
-        "    if new.extra is not null and (tg_op = 'INSERT' or new.extra is distinct from old.extra) then\n{told}    end if;\n"
-    ));
+    let never = [("extra", "is read-only", "Auth0 sets it.")];
+    let hidden = hidden.iter().map(|name| (*name, "is not selected", NOT_SELECTED));
+    for (name, what, hint) in never.into_iter().chain(hidden) {
+        let message = literal(&format!("column \"{name}\" {what}"));
+        let told = refuse(site, resource, "428C9", &message, name, hint);
+        let new = format!("new.{}", ident(name));
+        body.push_str(&format!(
+            "    if {new} is not null and (tg_op = 'INSERT' or {new} is distinct from old.{}) then\n{told}    end if;\n",
+            ident(name)
+        ));
+    }
     body.push_str(&new_key(resource));
     if resource.kind == ResourceKind::Command {
         body.push_str("    new.state := 'pending';\n    new.requested_at := now();\n");
@@ -90,7 +102,7 @@ fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str
 }
 
 /// The WHEN condition of UPDATE: judging costs nothing where only free columns change.
-fn watched(site: &Site<'_>, resource: &Resource) -> String {
+fn watched(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
     let judged = |(name, column): &(&String, &Column)| {
         column.class != Class::Writable
             || resource.key.contains(name)
@@ -98,7 +110,13 @@ fn watched(site: &Site<'_>, resource: &Resource) -> String {
             || column.hides_parts()
             || !valid(site, resource, name, column).is_empty()
     };
-    let columns = resource.columns.iter().filter(judged).map(|(name, _)| name.as_str()).chain(["extra"]);
+    let columns = resource
+        .columns
+        .iter()
+        .filter(judged)
+        .map(|(name, _)| name.as_str())
+        .chain(["extra"])
+        .chain(hidden.iter().copied());
     let conditions: Vec<_> =
         columns.map(|name| format!("old.{0} is distinct from new.{0}", ident(name))).collect();
     conditions.join(" or ")

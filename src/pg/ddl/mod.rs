@@ -9,8 +9,9 @@ mod valid;
 
 use capture::{capture, capture_name};
 use judge::{judge, judge_name};
+pub(super) use refusal::deselected;
 use refusal::refusals;
-pub(super) use table::{ColumnDef, columns, table_comment, view};
+pub(super) use table::{ColumnDef, columns, hidden_comment, is_hidden, is_ours, table_comment, view};
 
 use super::ident::{ident, literal};
 use crate::catalog::Resource;
@@ -72,10 +73,16 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
     .collect()
 }
 
-/// The functions and triggers of a mirror table: judgement, capture, refusals.
-pub(super) fn machinery(site: &Site<'_>, resource: &Resource) -> (Vec<Function>, Vec<Trigger>) {
+/// The functions and triggers of a mirror table: judgement, capture, refusals. Columns that are
+/// there and not mirrored any more take no values.
+pub(super) fn machinery(
+    site: &Site<'_>,
+    resource: &Resource,
+    hidden: &[&str],
+) -> (Vec<Function>, Vec<Trigger>) {
     let (mut functions, mut triggers) = (Vec::new(), Vec::new());
-    for (function, of_function) in [judge(site, resource), capture(site, resource)].into_iter().flatten() {
+    let made = [judge(site, resource, hidden), capture(site, resource)];
+    for (function, of_function) in made.into_iter().flatten() {
         functions.push(function);
         triggers.extend(of_function);
     }

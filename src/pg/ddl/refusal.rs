@@ -22,6 +22,16 @@ pub(super) fn refusals(site: &Site<'_>, resource: &Resource) -> Vec<Trigger> {
     triggers
 }
 
+/// The triggers of a table that is no longer selected.
+pub(in crate::pg) fn deselected(site: &Site<'_>, table: &str) -> Vec<Trigger> {
+    let message = format!("{}.{table} is not selected: it is no longer synced", site.schema);
+    let hint = "Name it in objects of auth0-sync.toml and run `auth0-sync setup`; \
+                `auth0-sync setup --drop` drops what is not selected.";
+    ["insert", "update", "delete", "truncate"]
+        .map(|operation| refuse(site, table, operation, &message, hint))
+        .into()
+}
+
 fn refuse(site: &Site<'_>, table: &str, operation: &str, message: &str, hint: &str) -> Trigger {
     let name = format!("auth0_sync_refuse_{operation}");
     let sql = format!(

@@ -31,6 +31,28 @@ fn comment(column: &Column) -> String {
     format!("{} ({})", column.comment, column.class.as_str())
 }
 
+/// How the comment of a column ends that is not mirrored any more.
+const HIDDEN: &str = " (hidden: not synced)";
+
+/// What the comments of columns end with that setup made; a column without it is somebody else's.
+const MARKS: [&str; 5] = [" (read-only)", " (create-only)", " (writable)", " (write-only)", HIDDEN];
+
+/// Whether setup made the column with this comment.
+pub(in crate::pg) fn is_ours(comment: &str) -> bool {
+    MARKS.iter().any(|mark| comment.ends_with(mark))
+}
+
+/// Whether the column with this comment is not mirrored any more.
+pub(in crate::pg) fn is_hidden(comment: &str) -> bool {
+    comment.ends_with(HIDDEN)
+}
+
+/// The comment of such a column, from the one that it had.
+pub(in crate::pg) fn hidden_comment(comment: &str) -> String {
+    let text = MARKS.iter().find_map(|mark| comment.strip_suffix(mark)).unwrap_or(comment);
+    format!("{text}{HIDDEN}")
+}
+
 /// The comment of the table or view.
 pub(in crate::pg) fn table_comment(resource: &Resource) -> String {
     let mut able = vec!["read"];

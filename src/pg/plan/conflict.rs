@@ -1,7 +1,6 @@
 //! What stands in the way: objects of somebody else under the names that the service needs.
 
-use super::{Existing, same_type};
-use crate::catalog::Catalog;
+use super::{Existing, Goal, deselect, same_type};
 use crate::pg::ddl::{self, Site};
 use crate::pg::ident::ident;
 
@@ -14,14 +13,9 @@ pub struct Conflict {
     pub mend: String,
 }
 
-/// Everything that keeps `schema` from mirroring the tenant `domain`; nothing in a new database.
-pub fn conflicts(
-    catalog: &Catalog,
-    schema: &str,
-    role: &str,
-    domain: &str,
-    existing: &Existing,
-) -> Vec<Conflict> {
+/// Everything that keeps the schema from mirroring the tenant; nothing in a new database.
+pub fn conflicts(goal: &Goal<'_>, existing: &Existing) -> Vec<Conflict> {
+    let Goal { catalog, schema, role, domain, .. } = *goal;
     let mut found = Vec::new();
     let mut conflict = |what: String, mend: String| found.push(Conflict { what, mend });
     let service = ident(role);
@@ -74,9 +68,18 @@ pub fn conflicts(
             continue;
         }
         for column in ddl::columns(resource) {
-            let Some(actual) = there.get(&column.name).map(|column| column.sql_type.as_str()) else {
+            let Some(known) = there.get(&column.name) else { continue };
+            if !known.comment.as_deref().is_some_and(ddl::is_ours) {
+                conflict(
+                    format!(
+                        "column {} of {schema}.{table} exists, and auth0-sync did not make it",
+                        column.name
+                    ),
+                    format!("alter table {name} rename column {} to …", ident(&column.name)),
+                );
                 continue;
-            };
+            }
+            let actual = known.sql_type.as_str();
             if !same_type(actual, column.sql_type) {
                 conflict(
                     format!(
@@ -116,6 +119,7 @@ pub fn conflicts(
             "drop publication auth0_sync; setup makes it for _sync_cdc alone".to_owned(),
         );
     }
+    found.extend(deselect::conflicts(goal, existing));
     found
 }
 

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::error::Result;
-use crate::pg::fault;
+use crate::pg::{ddl, fault, ident, qualified};
 
 /// A column that exists.
 #[derive(Clone, Debug)]
@@ -73,6 +73,38 @@ pub struct Existing {
     pub granted: HashMap<String, bool>,
     /// (kind, name) → owner, of what the service's role does not own.
     pub foreign: HashMap<(String, String), String>,
+    /// What the schema was made of: [`super::digest_of`] a catalogue.
+    pub selection: Option<String>,
+    /// What hangs on tables and views.
+    pub uses: Vec<Use>,
+    /// View → statements that give others their privileges on it.
+    pub view_grants: HashMap<String, Vec<String>>,
+    /// Table → its unsettled mutations.
+    pub unsettled: HashMap<String, Unsettled>,
+    /// (table, column) of hidden columns that hold values all the same.
+    pub stale: HashSet<(String, String)>,
+}
+
+/// A view or a foreign key that hangs on a table or view of the schema.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// The table or view.
+    pub of: String,
+    /// Its column; none for the whole.
+    pub column: Option<String>,
+    /// The name of a view that setup made itself.
+    pub our_view: Option<String>,
+    /// Kind and name.
+    pub what: String,
+}
+
+/// Unsettled mutations of one table.
+#[derive(Clone, Debug, Default)]
+pub struct Unsettled {
+    /// How many.
+    pub number: i64,
+    /// The columns that they name.
+    pub columns: HashSet<String>,
 }
 
 impl Existing {
@@ -136,10 +168,66 @@ impl Existing {
             for row in rows(connection, sql, schema).await? {
                 existing.filled.insert(row.get(0));
             }
-            let sql = "select domain from _auth0_sync.tenant where schema = $1";
-            existing.domain = rows(connection, sql, schema).await?.first().map(|row| row.get(0));
+            // As JSON, because a migration that is still to come adds a column.
+            let sql =
+                "select domain, to_jsonb(t) ->> 'selection' from _auth0_sync.tenant t where schema = $1";
+            if let Some(row) = rows(connection, sql, schema).await?.first() {
+                existing.domain = row.get(0);
+                existing.selection = row.get(1);
+            }
+            existing.read_uses(connection, schema).await?;
         }
         Ok(existing)
+    }
+
+    /// What hangs on the tables, what is on its way, and what grows stale.
+    async fn read_uses(&mut self, connection: &mut PgConnection, schema: &str) -> Result<()> {
+        for row in rows(connection, include_str!("../sql/existing_uses.sql"), schema).await? {
+            let view: Option<String> = row.get(2);
+            let our_view = view.filter(|view| row.get::<bool, _>(3) && self.ours.contains(view));
+            self.uses.push(Use { of: row.get(0), column: row.get(1), our_view, what: row.get(4) });
+        }
+        for row in rows(connection, include_str!("../sql/existing_view_grants.sql"), schema).await? {
+            self.view_grants.entry(row.get(0)).or_default().push(row.get(1));
+        }
+        if self.has_bookkeeping {
+            let sql = format!(
+                "select c.\"table\", count(distinct c.id), array_agg(distinct k.key) filter (where k.key is not null) \
+                 from {} c left join lateral jsonb_object_keys(coalesce(c.before, '{{}}') || coalesce(c.after, '{{}}')) \
+                 k (key) on true where c.settled_at is null group by 1",
+                qualified(schema, "_sync_cdc")
+            );
+            let found = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection).await;
+            for row in found.map_err(fault("cannot read what is unsettled"))? {
+                let columns: Option<Vec<String>> = row.get(2);
+                let columns = columns.unwrap_or_default().into_iter().collect();
+                self.unsettled.insert(row.get(0), Unsettled { number: row.get(1), columns });
+            }
+        }
+        let hidden = |column: &ExistingColumn| column.comment.as_deref().is_some_and(ddl::is_hidden);
+        let empty: Vec<(String, String)> = self
+            .columns
+            .iter()
+            .filter(|(table, _)| self.relations.get(*table).is_some_and(|relation| relation.kind == "r"))
+            .flat_map(|(table, columns)| columns.iter().map(move |(name, column)| (table, name, column)))
+            .filter(|(_, _, column)| hidden(column))
+            .map(|(table, name, _)| (table.clone(), name.clone()))
+            .collect();
+        for (table, column) in empty {
+            let sql = format!(
+                "select exists (select from {} where {} is not null)",
+                qualified(schema, &table),
+                ident(&column)
+            );
+            let stale: bool = sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(fault("cannot look into a hidden column"))?;
+            if stale {
+                self.stale.insert((table, column));
+            }
+        }
+        Ok(())
     }
 
     /// Who owns an object that the service's role does not own.

@@ -1,12 +1,13 @@
 //! What one mirror table or view lacks.
 
+use super::deselect::DESELECTED;
 use super::{MARK, Plan, mark};
 use crate::catalog::Resource;
 use crate::pg::ddl;
 use crate::pg::ident::{ident, literal};
 
 impl Plan<'_> {
-    /// Everything of one table or view. Of a new one it is one change.
+    /// Everything of one table or view. Of a new one, or one that is selected again, it is one change.
     pub(super) fn resource(&mut self, resource: &Resource) {
         let table = &resource.table;
         let begun = self.changes.len();
@@ -17,8 +18,10 @@ impl Plan<'_> {
         } else {
             self.view(resource);
         }
+        self.hide(resource);
         let wanted = ddl::table_comment(resource);
-        if self.existing.relations.get(table).and_then(|there| there.comment.as_ref()) != Some(&wanted) {
+        let comment = self.existing.relations.get(table).and_then(|there| there.comment.as_deref());
+        if comment != Some(wanted.as_str()) {
             let word = if resource.is_table() { "table" } else { "view" };
             let name = self.site.name(table);
             self.change(
@@ -28,10 +31,18 @@ impl Plan<'_> {
         }
         self.grant(table);
         if is_new {
-            let all = self.changes.split_off(begun);
-            let what = all.first().map(|first| first.what.clone()).unwrap_or_default();
+            self.fold(begun, None);
+        } else if comment == Some(DESELECTED) {
+            self.fold(begun, Some(format!("sync {}.{table} again", self.site.schema)));
+        }
+    }
+
+    /// Makes one change of those since `begun`, called so or as the first of them.
+    pub(super) fn fold(&mut self, begun: usize, what: Option<String>) {
+        let all = self.changes.split_off(begun);
+        if let Some(first) = all.first().map(|first| first.what.clone()) {
             let sql: Vec<_> = all.into_iter().map(|change| change.sql).collect();
-            self.change(what, sql.join(";\n"));
+            self.change(what.unwrap_or(first), sql.join(";\n"));
         }
     }
 
@@ -70,7 +81,10 @@ impl Plan<'_> {
                     self.change(format!("add column {what}"), sql);
                 }
                 Some(actual) if actual.comment.as_deref() != Some(column.comment.as_str()) => {
-                    self.change(format!("comment on column {what}"), comment_on(&name, column));
+                    let hidden = actual.comment.as_deref().is_some_and(ddl::is_hidden);
+                    fill = fill || (hidden && resource.is_read());
+                    let verb = if hidden { "sync column" } else { "comment on column" };
+                    self.change(format!("{verb} {what}"), comment_on(&name, column));
                 }
                 Some(_) => {}
             }
@@ -82,7 +96,8 @@ impl Plan<'_> {
 
     /// Functions and triggers, and those that are no longer wanted.
     fn machinery(&mut self, resource: &Resource) {
-        let (functions, triggers) = ddl::machinery(self.site, resource);
+        let hidden = if self.drop { Vec::new() } else { self.hidden(resource) };
+        let (functions, triggers) = ddl::machinery(self.site, resource, &hidden);
         for function in &functions {
             self.function(function);
         }
@@ -95,7 +110,7 @@ impl Plan<'_> {
         self.drop_functions(&resource.table, &kept);
     }
 
-    fn drop_triggers(&mut self, table: &str, kept: &[&str]) {
+    pub(super) fn drop_triggers(&mut self, table: &str, kept: &[&str]) {
         let old = self.existing.triggers.iter().filter(|((of, name), comment)| {
             let ours = comment.as_deref().is_some_and(|comment| comment.starts_with(MARK));
             of == table && ours && !kept.contains(&name.as_str())
@@ -110,7 +125,7 @@ impl Plan<'_> {
         }
     }
 
-    fn drop_functions(&mut self, table: &str, kept: &[&str]) {
+    pub(super) fn drop_functions(&mut self, table: &str, kept: &[&str]) {
         for name in ddl::function_names(table) {
             if self.existing.functions.contains_key(&name) && !kept.contains(&name.as_str()) {
                 self.change(
@@ -124,7 +139,9 @@ impl Plan<'_> {
     fn view(&mut self, resource: &Resource) {
         let (schema, table) = (self.site.schema, &resource.table);
         let name = self.site.name(table);
-        let there = self.existing.columns.get(table);
+        // A view loses columns only by being made anew; then others get their privileges again.
+        let anew = self.drop && !self.hidden(resource).is_empty();
+        let there = self.existing.columns.get(table).filter(|_| !anew);
         let shown: Vec<_> = there
             .into_iter()
             .flatten()
@@ -133,13 +150,25 @@ impl Plan<'_> {
         let Some(statement) = ddl::view(self.site, resource, &shown) else { return };
         let digest = mark(&statement);
         let known = self.existing.relations.get(table).and_then(|view| view.definition.as_deref());
-        if known != Some(digest.as_str()) {
-            let sql = [
+        if anew || known != Some(digest.as_str()) {
+            let mut sql = Vec::new();
+            if anew {
+                sql.push(format!("drop view {name}"));
+            }
+            sql.extend([
                 statement,
                 format!("comment on rule \"_RETURN\" on {name} is {}", literal(&digest)),
                 self.ours(table),
-            ];
-            let verb = if there.is_none() { "create" } else { "define" };
+            ]);
+            if anew {
+                sql.push(format!("comment on view {name} is {}", literal(&ddl::table_comment(resource))));
+                sql.extend(self.existing.view_grants.get(table).into_iter().flatten().cloned());
+            }
+            let verb = match self.existing.columns.contains_key(table) {
+                false => "create",
+                true if anew => "make anew",
+                true => "define",
+            };
             self.change(
                 format!("{verb} view {schema}.{table} ({} columns)", resource.columns.len()),
                 sql.join(";\n"),

@@ -13,13 +13,14 @@ mod tests;
 
 use std::{collections::BTreeSet, path::Path};
 
+use calls::{Calls, Lookup};
 use document::{Document, Index, Operation};
 use fields::Known;
 use left_out::LeftOut;
 
 use crate::{
     Result,
-    catalog::{Catalog, Resource, ResourceKind, placeholders},
+    catalog::{Call, Catalog, List, NewKey, Resource, ResourceKind, placeholders},
 };
 
 pub use report::Report;
@@ -72,7 +73,8 @@ fn against(catalog: &Catalog, document: &Document, left_out: &LeftOut, tables: &
     let mut compared = 0;
     for resource in catalog.iter().filter(|resource| wanted(resource)) {
         compared += 1;
-        table(document, &operations, &index, resource, &mut findings);
+        let lookup = Lookup { document, operations: &operations, index: &index, resource };
+        table(&lookup, &mut findings);
     }
     let mut report = Report {
         tables: compared,
@@ -87,18 +89,18 @@ fn against(catalog: &Catalog, document: &Document, left_out: &LeftOut, tables: &
     report
 }
 
-fn table(
-    document: &Document,
-    operations: &[Operation<'_>],
-    index: &Index<'_>,
-    resource: &Resource,
-    findings: &mut Findings,
-) {
-    let calls = calls::examine(document, operations, index, resource, findings);
-    if resource.whole.is_some() || !(resource.kind.is_read() || resource.kind == ResourceKind::Command) {
-        return;
+fn table(lookup: &Lookup<'_>, findings: &mut Findings) {
+    let resource = lookup.resource;
+    let begun = findings.differences.len();
+    let calls = lookup.examine(findings);
+    if resource.whole.is_none() && (resource.kind.is_read() || resource.kind == ResourceKind::Command) {
+        columns(resource, &calls, findings);
     }
-    let mut fields = fields::gather(resource, &calls);
+    findings.excuse(resource, None, resource.differs.as_ref(), begun);
+}
+
+fn columns(resource: &Resource, calls: &Calls, findings: &mut Findings) {
+    let mut fields = fields::gather(resource, calls);
     for fault in std::mem::take(&mut fields.faults) {
         findings.push(resource, None, fault);
     }
@@ -109,13 +111,9 @@ fn table(
             None if is_ours(resource, name) => Vec::new(),
             None => vec![format!("Auth0 has no field {}", resource.field(name))],
         };
-        match (&column.differs, found.is_empty()) {
-            (None, _) => found.into_iter().for_each(|what| findings.push(resource, Some(name), what)),
-            (Some(_), true) => {
-                findings.push(resource, Some(name), "it does not differ: `differs` can go".to_owned());
-            }
-            (Some(_), false) => {}
-        }
+        let begun = findings.differences.len();
+        found.into_iter().for_each(|what| findings.push(resource, Some(name), what));
+        findings.excuse(resource, Some(name), column.differs.as_ref(), begun);
     }
     // A link is listed as the thing on its other side, whose fields stand in that thing's table.
     let elsewhere = |known: &Known| {
@@ -141,24 +139,29 @@ fn table(
     }
 }
 
-/// Whether a column is one that every command table has.
+/// Whether a column is one that every command table has, or goes as a file, which documents describe as bytes.
 fn is_of_commands(resource: &Resource, name: &str) -> bool {
+    let is_file = resource.command.iter().any(|command| command.multipart.as_deref() == Some(name));
     resource.kind == ResourceKind::Command
-        && ["id", "state", "error", "requested_at", "answered_at"].contains(&name)
+        && (is_file || ["id", "state", "error", "requested_at", "answered_at"].contains(&name))
 }
 
 /// Whether a column has its value from somewhere else than a field of Auth0's.
 fn is_ours(resource: &Resource, name: &str) -> bool {
-    let in_list = |list: &crate::catalog::List| {
+    let in_list = |list: &List| {
         list.placeholders().any(|placeholder| placeholder == name) || list.item.as_deref() == Some(name)
     };
-    let in_path = |path: &str| placeholders(path).any(|placeholder| placeholder == name);
-    let fixed = matches!(resource.new_key, crate::catalog::NewKey::Fixed { .. }) && resource.key == [name];
+    let wanted = format!("{{{name}}}");
+    let in_call = |call: &Call| {
+        placeholders(&call.path).any(|placeholder| placeholder == name)
+            || call.query.values().any(|value| *value == wanted)
+    };
+    let fixed = matches!(resource.new_key, NewKey::Fixed { .. }) && resource.key == [name];
     let chosen = resource.command.iter().any(|command| command.when.contains_key(name));
     fixed
         || chosen
         || resource.list.iter().any(in_list)
-        || resource.calls().any(|call| in_path(&call.path))
+        || resource.calls().any(in_call)
         || resource.replace.as_ref().is_some_and(|replace| replace.order.as_deref() == Some(name))
         || in_template(resource, name)
 }

@@ -243,10 +243,17 @@ fn what_differs_on_purpose_is_silent_and_a_needless_excuse_is_not() {
     let excused = THING.replace("max_length = 20", "max_length = 19\ndiffers = \"a test\"");
     assert!(compared(&excused, document(), "").agrees());
     let needless = THING.replace("max_length = 20", "max_length = 20\ndiffers = \"a test\"");
-    assert_eq!(
-        compared(&needless, document(), "").differences[0].what,
-        "it does not differ: `differs` can go"
-    );
+    assert_eq!(compared(&needless, document(), "").differences[0].what, "nothing differs: `differs` can go");
+
+    let older = THING.replace("/things", "/new-things");
+    assert_eq!(compared(&older, json!({"paths": {}}), "").differences.len(), 4 + 6, "calls and columns");
+    let older = older.replace("new_key", "differs = \"Auth0's document is older\"\nnew_key");
+    assert!(compared(&older, json!({"paths": {}}), "").agrees());
+    let mut scope = document();
+    scope["paths"]["/things"]["post"]["security"] = json!([{"oauth": ["add:things"]}]);
+    let excused = THING.replace("status = [201]", "status = [201]\ndiffers = \"a test\"");
+    assert!(compared(&excused, scope, "").agrees());
+    assert!(!compared(&excused, document(), "").agrees());
 
     let mut more = document();
     more["components"]["schemas"]["Own"]["properties"]["weight"] = json!({"type": "number"});

@@ -1,15 +1,6 @@
-//! The catalogue's files load, bad ones are named, and the described resources say what is known of
-//! the Management API.
+//! The catalogue's files load, and bad ones are named with their fault.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it, in its own functions too")]
-
-use std::{fs, path::Path};
-
-use auth0_sync::{
-    Kind,
-    catalog::{Catalog, Class, Resource, ResourceKind, WriteCall},
-};
-use serde_json::Value;
+use auth0_sync::{Kind, catalog::Catalog};
 
 const MINIMAL: &str = r#"
 table = "thing"
@@ -23,18 +14,6 @@ type = "text"
 class = "read_only"
 comment = "Key of the thing."
 "#;
-
-/// Fields whose description differs from Auth0's document on purpose: table, field, reason.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    ("client", "custom_login_page", "may be empty, as recorded"),
-    ("client", "form_template", "may be empty, as recorded"),
-    ("client", "client_secret", "a secret: written, never stored"),
-    (
-        "client",
-        "signing_keys",
-        "holds a private key in some answers: a secret column keeps it out of `extra`",
-    ),
-];
 
 fn load(name: &str, text: &str) -> auth0_sync::Result<Catalog> {
     Catalog::from_files([(name, text)])
@@ -61,18 +40,6 @@ fn columns_of_the_catalog_keep_the_order_of_their_file() {
     let catalog = load("things/thing.toml", &text).unwrap();
     let columns: Vec<_> = catalog.get("thing").unwrap().columns.keys().collect();
     assert_eq!(columns, ["id", "b", "a"]);
-}
-
-#[test]
-fn every_table_and_column_of_the_catalog_has_a_comment_that_is_a_sentence() {
-    for resource in Catalog::bundled().unwrap().iter() {
-        let table = &resource.table;
-        let columns = resource.columns.iter().map(|(name, column)| (name.as_str(), column.comment.as_str()));
-        for (name, comment) in columns.chain([("", resource.comment.as_str())]) {
-            assert!(comment.ends_with('.'), "{table}.{name}: {comment}");
-            assert!(comment.starts_with(|c: char| c.is_uppercase()), "{table}.{name}: {comment}");
-        }
-    }
 }
 
 #[test]
@@ -146,88 +113,4 @@ fn two_files_of_the_catalog_must_not_describe_one_table_nor_references_a_circle(
     let (one, two) = (refers("one", "two"), refers("two", "one"));
     let circle = Catalog::from_files([("a/one.toml", &*one), ("a/two.toml", &*two)]).unwrap_err();
     assert!(circle.what().contains("circle"), "{circle}");
-}
-
-/// What is known of Auth0's resources, by the table names used there; none where it is absent.
-fn known_resources() -> Option<Vec<Value>> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/auth0/resources.json");
-    let text = fs::read_to_string(file).ok()?;
-    let document: Value = serde_json::from_str(&text).unwrap();
-    Some(document["resources"].as_array().unwrap().clone())
-}
-
-/// Fields by name, whether the document lists them or maps them.
-fn fields(known: &Value) -> Vec<(String, &Value)> {
-    match &known["fields"] {
-        Value::Array(list) => list.iter().map(|f| (f["name"].as_str().unwrap().to_owned(), f)).collect(),
-        Value::Object(map) => map.iter().map(|(name, f)| (name.clone(), f)).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn class_name(class: Class) -> &'static str {
-    match class {
-        Class::ReadOnly => "read_only",
-        Class::CreateOnly => "create_only",
-        Class::Writable => "writable",
-        Class::WriteOnly => "write_only",
-    }
-}
-
-/// Everything in which a resource differs from what is known, as sentences.
-fn differences(resource: &Resource, known: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    for (name, field) in fields(known) {
-        let excepted = EXCEPTIONS.iter().any(|(table, field, _)| *table == resource.table && *field == name);
-        let at = format!("{}.{name}", resource.table);
-        let Some((_, column)) = resource.columns.iter().find(|(column, _)| resource.field(column) == name)
-        else {
-            found.push(format!("{at} has no column"));
-            continue;
-        };
-        let class = field["class"].as_str().unwrap();
-        if class_name(column.class) != class && !excepted {
-            found.push(format!("{at} is {}, known as {class}", class_name(column.class)));
-        }
-        let required = field["required_on_create"] == true;
-        if column.required != required {
-            found.push(format!("{at}: required is {}, known as {required}", column.required));
-        }
-        let length = |key: &str| field[key].as_u64().filter(|length| *length > 0 && class != "read_only");
-        if column.min_length.map(u64::from) != length("minLength") && !excepted {
-            found.push(format!("{at}: min_length differs"));
-        }
-        if column.max_length.map(u64::from) != length("maxLength") {
-            found.push(format!("{at}: max_length differs"));
-        }
-        if field["update_only"] == true && column.only_on != Some(WriteCall::Update) {
-            found.push(format!("{at} is taken by the update alone"));
-        }
-    }
-    found
-}
-
-#[test]
-fn the_catalog_says_what_is_known_of_every_described_resource() {
-    let Some(known) = known_resources() else {
-        println!("skipped: ../shared/auth0/resources.json is absent");
-        return;
-    };
-    let mut found = Vec::new();
-    for resource in Catalog::bundled().unwrap().iter() {
-        let path = resource.get.as_ref().map(|call| call.path.split("/{").next().unwrap().to_owned());
-        let matching = known.iter().find(|known| match &path {
-            Some(path) => known["path"] == path.as_str() && known["get"].is_object(),
-            None => known["table"] == resource.table.as_str(),
-        });
-        match matching {
-            // The document gives a link the fields of the listed side, so there is nothing to compare.
-            Some(known) if resource.kind == ResourceKind::Association => {
-                assert_eq!(known["kind"], "association", "{}", resource.table);
-            }
-            Some(known) => found.extend(differences(resource, known)),
-            None => found.push(format!("{} is not known", resource.table)),
-        }
-    }
-    assert!(found.is_empty(), "{found:#?}");
 }
