@@ -28,7 +28,9 @@ pub(super) fn page(
         Paging::Checkpoint if asked || !rules.page.bare_without_take => {
             by_checkpoint(request, list, rules, items)
         }
-        Paging::Both if asked && (request.param("q").is_none() || request.param("take").is_some()) => by_checkpoint(request, list, rules, items),
+        Paging::Both if asked && (request.param("q").is_none() || request.param("take").is_some()) => {
+            by_checkpoint(request, list, rules, items)
+        }
         Paging::Log => Ok(Answer::new(200, by_last(request, list, items)?)),
         Paging::Offset | Paging::Both => by_offset(request, list, rules, capped, items),
         _ => {

@@ -5,9 +5,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::ids;
+use super::keys::own_key;
 use super::options::Credentials;
 use super::quirks::people;
-use super::keys::own_key;
 use super::rules::{Fields, Rules};
 use super::store::Store;
 use super::template::Context;
@@ -85,8 +85,10 @@ pub(super) fn people(
 
 /// A row of the catalogue with the names of this tenant in it; a template.
 fn named(row: &Fields, tenant: &str, client: &Credentials) -> Fields {
-    let (own, mut row): (Fields, Fields) =
-        row.clone().into_iter().partition(|(_, value)| value.as_str().is_none_or(|text| !text.starts_with("$client_")));
+    let (own, mut row): (Fields, Fields) = row
+        .clone()
+        .into_iter()
+        .partition(|(_, value)| value.as_str().is_none_or(|text| !text.starts_with("$client_")));
     let now = chrono::DateTime::from_timestamp(BORN, 0).unwrap_or_default();
     row.extend(Context { tenant, host: tenant, now, ..Context::default() }.fields(&own));
     for value in row.values_mut() {

@@ -63,7 +63,8 @@ fn listed(world: &World, store: &mut Store, path: &str, row: &Fields) -> bool {
     let Some((route, values)) = found else {
         let below = world.routes.find("GET", &format!("{path}/-"));
         let below = below.filter(|(route, _)| matches!(route.action, Action::Get));
-        let Some((shape, mut values)) = below.and_then(|(route, values)| Some((world.shape(&route.table)?, values)))
+        let Some((shape, mut values)) =
+            below.and_then(|(route, values)| Some((world.shape(&route.table)?, values)))
         else {
             return false;
         };

@@ -164,9 +164,8 @@ fn rows(scene: Scene, shape: Shape, list: &List, wanted: &Fields) -> Result<Vec<
     let (resource, rules) = shape;
     let request = scene.request;
     let query = request.param("q").filter(|text| !text.trim().is_empty()).map(search::parse);
-    let query = query
-        .transpose()
-        .map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
+    let query =
+        query.transpose().map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
     let table = scene.store.table(&resource.table).iter();
     let here = table.filter(|(key, row)| {
         keys::has(resource, key, row, wanted)
@@ -243,7 +242,8 @@ fn listed_parent(world: &World, store: &Store, list: &List, values: &Fields) -> 
     }
     let free = list.placeholders().filter(|name| !list.each.contains_key(*name));
     let free: Vec<&str> = free.filter(|name| !list.from.contains_key(*name)).collect();
-    let from = list.from.iter().filter_map(|(ours, theirs)| Some((theirs.clone(), values.get(ours)?.clone())));
+    let from =
+        list.from.iter().filter_map(|(ours, theirs)| Some((theirs.clone(), values.get(ours)?.clone())));
     let mut key: Fields = from.collect();
     for (column, ours) in parent.key.iter().zip(free) {
         key.extend(values.get(ours).map(|value| (column.clone(), value.clone())));

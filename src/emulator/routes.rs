@@ -102,7 +102,13 @@ impl Routes {
         // Tenant logs are served even where they are no mirror table.
         for (path, action) in [("/logs", Action::Logs), ("/logs/{log_id}", Action::Log)] {
             let scopes = vec!["read:logs".to_owned(), "read:logs_users".to_owned()];
-            routes.push(Route { method: "GET".into(), path: path.into(), scopes, table: logs::TABLE.into(), action });
+            routes.push(Route {
+                method: "GET".into(),
+                path: path.into(),
+                scopes,
+                table: logs::TABLE.into(),
+                action,
+            });
         }
         // A path with fewer placeholders is meant before one with more.
         routes.0.sort_by_key(|route| placeholders(&route.path).count());
@@ -228,7 +234,9 @@ fn create_or_link(resource: &Resource, call: Call) -> Action {
 /// Whether two paths differ in the names of placeholders alone.
 fn alike(one: &str, other: &str) -> bool {
     let segments = |path: &'_ str| -> Vec<String> {
-        path.split('/').map(|part| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() }).collect()
+        path.split('/')
+            .map(|part| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() })
+            .collect()
     };
     segments(one) == segments(other)
 }

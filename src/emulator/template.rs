@@ -104,7 +104,9 @@ impl<'a> Context<'a> {
             "$row" => inside(self.row),
             "$body" => within(self.body),
             "$answer" => within(self.answer),
-            "$query" => self.query.iter().find(|(name, _)| name == way).map(|(_, value)| value.as_str().into()),
+            "$query" => {
+                self.query.iter().find(|(name, _)| name == way).map(|(_, value)| value.as_str().into())
+            }
             _ => {
                 let seconds = expression.strip_prefix("$now")?;
                 let seconds: i64 = if seconds.is_empty() { 0 } else { seconds.parse().ok()? };
@@ -204,12 +206,8 @@ mod tests {
     #[test]
     fn texts_and_expressions_are_filled() {
         let (body, path) = (json!({"ttl": 5, "email": "a@b.example"}), json!({"id": "rol_1"}));
-        let context = Context {
-            host: "t.example",
-            path: path.as_object(),
-            body: Some(&body),
-            ..Context::default()
-        };
+        let context =
+            Context { host: "t.example", path: path.as_object(), body: Some(&body), ..Context::default() };
         let template = json!({
             "a": "$path.id", "b": "$body.ttl|9", "c": "$body.none|9", "d": "$body.none",
             "e": "https://{host}/{id}?e={email}#{other}", "f": "$null", "g": [{"h": "$body.ttl"}],

@@ -140,10 +140,9 @@ pub(super) fn complete((resource, rules): Shape, body: &mut Fields, context: &Co
         body.insert(resource.field(key).to_owned(), format!("{prefix}{}", ids::shaped(shape)).into());
     }
     for case in &rules.case {
-        let same = case
-            .when
-            .iter()
-            .all(|(field, values)| super::template::at(body, field).is_some_and(|value| values.contains(value)));
+        let same = case.when.iter().all(|(field, values)| {
+            super::template::at(body, field).is_some_and(|value| values.contains(value))
+        });
         if same && case.absent.iter().all(|field| !body.contains_key(field)) {
             fill_from(body, &case.set, context);
         }
@@ -376,9 +375,8 @@ pub(super) fn delete(
 
 /// Removes a row, what links to it, and what cannot be without it.
 pub(super) fn remove(world: &World, store: &mut Store, table: &str, key: &str) {
-    let by_column = world.catalog.children(table).filter(|(child, column)| {
-        child.key.iter().any(|key| key == column)
-    });
+    let by_column =
+        world.catalog.children(table).filter(|(child, column)| child.key.iter().any(|key| key == column));
     let by_column = by_column.flat_map(|(child, column)| {
         let rows = store.table(&child.table).keys();
         let rows = rows.filter(move |row| keys::part(child, row, column) == Some(key));

@@ -1,14 +1,26 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+mod blocks;
 mod certificate;
+mod client_grants;
 pub(super) mod clients;
 pub(super) mod connections;
+mod credentials;
 mod discovery;
+mod documents;
+mod effective;
+mod enrolments;
+mod identities;
+mod invitations;
+mod jobs;
+mod organization_connections;
 mod organizations;
 pub(super) mod people;
+mod resource_servers;
 mod saml;
 pub(super) mod tenants;
+mod tokens;
 pub(super) mod users;
 
 use super::problem::{Answer, Problem};
@@ -98,11 +110,34 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        client_grants::TABLE => &client_grants::ClientGrants,
         clients::TABLE => &clients::Clients,
         connections::TABLE => &connections::Connections,
+        organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
         users::TABLE => &users::Users,
+        blocks::TABLE | blocks::COMMAND => &blocks::Blocks,
+        credentials::TABLE => &credentials::Credentials,
+        documents::PREVIEW | documents::REGISTER => &documents::Documents,
+        documents::ROTATE => &documents::Rotate,
+        effective::ROLES => &effective::Effective(effective::ROLES),
+        effective::ROLE_GROUPS => &effective::Effective(effective::ROLE_GROUPS),
+        effective::PERMISSIONS => &effective::Effective(effective::PERMISSIONS),
+        effective::PERMISSION_ROLES => &effective::Effective(effective::PERMISSION_ROLES),
+        effective::MEMBER_ROLES => &effective::Effective(effective::MEMBER_ROLES),
+        effective::MEMBER_ROLE_GROUPS => &effective::Effective(effective::MEMBER_ROLE_GROUPS),
+        effective::USER_GROUPS => &effective::Effective(effective::USER_GROUPS),
+        effective::ORGANIZATION_GROUPS => &effective::Effective(effective::ORGANIZATION_GROUPS),
+        enrolments::TABLE => &enrolments::Enrolments,
+        identities::TABLE => &identities::Identities,
+        identities::FACTORS => &identities::Factors,
+        invitations::TABLE => &invitations::Invitations,
+        jobs::IMPORT => &jobs::Import,
+        jobs::ERRORS => &jobs::Errors,
+        organization_connections::TABLE => &organization_connections::OrganizationConnections,
+        resource_servers::TABLE => &resource_servers::ResourceServers,
+        tokens::TABLE => &tokens::Tokens,
         _ => &Ordinary,
     }
 }
