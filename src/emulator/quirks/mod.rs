@@ -1,22 +1,31 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+mod attack_protection;
 mod blocks;
+mod branding;
 mod certificate;
 mod client_grants;
 pub(super) mod clients;
 pub(super) mod connections;
 mod credentials;
+mod custom_domains;
 mod discovery;
 mod documents;
 mod effective;
+mod emails;
 mod enrolments;
+mod guardian;
+mod hooks;
 mod identities;
 mod invitations;
 mod jobs;
+mod keys;
+mod log_streams;
 mod organization_connections;
 mod organizations;
 pub(super) mod people;
+mod prompts;
 mod resource_servers;
 mod saml;
 pub(super) mod tenants;
@@ -111,6 +120,22 @@ impl Quirks for Ordinary {}
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
         client_grants::TABLE => &client_grants::ClientGrants,
+        attack_protection::TABLE => &attack_protection::AttackProtection,
+        branding::PAGE => &branding::Page,
+        branding::THEME => &branding::Theme,
+        branding::PHONE_PROVIDER => &branding::PhoneProviders,
+        custom_domains::TABLE => &custom_domains::CustomDomains,
+        custom_domains::DEFAULT => &custom_domains::Default,
+        custom_domains::VERIFY => &custom_domains::Verify,
+        emails::TABLE => &emails::Emails,
+        guardian::APPLE => &guardian::Apple,
+        table if guardian::SHOWN.contains(&table) => &guardian::Shown,
+        table if guardian::TEXTS.contains(&table) => &guardian::Texts,
+        hooks::TABLE => &hooks::HookSecrets,
+        keys::ENCRYPTION => &keys::EncryptionKeys,
+        keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
+        log_streams::TABLE => &log_streams::LogStreams,
+        prompts::TABLE => &prompts::Partials,
         clients::TABLE => &clients::Clients,
         connections::TABLE => &connections::Connections,
         organizations::MEMBERS => &organizations::Members,
