@@ -62,26 +62,6 @@ async fn note_refusal(context: &Context, table: &str, error: &Error) {
     }
 }
 
-/// Asks for everything that is listed below a row of another table.
-pub async fn ask_below(context: &Context, queue: &Queue, table: &str, key: &RowKey) {
-    for resource in context.catalog.iter() {
-        let lists = resource.list.iter().enumerate();
-        for (n, list) in lists.filter(|(_, list)| list.parent.as_deref() == Some(table)) {
-            match sets::below(context, list, Some(key)).await {
-                Ok(sets) => queue.ask(sets.into_iter().map(|parent| Target::Set {
-                    table: resource.table.clone(),
-                    list: n,
-                    parent,
-                })),
-                Err(error) => {
-                    tracing::warn!(%error, table = %resource.table, "what is below a row is read whole instead");
-                    queue.ask([Target::Table { table: resource.table.clone() }]);
-                }
-            }
-        }
-    }
-}
-
 /// Reads one target; false where something of it has to be read again.
 async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool> {
     let resource = context.catalog.resource(target.table())?;
