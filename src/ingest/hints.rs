@@ -291,7 +291,11 @@ mod tests {
 
     #[test]
     fn calls_name_rows_sets_and_parents() {
-        assert_eq!(found(&sapi("patch", "/api/v2/users/auth0%7C1", json!({}))), [row("user", "auth0|1")]);
+        let below = |table: &str| Target::Set { table: table.into(), list: 0, parent: vec!["auth0|1".into()] };
+        assert_eq!(
+            found(&sapi("patch", "/api/v2/users/auth0%7C1", json!({}))),
+            [row("user", "auth0|1"), below("user_identity"), below("user_multifactor")]
+        );
         assert_eq!(found(&sapi("post", "/api/v2/roles", json!({"id": "rol_1"}))), [row("role", "rol_1")]);
         assert_eq!(found(&sapi("patch", "/api/v2/tenants/settings", json!({}))), [row("tenant", "tenant")]);
         assert_eq!(
