@@ -1,11 +1,11 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
-mod blocks;
-mod attack_protection;
-mod branding;
 mod action_modules;
 mod actions;
+mod attack_protection;
+mod blocks;
+mod branding;
 mod certificate;
 mod client_grants;
 pub(super) mod clients;
@@ -25,24 +25,17 @@ mod invitations;
 mod jobs;
 mod keys;
 mod log_streams;
-mod organization_connections;
 mod network_acls;
 mod organization_clients;
+mod organization_connections;
 mod organizations;
 pub(super) mod people;
 mod prompts;
 mod resource_servers;
-mod custom_domains;
-mod emails;
-mod guardian;
-mod hooks;
-mod keys;
-mod log_streams;
-mod prompts;
 mod saml;
 pub(super) mod tenants;
-mod tokens;
 mod token_exchange_profiles;
+mod tokens;
 pub(super) mod users;
 
 use super::problem::{Answer, Problem};
