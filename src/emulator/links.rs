@@ -87,6 +87,7 @@ pub(super) fn change(
     }
     let single = links.len() == 1 && make.is_some_and(|call| !has_list(call));
     let mut last = None;
+    let mut made = Vec::new();
     for (make, link) in links {
         let (columns, rest): (Fields, Fields) =
             link.into_iter().partition(|(column, _)| resource.key.contains(column));
@@ -96,6 +97,7 @@ pub(super) fn change(
             continue;
         }
         put(world, store, request, shape, (&key, &columns), rest)?;
+        made.extend(store.get(&resource.table, &key).map(|row| whole_row(resource, &key, row)));
         last = Some(key);
     }
     let status = calls.first().map_or(204, |(_, call)| status(call));
@@ -111,6 +113,11 @@ pub(super) fn change(
         },
         _ => Answer::new(status, Value::Object(Fields::new())),
     };
+    // Templates name all that one call has made `$row.links`.
+    let row = row.map(|mut row| {
+        row.insert("links".to_owned(), made.into_iter().map(Value::Object).collect());
+        row
+    });
     Ok(Done { answer, row })
 }
 

@@ -15,6 +15,9 @@ use super::store::Store;
 use super::world::{Request, World};
 use crate::catalog::Class;
 
+/// The table of the tenant's logs, where it is mirrored.
+pub(super) const TABLE: &str = "log";
+
 const MASK: &str = "*****";
 /// Of a correlation id Auth0 keeps so many characters.
 const CORRELATION: usize = 64;

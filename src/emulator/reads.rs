@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::keys;
+use super::logs;
 use super::paging;
 use super::problem::{Answer, Problem};
 use super::quirks;
@@ -26,7 +27,13 @@ pub(super) fn get(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer,
     parents(scene.world, scene.store, resource, values)?;
     let key = keys::path_key(resource, values);
     let row = row(scene, shape, values, &key)?;
-    Ok(one(scene, (resource, rules), &key, &row))
+    let known = super::writes::whole_row(resource, &key, &row);
+    let context = Context { row: Some(&known), ..Context::of(scene.request, values) };
+    let mut answer = one(scene, (resource, rules), &key, &row);
+    if let Some(Value::Object(fields)) = &mut answer.body {
+        super::rules::fill(fields, &context.fields(&rules.got));
+    }
+    Ok(answer)
 }
 
 fn one(scene: Scene, shape: Shape, key: &str, row: &Row) -> Answer {
@@ -175,6 +182,9 @@ fn rows(scene: Scene, shape: Shape, list: &List, wanted: &Fields) -> Result<Vec<
         if !linked {
             show::rename(resource, list, &mut item);
         }
+        if !rules.listed.is_empty() {
+            item.retain(|name, _| rules.listed.contains(name));
+        }
         (row.number, item)
     });
     Ok(items.collect())
@@ -270,7 +280,7 @@ fn filtered(scene: Scene, resource: &Resource, rules: &Rules, key: &str, row: &R
 /// Everything stored, by table: key columns, and what reading each row answers.
 pub(super) fn everything(scene: Scene) -> Value {
     let tables = scene.world.catalog.iter().filter(|resource| resource.is_table()).map(|resource| {
-        if resource.list.iter().any(|list| list.paging == Paging::Log) {
+        if resource.table == logs::TABLE {
             return (resource.table.clone(), Value::Array(scene.store.logs().to_vec()));
         }
         let rows = scene.store.table(&resource.table).iter().map(|(key, row)| {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::logs;
 use super::rules::{Moment, Route as Extra, Rules};
 use crate::catalog::{
     Call, Catalog, Command, List, Paging, Recognise, Replace, Resource, ResourceKind, path_matches,
@@ -81,12 +82,11 @@ impl Routes {
     /// The calls of the catalogue.
     pub(super) fn new(catalog: &Catalog, rules: &HashMap<String, Rules>) -> Routes {
         let mut routes = Routes(Vec::new());
-        let served = |resource: &&Resource| {
-            let others = matches!(resource.kind, ResourceKind::Command | ResourceKind::Retired);
-            resource.kind.is_read() || others
-        };
+        let served = |resource: &&Resource| resource.kind.is_read() || resource.kind == ResourceKind::Command;
         for resource in catalog.iter().filter(served) {
             routes.calls(resource);
+        }
+        for resource in catalog.iter() {
             for extra in rules.get(&resource.table).into_iter().flat_map(|rules| &rules.route) {
                 routes.extra(resource, extra.clone());
             }
@@ -94,7 +94,7 @@ impl Routes {
         // A list that only looks into the answer of another call is no call of its own.
         for resource in catalog.iter().filter(served) {
             for list in &resource.list {
-                let logs = list.paging == Paging::Log;
+                let logs = list.paging == Paging::Log && resource.table == logs::TABLE;
                 let action = if logs { Action::Logs } else { Action::List(list.clone()) };
                 routes.add(resource, "GET", &list.path, &list.scopes, action);
             }
@@ -106,7 +106,7 @@ impl Routes {
                 method: "GET".into(),
                 path: path.into(),
                 scopes,
-                table: "log".into(),
+                table: logs::TABLE.into(),
                 action,
             });
         }
@@ -117,7 +117,7 @@ impl Routes {
 
     fn calls(&mut self, resource: &Resource) {
         if let Some(get) = &resource.get {
-            let log = resource.list.iter().any(|list| list.paging == Paging::Log);
+            let log = resource.table == logs::TABLE;
             self.call(resource, get, |_| if log { Action::Log } else { Action::Get });
         }
         if let Some(create) = &resource.create {
@@ -151,7 +151,7 @@ impl Routes {
                     "GET",
                     &list.path.clone(),
                     &list.scopes.clone(),
-                    if list.paging == Paging::Log { Action::Logs } else { Action::List(list) },
+                    if resource.table == logs::TABLE { Action::Logs } else { Action::List(list) },
                 );
             }
             Extra::Find { path, scopes, field } => {

@@ -323,6 +323,7 @@ fn id_pattern(shape: &str) -> String {
         pattern.push_str(&regex::escape(before));
         match count.strip_suffix('x') {
             Some(count) => pattern.push_str(&format!("[0-9a-f]{{{count}}}")),
+            None if count == "uuid" => pattern.push_str("[0-9a-f-]{36}"),
             None => pattern.push_str(&format!("[A-Za-z0-9]{{{count}}}")),
         }
         rest = tail;

@@ -7,7 +7,7 @@
 //! answers), `$null`, each with a dotted way into it, or alone for the whole. `|` gives what stands
 //! in for nothing: `$body.ttl_sec|432000`. Without a value the field is left out.
 //!
-//! In other texts `{16}` becomes 16 letters or digits, `{24x}` hexadecimal digits, `{host}` and
+//! In other texts `{16}` becomes 16 letters or digits, `{24x}` hexadecimal digits, `{uuid}` one, `{host}` and
 //! `{tenant}` what they say, and `{name}` the value in the path, the body or the row; other braces stay.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -142,7 +142,7 @@ impl<'a> Context<'a> {
 
     fn brace(&self, name: &str) -> Option<String> {
         let digits = name.strip_suffix('x').unwrap_or(name);
-        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if name == "uuid" || !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(ids::shaped(&format!("{{{name}}}")));
         }
         match name {
@@ -183,15 +183,18 @@ pub(super) fn put_at(fields: &mut Fields, way: &str, value: Value) {
     }
 }
 
-/// Removes the value at a dotted way.
+/// Removes the value at a dotted way; `secrets[].value` means it in every item.
 pub(super) fn remove_at(fields: &mut Fields, way: &str) {
-    match way.split_once('.') {
-        None => drop(fields.shift_remove(way)),
-        Some((first, rest)) => {
-            if let Some(Value::Object(inner)) = fields.get_mut(first) {
-                remove_at(inner, rest);
-            }
+    let Some((first, rest)) = way.split_once('.') else {
+        fields.shift_remove(way);
+        return;
+    };
+    match fields.get_mut(first.trim_end_matches("[]")) {
+        Some(Value::Object(inner)) => remove_at(inner, rest),
+        Some(Value::Array(items)) if first.ends_with("[]") => {
+            items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| remove_at(item, rest));
         }
+        _ => {}
     }
 }
 

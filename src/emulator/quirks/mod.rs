@@ -2,22 +2,34 @@
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
 mod attack_protection;
+mod blocks;
 mod branding;
 mod certificate;
+mod client_grants;
 pub(super) mod clients;
 pub(super) mod connections;
+mod credentials;
 mod custom_domains;
 mod discovery;
+mod documents;
+mod effective;
 mod emails;
+mod enrolments;
 mod guardian;
 mod hooks;
+mod identities;
+mod invitations;
+mod jobs;
 mod keys;
 mod log_streams;
+mod organization_connections;
 mod organizations;
 pub(super) mod people;
 mod prompts;
+mod resource_servers;
 mod saml;
 pub(super) mod tenants;
+mod tokens;
 pub(super) mod users;
 
 use super::problem::{Answer, Problem};
@@ -116,18 +128,40 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         custom_domains::VERIFY => &custom_domains::Verify,
         emails::TABLE => &emails::Emails,
         guardian::APPLE => &guardian::Apple,
-        table if guardian::SHOWN.contains(&table) => &guardian::Shown,
         table if guardian::TEXTS.contains(&table) => &guardian::Texts,
         hooks::TABLE => &hooks::HookSecrets,
         keys::ENCRYPTION => &keys::EncryptionKeys,
         keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
         log_streams::TABLE => &log_streams::LogStreams,
         prompts::TABLE => &prompts::Partials,
+        client_grants::TABLE => &client_grants::ClientGrants,
         clients::TABLE => &clients::Clients,
         connections::TABLE => &connections::Connections,
+        organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
         users::TABLE => &users::Users,
+        blocks::TABLE | blocks::COMMAND => &blocks::Blocks,
+        credentials::TABLE => &credentials::Credentials,
+        documents::PREVIEW | documents::REGISTER => &documents::Documents,
+        documents::ROTATE => &documents::Rotate,
+        effective::ROLES => &effective::Effective(effective::ROLES),
+        effective::ROLE_GROUPS => &effective::Effective(effective::ROLE_GROUPS),
+        effective::PERMISSIONS => &effective::Effective(effective::PERMISSIONS),
+        effective::PERMISSION_ROLES => &effective::Effective(effective::PERMISSION_ROLES),
+        effective::MEMBER_ROLES => &effective::Effective(effective::MEMBER_ROLES),
+        effective::MEMBER_ROLE_GROUPS => &effective::Effective(effective::MEMBER_ROLE_GROUPS),
+        effective::USER_GROUPS => &effective::Effective(effective::USER_GROUPS),
+        effective::ORGANIZATION_GROUPS => &effective::Effective(effective::ORGANIZATION_GROUPS),
+        enrolments::TABLE => &enrolments::Enrolments,
+        identities::TABLE => &identities::Identities,
+        identities::FACTORS => &identities::Factors,
+        invitations::TABLE => &invitations::Invitations,
+        jobs::IMPORT => &jobs::Import,
+        jobs::ERRORS => &jobs::Errors,
+        organization_connections::TABLE => &organization_connections::OrganizationConnections,
+        resource_servers::TABLE => &resource_servers::ResourceServers,
+        tokens::TABLE => &tokens::Tokens,
         _ => &Ordinary,
     }
 }
