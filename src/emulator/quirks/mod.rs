@@ -135,7 +135,6 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         custom_domains::VERIFY => &custom_domains::Verify,
         emails::TABLE => &emails::Emails,
         guardian::APPLE => &guardian::Apple,
-        table if guardian::SHOWN.contains(&table) => &guardian::Shown,
         table if guardian::TEXTS.contains(&table) => &guardian::Texts,
         hooks::TABLE => &hooks::HookSecrets,
         keys::ENCRYPTION => &keys::EncryptionKeys,
