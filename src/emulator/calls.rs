@@ -16,7 +16,7 @@ use super::template::Context;
 use super::world::{Request, Scene, World};
 use super::writes::{self, Done, status};
 use super::{links, logs, reads};
-use crate::catalog::{Call, WriteCall, placeholders};
+use crate::catalog::{Call, Resource, WriteCall, placeholders};
 
 /// Runs a call whose sender may make it; a successful write leaves a tenant log.
 pub(super) fn run(
@@ -84,7 +84,10 @@ fn by_alias(store: &Store, (resource, rules): Shape, values: &Fields) -> Fields 
     let Some(named) = values.get(column).and_then(Value::as_str) else { return values };
     if store.get(&resource.table, named).is_none() {
         let mut rows = store.table(&resource.table).iter();
-        let same = rows.find(|(_, row)| rules.alias.iter().any(|field| row.text(field) == Some(named)));
+        // Some clients encode an address twice, and Auth0 takes that.
+        let twice = percent_encoding::percent_decode_str(named).decode_utf8_lossy();
+        let is = |text: Option<&str>| text == Some(named) || text == Some(&twice);
+        let same = rows.find(|(_, row)| rules.alias.iter().any(|field| is(row.text(field))));
         if let Some((key, _)) = same {
             values.insert(column.clone(), key.as_str().into());
         }
@@ -112,9 +115,7 @@ fn write(
     match &route.action {
         Action::Create(call) => writes::create(world, store, request, shape, values, call),
         Action::Update(call) => writes::update(world, store, request, shape, values, call),
-        Action::Put { create, update } => {
-            writes::put(world, store, request, shape, values, (create, update))
-        }
+        Action::Put { create, update } => writes::put(world, store, request, shape, values, (create, update)),
         Action::Delete(call) => writes::delete(world, store, request, shape, values, call),
         Action::Links { make, undo } => {
             links::change(world, store, request, shape, values, (make.as_ref(), undo.as_ref()))
@@ -136,7 +137,7 @@ fn command(
 ) -> Result<Done, Problem> {
     let (resource, rules) = shape;
     let body = request.object()?;
-    schema::check(resource, rules, WriteCall::Create, &told(call, values), &body)?;
+    schema::check(resource, rules, WriteCall::Create, &told(resource, call, values), &body)?;
     reads::parents(world, store, resource, values)?;
     // The row that the path names last.
     let named = placeholders(&call.path).filter_map(|column| {
@@ -163,8 +164,10 @@ fn command(
 }
 
 /// What need not stand in a command's body: what the path gives, and what picks the call.
-fn told(call: &Call, values: &Fields) -> Fields {
+fn told(resource: &Resource, call: &Call, values: &Fields) -> Fields {
     let mut known = values.clone();
     known.extend(placeholders(&call.path).map(|column| (column.to_owned(), Value::Null)));
+    let picks = resource.command.iter().flat_map(|command| command.when.keys());
+    known.extend(picks.map(|column| (column.clone(), Value::Null)));
     known
 }

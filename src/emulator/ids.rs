@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const HEX: &[u8] = b"0123456789abcdef";
 
-/// Fills `{16}` in a shape with 16 letters or digits, `{24x}` with 24 hexadecimal digits.
+/// Fills `{16}` in a shape with 16 letters or digits, `{24x}` with 24 hexadecimal digits, `{uuid}`.
 pub(super) fn shaped(shape: &str) -> String {
     shaped_by(&mut rand::rng(), shape)
 }
@@ -19,6 +19,11 @@ pub(super) fn shaped_by(rng: &mut impl Rng, shape: &str) -> String {
         let (count, tail) = after.split_once('}').unwrap_or((after, ""));
         id.push_str(before);
         match count.strip_suffix('x') {
+            _ if count == "uuid" => {
+                let digits = random(rng, HEX, 32);
+                let parts = [&digits[..8], &digits[8..12], &digits[13..16], &digits[17..20], &digits[20..]];
+                id.push_str(&format!("{}-{}-4{}-a{}-{}", parts[0], parts[1], parts[2], parts[3], parts[4]));
+            }
             Some(count) => id.push_str(&random(rng, HEX, count.parse().unwrap_or(24))),
             None => id.push_str(&random(rng, LETTERS, count.parse().unwrap_or(16))),
         }

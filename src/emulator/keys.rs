@@ -9,7 +9,8 @@ use crate::catalog::{Resource, ResourceKind};
 
 /// The key of a singleton's row.
 pub(super) const SINGLE: &str = "single";
-const BETWEEN: char = '\u{1f}';
+/// Stands between the parts of a key.
+pub(super) const BETWEEN: char = '\u{1f}';
 
 /// The store's key of a row whose key columns have these values.
 pub(super) fn key_of<'a>(values: impl IntoIterator<Item = &'a str>) -> String {

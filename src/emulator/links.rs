@@ -63,7 +63,8 @@ pub(super) fn change(
         }
     }
     if changes.is_empty() && (body.is_object() || body.is_null()) {
-        let Some((make, template)) = calls.first().and_then(|(make, call)| Some((*make, call.body.as_ref()?)))
+        let Some((make, template)) =
+            calls.first().and_then(|(make, call)| Some((*make, call.body.as_ref()?)))
         else {
             return Ok(Answer::empty(calls.first().map_or(204, |(_, call)| status(call))).into());
         };
@@ -86,6 +87,7 @@ pub(super) fn change(
     }
     let single = links.len() == 1 && make.is_some_and(|call| !has_list(call));
     let mut last = None;
+    let mut made = Vec::new();
     for (make, link) in links {
         let (columns, rest): (Fields, Fields) =
             link.into_iter().partition(|(column, _)| resource.key.contains(column));
@@ -95,6 +97,7 @@ pub(super) fn change(
             continue;
         }
         put(world, store, request, shape, (&key, &columns), rest)?;
+        made.extend(store.get(&resource.table, &key).map(|row| whole_row(resource, &key, row)));
         last = Some(key);
     }
     let status = calls.first().map_or(204, |(_, call)| status(call));
@@ -110,6 +113,11 @@ pub(super) fn change(
         },
         _ => Answer::new(status, Value::Object(Fields::new())),
     };
+    // Templates name all that one call has made `$row.links`.
+    let row = row.map(|mut row| {
+        row.insert("links".to_owned(), made.into_iter().map(Value::Object).collect());
+        row
+    });
     Ok(Done { answer, row })
 }
 
@@ -219,7 +227,8 @@ pub(super) fn replace(
             .collect(),
     };
     let array = resource.list.first().and_then(|list| list.array.clone());
-    Ok(Answer::new(status, array.map_or_else(|| items.clone(), |array| serde_json::json!({array: items}))).into())
+    Ok(Answer::new(status, array.map_or_else(|| items.clone(), |array| serde_json::json!({array: items})))
+        .into())
 }
 
 /// Whether the template of a body has a list of links in it.
@@ -239,7 +248,8 @@ fn lists<'b>(
 ) -> Result<Vec<(String, &'b Vec<Value>)>, Problem> {
     let Some(template) = calls.iter().find_map(|(_, call)| call.body.as_ref()) else { return Ok(Vec::new()) };
     let list = |name: &str, found: &'b Value| -> Result<(String, &'b Vec<Value>), Problem> {
-        let items = found.as_array().ok_or_else(|| refuse(resource, template, name, &expected("array", found)))?;
+        let items =
+            found.as_array().ok_or_else(|| refuse(resource, template, name, &expected("array", found)))?;
         if items.is_empty() {
             return Err(refuse(resource, template, name, "Array is too short (0), minimum 1"));
         }
@@ -265,12 +275,7 @@ fn lists<'b>(
 }
 
 /// What one item of a list means.
-fn one(
-    shape: Shape,
-    calls: &[(bool, &Call)],
-    item: &Value,
-    place: &str,
-) -> Result<(bool, Fields), Problem> {
+fn one(shape: Shape, calls: &[(bool, &Call)], item: &Value, place: &str) -> Result<(bool, Fields), Problem> {
     let mut refusal = None;
     for (make, call) in calls {
         let template = call.body.as_ref().and_then(|template| match template {

@@ -15,6 +15,9 @@ use super::store::Store;
 use super::world::{Request, World};
 use crate::catalog::Class;
 
+/// The table of the tenant's logs, where it is mirrored.
+pub(super) const TABLE: &str = "log";
+
 const MASK: &str = "*****";
 /// Of a correlation id Auth0 keeps so many characters.
 const CORRELATION: usize = 64;
@@ -24,10 +27,10 @@ const LARGEST_PAGE: usize = 100;
 pub(super) fn note(world: &World, store: &mut Store, request: &Request, route: &Route, answer: &Answer) {
     let rules = world.rules.get(&route.table);
     let title = rules.and_then(|rules| match route.action.moment() {
-            Moment::Create | Moment::Run => rules.log.create.as_ref(),
-            Moment::Update | Moment::Set => rules.log.update.as_ref(),
-            Moment::Delete => rules.log.delete.as_ref(),
-            Moment::Read => None,
+        Moment::Create | Moment::Run => rules.log.create.as_ref(),
+        Moment::Update | Moment::Set => rules.log.update.as_ref(),
+        Moment::Delete => rules.log.delete.as_ref(),
+        Moment::Read => None,
     });
     let description = title.cloned().unwrap_or_else(|| format!("{} {}", request.method, route.path));
     let id = next_id(store, request.now);

@@ -12,6 +12,7 @@ mod keys;
 mod limits;
 mod links;
 mod logs;
+mod multipart;
 mod options;
 mod paging;
 mod populate;

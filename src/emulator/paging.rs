@@ -23,12 +23,15 @@ pub(super) fn page(
     capped: bool,
     items: Vec<(u64, Value)>,
 ) -> Result<Answer, Problem> {
-    let asked = request.param("take").is_some() || request.param("from").is_some();
+    let asked = ["take", "from", "q"].iter().any(|name| request.param(name).is_some());
     match list.paging {
         Paging::Checkpoint if asked || !rules.page.bare_without_take => {
             by_checkpoint(request, list, rules, items)
         }
-        Paging::Both if asked => by_checkpoint(request, list, rules, items),
+        Paging::Both if asked && (request.param("q").is_none() || request.param("take").is_some()) => {
+            by_checkpoint(request, list, rules, items)
+        }
+        Paging::Log => Ok(Answer::new(200, by_last(request, list, items)?)),
         Paging::Offset | Paging::Both => by_offset(request, list, rules, capped, items),
         _ => {
             let items: Value = items.into_iter().map(|(_, item)| item).collect();
@@ -36,6 +39,16 @@ pub(super) fn page(
             Ok(Answer::new(200, array.map_or_else(|| items.clone(), |array| json!({array: items}))))
         }
     }
+}
+
+/// The items after the one whose id `from` is.
+fn by_last(request: &Request, list: &List, items: Vec<(u64, Value)>) -> Result<Value, Problem> {
+    let take = number(request, "take", DEFAULT_PAGE, list.per_page as usize)?;
+    let seen = request.param("from").and_then(|from| {
+        let place = items.iter().position(|(_, item)| item["id"].as_str() == Some(from));
+        place.map(|place| place + 1)
+    });
+    Ok(items.into_iter().skip(seen.unwrap_or(0)).take(take).map(|(_, item)| item).collect())
 }
 
 fn by_offset(

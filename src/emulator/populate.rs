@@ -5,9 +5,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::ids;
+use super::keys::own_key;
 use super::options::Credentials;
 use super::quirks::people;
-use super::keys::own_key;
 use super::rules::{Fields, Rules};
 use super::store::Store;
 use super::template::Context;
@@ -18,6 +18,8 @@ use crate::error::Result;
 
 /// Ids of a fresh tenant's rows are the same everywhere.
 const SEED: u64 = 0;
+/// When a fresh tenant came into being, in UNIX seconds: the same everywhere too.
+const BORN: i64 = 1_690_000_000;
 
 /// Puts what every tenant has into an empty one.
 ///
@@ -81,14 +83,18 @@ pub(super) fn people(
     Ok(())
 }
 
-/// A row of the catalogue with the names of this tenant in it.
+/// A row of the catalogue with the names of this tenant in it; a template.
 fn named(row: &Fields, tenant: &str, client: &Credentials) -> Fields {
-    let mut row = row.clone();
+    let (own, mut row): (Fields, Fields) = row
+        .clone()
+        .into_iter()
+        .partition(|(_, value)| value.as_str().is_none_or(|text| !text.starts_with("$client_")));
+    let now = chrono::DateTime::from_timestamp(BORN, 0).unwrap_or_default();
+    row.extend(Context { tenant, host: tenant, now, ..Context::default() }.fields(&own));
     for value in row.values_mut() {
         match value.as_str() {
             Some("$client_id") => *value = client.id.as_str().into(),
             Some("$client_secret") => *value = client.secret.as_str().into(),
-            Some("$tenant") => *value = tenant.into(),
             _ => {}
         }
     }

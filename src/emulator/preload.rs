@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::keys::own_key;
+use super::keys::{self, own_key};
 use super::routes::Action;
 use super::rules::Fields;
 use super::show::Shape;
@@ -63,7 +63,8 @@ fn listed(world: &World, store: &mut Store, path: &str, row: &Fields) -> bool {
     let Some((route, values)) = found else {
         let below = world.routes.find("GET", &format!("{path}/-"));
         let below = below.filter(|(route, _)| matches!(route.action, Action::Get));
-        let Some((shape, mut values)) = below.and_then(|(route, values)| Some((world.shape(&route.table)?, values)))
+        let Some((shape, mut values)) =
+            below.and_then(|(route, values)| Some((world.shape(&route.table)?, values)))
         else {
             return false;
         };
@@ -148,6 +149,13 @@ fn put(world: &World, store: &mut Store, shape: Shape, values: &Fields, row: &Fi
         let twins = twins.filter(|(other, twin)| {
             **other != key && rule.value(resource, other, &twin.body).as_ref() == Some(&wanted)
         });
+        let twins: Vec<String> = twins.map(|(other, _)| other.clone()).collect();
+        twins.iter().for_each(|twin| remove(world, store, &resource.table, twin));
+    }
+    if !rules.fresh_by.is_empty() && rules.fresh_by.iter().all(|field| row.contains_key(field)) {
+        let wanted: Fields = rules.fresh_by.iter().map(|field| (field.clone(), row[field].clone())).collect();
+        let twins = store.table(&resource.table).iter();
+        let twins = twins.filter(|(other, twin)| **other != key && keys::has(resource, other, twin, &wanted));
         let twins: Vec<String> = twins.map(|(other, _)| other.clone()).collect();
         twins.iter().for_each(|twin| remove(world, store, &resource.table, twin));
     }

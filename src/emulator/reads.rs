@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::keys;
+use super::logs;
 use super::paging;
 use super::problem::{Answer, Problem};
 use super::quirks;
@@ -26,7 +27,13 @@ pub(super) fn get(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer,
     parents(scene.world, scene.store, resource, values)?;
     let key = keys::path_key(resource, values);
     let row = row(scene, shape, values, &key)?;
-    Ok(one(scene, (resource, rules), &key, &row))
+    let known = super::writes::whole_row(resource, &key, &row);
+    let context = Context { row: Some(&known), ..Context::of(scene.request, values) };
+    let mut answer = one(scene, (resource, rules), &key, &row);
+    if let Some(Value::Object(fields)) = &mut answer.body {
+        super::rules::fill(fields, &context.fields(&rules.got));
+    }
+    Ok(answer)
 }
 
 fn one(scene: Scene, shape: Shape, key: &str, row: &Row) -> Answer {
@@ -157,9 +164,8 @@ fn rows(scene: Scene, shape: Shape, list: &List, wanted: &Fields) -> Result<Vec<
     let (resource, rules) = shape;
     let request = scene.request;
     let query = request.param("q").filter(|text| !text.trim().is_empty()).map(search::parse);
-    let query = query
-        .transpose()
-        .map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
+    let query =
+        query.transpose().map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
     let table = scene.store.table(&resource.table).iter();
     let here = table.filter(|(key, row)| {
         keys::has(resource, key, row, wanted)
@@ -175,6 +181,9 @@ fn rows(scene: Scene, shape: Shape, list: &List, wanted: &Fields) -> Result<Vec<
         };
         if !linked {
             show::rename(resource, list, &mut item);
+        }
+        if !rules.listed.is_empty() {
+            item.retain(|name, _| rules.listed.contains(name));
         }
         (row.number, item)
     });
@@ -233,7 +242,8 @@ fn listed_parent(world: &World, store: &Store, list: &List, values: &Fields) -> 
     }
     let free = list.placeholders().filter(|name| !list.each.contains_key(*name));
     let free: Vec<&str> = free.filter(|name| !list.from.contains_key(*name)).collect();
-    let from = list.from.iter().filter_map(|(ours, theirs)| Some((theirs.clone(), values.get(ours)?.clone())));
+    let from =
+        list.from.iter().filter_map(|(ours, theirs)| Some((theirs.clone(), values.get(ours)?.clone())));
     let mut key: Fields = from.collect();
     for (column, ours) in parent.key.iter().zip(free) {
         key.extend(values.get(ours).map(|value| (column.clone(), value.clone())));
@@ -270,7 +280,7 @@ fn filtered(scene: Scene, resource: &Resource, rules: &Rules, key: &str, row: &R
 /// Everything stored, by table: key columns, and what reading each row answers.
 pub(super) fn everything(scene: Scene) -> Value {
     let tables = scene.world.catalog.iter().filter(|resource| resource.is_table()).map(|resource| {
-        if resource.list.iter().any(|list| list.paging == Paging::Log) {
+        if resource.table == logs::TABLE {
             return (resource.table.clone(), Value::Array(scene.store.logs().to_vec()));
         }
         let rows = scene.store.table(&resource.table).iter().map(|(key, row)| {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::logs;
 use super::rules::{Moment, Route as Extra, Rules};
 use crate::catalog::{
     Call, Catalog, Command, List, Paging, Recognise, Replace, Resource, ResourceKind, path_matches,
@@ -84,6 +85,8 @@ impl Routes {
         let served = |resource: &&Resource| resource.kind.is_read() || resource.kind == ResourceKind::Command;
         for resource in catalog.iter().filter(served) {
             routes.calls(resource);
+        }
+        for resource in catalog.iter() {
             for extra in rules.get(&resource.table).into_iter().flat_map(|rules| &rules.route) {
                 routes.extra(resource, extra.clone());
             }
@@ -91,7 +94,7 @@ impl Routes {
         // A list that only looks into the answer of another call is no call of its own.
         for resource in catalog.iter().filter(served) {
             for list in &resource.list {
-                let logs = list.paging == Paging::Log;
+                let logs = list.paging == Paging::Log && resource.table == logs::TABLE;
                 let action = if logs { Action::Logs } else { Action::List(list.clone()) };
                 routes.add(resource, "GET", &list.path, &list.scopes, action);
             }
@@ -99,7 +102,13 @@ impl Routes {
         // Tenant logs are served even where they are no mirror table.
         for (path, action) in [("/logs", Action::Logs), ("/logs/{log_id}", Action::Log)] {
             let scopes = vec!["read:logs".to_owned(), "read:logs_users".to_owned()];
-            routes.push(Route { method: "GET".into(), path: path.into(), scopes, table: "log".into(), action });
+            routes.push(Route {
+                method: "GET".into(),
+                path: path.into(),
+                scopes,
+                table: logs::TABLE.into(),
+                action,
+            });
         }
         // A path with fewer placeholders is meant before one with more.
         routes.0.sort_by_key(|route| placeholders(&route.path).count());
@@ -108,7 +117,7 @@ impl Routes {
 
     fn calls(&mut self, resource: &Resource) {
         if let Some(get) = &resource.get {
-            let log = resource.list.iter().any(|list| list.paging == Paging::Log);
+            let log = resource.table == logs::TABLE;
             self.call(resource, get, |_| if log { Action::Log } else { Action::Get });
         }
         if let Some(create) = &resource.create {
@@ -142,7 +151,7 @@ impl Routes {
                     "GET",
                     &list.path.clone(),
                     &list.scopes.clone(),
-                    if list.paging == Paging::Log { Action::Logs } else { Action::List(list) },
+                    if resource.table == logs::TABLE { Action::Logs } else { Action::List(list) },
                 );
             }
             Extra::Find { path, scopes, field } => {
@@ -225,7 +234,9 @@ fn create_or_link(resource: &Resource, call: Call) -> Action {
 /// Whether two paths differ in the names of placeholders alone.
 fn alike(one: &str, other: &str) -> bool {
     let segments = |path: &'_ str| -> Vec<String> {
-        path.split('/').map(|part| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() }).collect()
+        path.split('/')
+            .map(|part| if part.starts_with('{') { "{}".to_owned() } else { part.to_owned() })
+            .collect()
     };
     segments(one) == segments(other)
 }

@@ -167,7 +167,9 @@ fn json_fault(column: &Column, value: &Value) -> Option<String> {
                 if let Some(strange) = items.iter().find(|item| !item.is_string()) {
                     return Some(format!("Expected type string but found type {}", type_name(strange)));
                 }
-                if let Some(fault) = items.iter().filter_map(Value::as_str).find_map(|i| enum_fault(&column.values, i)) {
+                if let Some(fault) =
+                    items.iter().filter_map(Value::as_str).find_map(|i| enum_fault(&column.values, i))
+                {
                     return Some(fault);
                 }
             }
@@ -280,7 +282,8 @@ fn inside_fault(inside: &Inside, value: &Value) -> Option<String> {
             Some(format!("Array items are not unique (indexes {first} and {second})"))
         }
         Value::Object(fields) => {
-            let strange = fields.keys().find(|name| !inside.only.is_empty() && !inside.only.contains(name))?;
+            let strange =
+                fields.keys().find(|name| !inside.only.is_empty() && !inside.only.contains(name))?;
             Some(format!("Additional properties not allowed: {strange}"))
         }
         _ => None,
@@ -320,6 +323,7 @@ fn id_pattern(shape: &str) -> String {
         pattern.push_str(&regex::escape(before));
         match count.strip_suffix('x') {
             Some(count) => pattern.push_str(&format!("[0-9a-f]{{{count}}}")),
+            None if count == "uuid" => pattern.push_str("[0-9a-f-]{36}"),
             None => pattern.push_str(&format!("[A-Za-z0-9]{{{count}}}")),
         }
         rest = tail;

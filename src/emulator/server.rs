@@ -20,7 +20,7 @@ use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
 use super::world::{Request, World};
-use super::{calls, control, ids, populate, preload, tenant_name};
+use super::{calls, control, ids, multipart, populate, preload, tenant_name};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 
@@ -254,7 +254,7 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
         }
         path => match path.strip_prefix(CONTROL) {
             Some(own) => control::run(shared, state, &request, own, body),
-            None => manage(shared, state, &mut request, text(headers, "authorization"), body),
+            None => manage(shared, state, &mut request, headers, body),
         },
     };
     match state.store.commit() {
@@ -275,9 +275,11 @@ fn manage(
     shared: &Shared,
     state: &mut State,
     request: &mut Request,
-    authorization: Option<&str>,
+    headers: &HeaderMap,
     body: &Bytes,
 ) -> Answer {
+    let authorization = text(headers, "authorization");
+    let content_type = text(headers, "content-type").unwrap_or_default();
     let Some((route, values)) = shared.world.routes.find(&request.method, &request.path) else {
         return Problem::plain(404, "Not Found").into();
     };
@@ -286,7 +288,7 @@ fn manage(
     let now = request.now.timestamp_millis() as f64 / 1000.0;
     let limits =
         state.limits.as_mut().map(|limits| limits.take(group.unwrap_or(&route.table), &route.method, now));
-    let headers = match limits.transpose() {
+    let figures = match limits.transpose() {
         Ok(headers) => headers.unwrap_or_default(),
         Err(refused) => return refused,
     };
@@ -298,7 +300,7 @@ fn manage(
         }
         Ok(claims) => {
             request.claims = claims;
-            match parse(body) {
+            match parse(content_type, body) {
                 Err(problem) => problem.into(),
                 Ok(body) => {
                     request.body = body;
@@ -307,12 +309,16 @@ fn manage(
             }
         }
     };
-    answer.headers.extend(headers);
+    answer.headers.extend(figures);
     answer
 }
 
 /// The JSON of a body; nothing and a literal `null` are the same.
-fn parse(body: &Bytes) -> std::result::Result<Option<serde_json::Value>, Problem> {
+fn parse(content_type: &str, body: &Bytes) -> std::result::Result<Option<serde_json::Value>, Problem> {
+    if let Some(boundary) = multipart::boundary(content_type) {
+        let parts = multipart::parse(boundary, body);
+        return parts.map(Some).ok_or_else(|| Problem::plain(400, "Invalid multipart payload format"));
+    }
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }

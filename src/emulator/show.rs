@@ -59,7 +59,13 @@ pub(super) fn linked(
 ) -> Fields {
     let (resource, rules) = shape;
     let mut fields = Fields::new();
-    for column in resource.key.iter().filter(|column| !near.contains(&column.as_str())) {
+    let apart = |column: &&String| !near.contains(&column.as_str()) || rules.shown_keys.contains(column);
+    for column in resource.key.iter().filter(apart) {
+        if near.contains(&column.as_str()) {
+            let value = keys::part(resource, key, column).unwrap_or_default();
+            fields.insert(resource.field(column).to_owned(), value.into());
+            continue;
+        }
         let value = keys::part(resource, key, column).unwrap_or_default();
         let renamed = list.and_then(|list| list.fields.get(column)).map(String::as_str);
         let place = renamed.unwrap_or_else(|| resource.field(column));

@@ -7,7 +7,7 @@
 //! answers), `$null`, each with a dotted way into it, or alone for the whole. `|` gives what stands
 //! in for nothing: `$body.ttl_sec|432000`. Without a value the field is left out.
 //!
-//! In other texts `{16}` becomes 16 letters or digits, `{24x}` hexadecimal digits, `{host}` and
+//! In other texts `{16}` becomes 16 letters or digits, `{24x}` hexadecimal digits, `{uuid}` one, `{host}` and
 //! `{tenant}` what they say, and `{name}` the value in the path, the body or the row; other braces stay.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -104,7 +104,9 @@ impl<'a> Context<'a> {
             "$row" => inside(self.row),
             "$body" => within(self.body),
             "$answer" => within(self.answer),
-            "$query" => self.query.iter().find(|(name, _)| name == way).map(|(_, value)| value.as_str().into()),
+            "$query" => {
+                self.query.iter().find(|(name, _)| name == way).map(|(_, value)| value.as_str().into())
+            }
             _ => {
                 let seconds = expression.strip_prefix("$now")?;
                 let seconds: i64 = if seconds.is_empty() { 0 } else { seconds.parse().ok()? };
@@ -140,7 +142,7 @@ impl<'a> Context<'a> {
 
     fn brace(&self, name: &str) -> Option<String> {
         let digits = name.strip_suffix('x').unwrap_or(name);
-        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        if name == "uuid" || !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(ids::shaped(&format!("{{{name}}}")));
         }
         match name {
@@ -181,15 +183,18 @@ pub(super) fn put_at(fields: &mut Fields, way: &str, value: Value) {
     }
 }
 
-/// Removes the value at a dotted way.
+/// Removes the value at a dotted way; `secrets[].value` means it in every item.
 pub(super) fn remove_at(fields: &mut Fields, way: &str) {
-    match way.split_once('.') {
-        None => drop(fields.shift_remove(way)),
-        Some((first, rest)) => {
-            if let Some(Value::Object(inner)) = fields.get_mut(first) {
-                remove_at(inner, rest);
-            }
+    let Some((first, rest)) = way.split_once('.') else {
+        fields.shift_remove(way);
+        return;
+    };
+    match fields.get_mut(first.trim_end_matches("[]")) {
+        Some(Value::Object(inner)) => remove_at(inner, rest),
+        Some(Value::Array(items)) if first.ends_with("[]") => {
+            items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| remove_at(item, rest));
         }
+        _ => {}
     }
 }
 
@@ -201,12 +206,8 @@ mod tests {
     #[test]
     fn texts_and_expressions_are_filled() {
         let (body, path) = (json!({"ttl": 5, "email": "a@b.example"}), json!({"id": "rol_1"}));
-        let context = Context {
-            host: "t.example",
-            path: path.as_object(),
-            body: Some(&body),
-            ..Context::default()
-        };
+        let context =
+            Context { host: "t.example", path: path.as_object(), body: Some(&body), ..Context::default() };
         let template = json!({
             "a": "$path.id", "b": "$body.ttl|9", "c": "$body.none|9", "d": "$body.none",
             "e": "https://{host}/{id}?e={email}#{other}", "f": "$null", "g": [{"h": "$body.ttl"}],

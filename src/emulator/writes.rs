@@ -45,6 +45,10 @@ pub(super) fn whole_row(resource: &Resource, key: &str, row: &Row) -> Fields {
 /// The body's fields: those of the catalogue's template, or the body itself.
 fn body_of(shape: Shape, request: &Request, call: &Call) -> Result<Fields, Problem> {
     match (&call.body, &request.body) {
+        (_, Some(Value::String(text))) if shape.1.text.is_some() => {
+            let name = shape.1.text.clone().unwrap_or_default();
+            Ok(Fields::from_iter([(name, text.as_str().into())]))
+        }
         (Some(template), Some(body)) => links::bound(shape, template, body),
         _ => request.object(),
     }
@@ -136,10 +140,9 @@ pub(super) fn complete((resource, rules): Shape, body: &mut Fields, context: &Co
         body.insert(resource.field(key).to_owned(), format!("{prefix}{}", ids::shaped(shape)).into());
     }
     for case in &rules.case {
-        let same = case
-            .when
-            .iter()
-            .all(|(field, values)| super::template::at(body, field).is_some_and(|value| values.contains(value)));
+        let same = case.when.iter().all(|(field, values)| {
+            super::template::at(body, field).is_some_and(|value| values.contains(value))
+        });
         if same && case.absent.iter().all(|field| !body.contains_key(field)) {
             fill_from(body, &case.set, context);
         }
@@ -235,6 +238,11 @@ pub(super) fn put(
     (new, old): (&Call, &Call),
 ) -> Result<Done, Problem> {
     match store.get(&shape.0.table, &path_key(shape.0, values)) {
+        Some(_) if new.status == old.status => {
+            // One call with several successes: the first says that it made a row.
+            let status = old.status.last().copied().into_iter().collect();
+            update(world, store, request, shape, values, &Call { status, ..old.clone() })
+        }
         Some(_) => update(world, store, request, shape, values, old),
         None => create(world, store, request, shape, values, new),
     }
@@ -296,7 +304,7 @@ fn change(resource: &Resource, rules: &Rules, draft: &mut Draft, name: &str, val
         None => (name, None),
     };
     let fields = match column.map(|column| column.class) {
-        Some(Class::WriteOnly) => &mut draft.hidden,
+        Some(Class::WriteOnly) if !rules.shows.iter().any(|shown| shown == name) => &mut draft.hidden,
         _ => &mut draft.body,
     };
     let merges = column.is_some_and(|column| column.merge == Merge::Keys);
@@ -351,7 +359,10 @@ pub(super) fn delete(
     let Some(row) = store.get(&resource.table, &key) else {
         let absent = if implied(resource, rules) { Some(status(call)) } else { rules.delete.absent };
         let absent = absent.map(|status| Answer::empty(status).into());
-        return absent.ok_or_else(|| world.missing(&resource.table, &key));
+        return absent.ok_or_else(|| match &rules.delete.missing {
+            Some(refusal) => Problem::refusal(refusal, values),
+            None => world.missing(&resource.table, &key),
+        });
     };
     let known = whole_row(resource, &key, row);
     let context = Context { row: Some(&known), ..Context::of(request, values) };
@@ -364,9 +375,8 @@ pub(super) fn delete(
 
 /// Removes a row, what links to it, and what cannot be without it.
 pub(super) fn remove(world: &World, store: &mut Store, table: &str, key: &str) {
-    let by_column = world.catalog.children(table).filter(|(child, column)| {
-        child.key.iter().any(|key| key == column)
-    });
+    let by_column =
+        world.catalog.children(table).filter(|(child, column)| child.key.iter().any(|key| key == column));
     let by_column = by_column.flat_map(|(child, column)| {
         let rows = store.table(&child.table).keys();
         let rows = rows.filter(move |row| keys::part(child, row, column) == Some(key));

@@ -51,8 +51,8 @@ async fn jobs() {
             "select count(*) from auth0.job",
         )
         .await;
-    story.writes("delete from auth0.job_verification_email").await;
-    story.writes("delete from auth0.job_users_export").await;
-    story.writes("delete from auth0.job_users_import").await;
+    story.session.run("delete from auth0.job_verification_email").await;
+    story.session.run("delete from auth0.job_users_export").await;
+    story.session.run("delete from auth0.job_users_import").await;
     story.end().await;
 }

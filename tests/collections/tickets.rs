@@ -30,6 +30,6 @@ async fn tickets() {
             made,
         )
         .await;
-    story.writes("delete from auth0.ticket where id = 'one'").await;
+    story.session.run("delete from auth0.ticket where id = 'one'").await;
     story.end().await;
 }

@@ -146,7 +146,7 @@ async fn users() {
     story.writes("delete from auth0.user_permission where user_id = 'auth0|grace'").await;
     story.writes("delete from auth0.user_role where user_id = 'auth0|grace'").await;
     for table in &TABLES[7..] {
-        story.writes(&format!("delete from auth0.{table}")).await;
+        story.session.run(&format!("delete from auth0.{table}")).await;
     }
     story.writes("delete from auth0.user where user_id = 'auth0|grace'").await;
     story.gone("/users/auth0%7Cgrace").await;

@@ -35,7 +35,8 @@ impl Quirks for Blocks {
             let what = "Query validation error: 'Missing required property: identifier'.";
             return Some(Err(Problem::new(400, what, "invalid_query_string")));
         };
-        let named = |row: &&crate::emulator::store::Row| NAMES.iter().any(|name| row.text(name) == Some(identifier));
+        let named =
+            |row: &&crate::emulator::store::Row| NAMES.iter().any(|name| row.text(name) == Some(identifier));
         let ids = store.table(USERS).iter().filter(|(_, row)| named(row)).map(|(id, _)| id.clone());
         let ids: Vec<String> = ids.collect();
         if route.method == "DELETE" {
@@ -44,7 +45,8 @@ impl Quirks for Blocks {
             }
             return Some(Ok(Answer::empty(204)));
         }
-        let blocks = ids.iter().filter_map(|id| store.get(TABLE, id)?.body.get("blocked_for")?.as_array().cloned());
+        let blocks =
+            ids.iter().filter_map(|id| store.get(TABLE, id)?.body.get("blocked_for")?.as_array().cloned());
         let blocks: Vec<Value> = blocks.flatten().collect();
         Some(Ok(Answer::new(200, json!({ "blocked_for": blocks }))))
     }

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, Quirks, certificate};
+use super::{Draft, Quirks, certificate, credentials};
 use crate::emulator::ids;
-use crate::emulator::problem::Problem;
+use crate::emulator::problem::{Answer, Problem};
+use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -74,6 +75,21 @@ impl Quirks for Clients {
             draft.body.insert("cross_origin_auth".into(), value);
         }
         Ok(())
+    }
+
+    fn after(
+        &self,
+        _: &World,
+        store: &mut Store,
+        _: &Request,
+        route: &Route,
+        _: &Fields,
+        answer: &mut Answer,
+    ) {
+        // Credentials that came with the client are rows of their own.
+        if let Some(body) = answer.body.as_ref().filter(|_| route.method != "DELETE") {
+            credentials::keep(store, body["client_id"].as_str().unwrap_or_default(), body);
+        }
     }
 
     fn delete(&self, row: &Row) -> Result<(), Problem> {

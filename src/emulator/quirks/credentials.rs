@@ -15,13 +15,7 @@ pub(super) const TABLE: &str = "client_credential";
 pub(super) struct Credentials;
 
 impl Quirks for Credentials {
-    fn create(
-        &self,
-        _: &World,
-        _: &Store,
-        request: &Request,
-        draft: &mut Draft,
-    ) -> Result<(), Problem> {
+    fn create(&self, _: &World, _: &Store, request: &Request, draft: &mut Draft) -> Result<(), Problem> {
         let pem = draft.hidden.shift_remove("pem");
         let parsed = draft.hidden.shift_remove("parse_expiry_from_cert") == Some(true.into());
         let mut sent = Value::Object(draft.body.clone());

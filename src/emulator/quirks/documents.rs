@@ -35,9 +35,10 @@ impl Quirks for Documents {
 
 fn document(world: &World, store: &mut Store, request: &Request, register: bool) -> Result<Answer, Problem> {
     let body = request.object()?;
-    let address = body.get(DOCUMENT).and_then(Value::as_str).ok_or_else(|| {
-        Problem::payload(&format!("Missing required property: {DOCUMENT}"), None)
-    })?;
+    let address = body
+        .get(DOCUMENT)
+        .and_then(Value::as_str)
+        .ok_or_else(|| Problem::payload(&format!("Missing required property: {DOCUMENT}"), None))?;
     let Some(host) = address.strip_prefix("https://").and_then(|rest| rest.split('/').next()) else {
         return Err(Problem::payload(
             &format!("Object didn't pass validation for format absolute-https-uri-or-empty: {address}"),
@@ -47,6 +48,7 @@ fn document(world: &World, store: &mut Store, request: &Request, register: bool)
     let mapped = json!({
         DOCUMENT: address,
         "name": host,
+        "logo_uri": format!("https://{host}/logo.png"),
         "callbacks": [format!("https://{host}/")],
         "grant_types": ["authorization_code"],
         "app_type": "native",
@@ -75,10 +77,12 @@ fn document(world: &World, store: &mut Store, request: &Request, register: bool)
             let mut draft = Draft { body: fields, ..Draft::default() };
             draft.body.insert("client_id".into(), id.as_str().into());
             draft.body.insert("is_first_party".into(), false.into());
+            draft.body.insert("jwt_configuration".into(), json!({"alg": "RS256"}));
             draft.body.insert("external_metadata_type".into(), "cimd".into());
             draft.body.insert("external_metadata_created_by".into(), "admin".into());
             super::of(clients::TABLE).create(world, store, request, &mut draft)?;
-            let shape = world.table(clients::TABLE).map_err(|error| Problem::plain(500, error.to_string()))?;
+            let shape =
+                world.table(clients::TABLE).map_err(|error| Problem::plain(500, error.to_string()))?;
             let none = Fields::new();
             let context = crate::emulator::template::Context::of(request, &none);
             crate::emulator::writes::complete(shape, &mut draft.body, &context);

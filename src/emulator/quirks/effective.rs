@@ -54,7 +54,9 @@ impl Quirks for Effective {
             PERMISSION_ROLES => {
                 let mut found = effective_roles(scene.world, store, None, user);
                 let wanted = ["resource_server_identifier", "permission_name"].map(|name| text(values, name));
-                found.retain(|role, _| store.get("role_permission", &keys::key_of([role, wanted[0], wanted[1]])).is_some());
+                found.retain(|role, _| {
+                    store.get("role_permission", &keys::key_of([role, wanted[0], wanted[1]])).is_some()
+                });
                 roles(scene, &found)
             }
             USER_GROUPS => groups(store, &groups_of(scene.world, store, user)),
@@ -65,10 +67,20 @@ impl Quirks for Effective {
 }
 
 /// The roles of a user, in an organization or in the tenant.
-fn effective_roles(world: &World, store: &Store, organization: Option<&str>, user: &str) -> BTreeMap<String, Sources> {
+fn effective_roles(
+    world: &World,
+    store: &Store,
+    organization: Option<&str>,
+    user: &str,
+) -> BTreeMap<String, Sources> {
     let mut found: BTreeMap<String, Sources> = BTreeMap::new();
     let direct = match organization {
-        Some(organization) => links(world, store, "organization_member_role", &[("organization_id", organization), ("user_id", user)]),
+        Some(organization) => links(
+            world,
+            store,
+            "organization_member_role",
+            &[("organization_id", organization), ("user_id", user)],
+        ),
         None => links(world, store, "user_role", &[("user_id", user)]),
     };
     for link in direct {
@@ -76,7 +88,12 @@ fn effective_roles(world: &World, store: &Store, organization: Option<&str>, use
     }
     for group in groups_of(world, store, user) {
         let given = match organization {
-            Some(organization) => links(world, store, "organization_group_role", &[("organization_id", organization), ("group_id", &group)]),
+            Some(organization) => links(
+                world,
+                store,
+                "organization_group_role",
+                &[("organization_id", organization), ("group_id", &group)],
+            ),
             None => links(world, store, "group_role", &[("group_id", &group)]),
         };
         for link in given {
@@ -103,11 +120,21 @@ fn with_roles(world: &World, store: &Store, organization: &str) -> Vec<String> {
 fn permissions(scene: Scene, user: &str, api: &str) -> Vec<Fields> {
     let store = scene.store;
     let mut found: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for link in links(scene.world, store, "user_permission", &[("user_id", user), ("resource_server_identifier", api)]) {
+    for link in links(
+        scene.world,
+        store,
+        "user_permission",
+        &[("user_id", user), ("resource_server_identifier", api)],
+    ) {
         found.entry(text(&link, "permission_name").to_owned()).or_default().push("direct");
     }
     for role in effective_roles(scene.world, store, None, user).keys() {
-        for link in links(scene.world, store, "role_permission", &[("role_id", role), ("resource_server_identifier", api)]) {
+        for link in links(
+            scene.world,
+            store,
+            "role_permission",
+            &[("role_id", role), ("resource_server_identifier", api)],
+        ) {
             let sources = found.entry(text(&link, "permission_name").to_owned()).or_default();
             if !sources.contains(&"roles") {
                 sources.push("roles");

@@ -63,11 +63,15 @@ impl Quirks for Enrolments {
 
 fn replace(world: &World, store: &mut Store, request: &Request, user: &str) -> Result<Answer, Problem> {
     world.row(store, super::users::TABLE, user)?;
-    let sent = request.body.as_ref().and_then(Value::as_array).ok_or_else(|| {
-        Problem::payload("Expected type array but found another one", None)
-    })?;
+    let sent = request
+        .body
+        .as_ref()
+        .and_then(Value::as_array)
+        .ok_or_else(|| Problem::payload("Expected type array but found another one", None))?;
     let old: Vec<String> = of_user(store, user).map(|(key, _)| key.clone()).collect();
-    old.iter().for_each(|key| drop(store.remove(TABLE, key)));
+    for key in old {
+        store.remove(TABLE, &key);
+    }
     let mut made = Vec::new();
     for item in sent.iter().filter_map(Value::as_object) {
         let mut body = item.clone();
@@ -110,7 +114,8 @@ fn mask(body: &mut Fields) {
         let kept = name.chars().count().saturating_sub(4).min(4);
         let name: String = name.chars().take(kept).collect();
         let length = domain.chars().count();
-        let domain: String = domain.chars().take(4).chain("*".repeat(length.saturating_sub(4)).chars()).collect();
+        let domain: String =
+            domain.chars().take(4).chain("*".repeat(length.saturating_sub(4)).chars()).collect();
         *email = format!("{name}****@{domain}");
     }
     if let Some(Value::String(number)) = body.get_mut("phone_number") {

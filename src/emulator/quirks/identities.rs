@@ -96,14 +96,12 @@ fn link(world: &World, store: &mut Store, request: &Request, values: &Fields) ->
         Problem::new(400, "Linking to an inexistent identity is not allowed.", "inexistent_identity")
     })?;
     let mut taken = identities(&second.body);
-    if let Some(Value::Object(first)) = taken.first_mut() {
-        let profile = PROFILE.iter().filter_map(|name| Some((*name, second.body.get(*name)?.clone())));
-        first.insert("profileData".into(), profile.map(|(name, value)| (name.to_owned(), value)).collect());
-    }
+    profile(&mut taken, &second.body);
     let mut all = identities(&body);
     all.append(&mut taken);
     remove(world, store, USERS, &other);
     body.insert("identities".into(), all.clone().into());
+    profile(&mut all, &body);
     store.put(USERS, own, body, hidden);
     Ok(Answer::new(201, all.into()))
 }
@@ -133,8 +131,17 @@ fn unlink(world: &World, store: &mut Store, values: &Fields) -> Result<Answer, P
         store.put(USERS, &wanted, user, Fields::new());
     }
     body.insert("identities".into(), left.clone().into());
+    let mut shown = left;
+    profile(&mut shown, &body);
     store.put(USERS, own, body, hidden);
-    Ok(Answer::new(200, left.into()))
+    Ok(Answer::new(200, shown.into()))
+}
+
+/// Tells of the first identity what its user says of themselves.
+fn profile(identities: &mut [Value], user: &Fields) {
+    let Some(Value::Object(first)) = identities.first_mut() else { return };
+    let profile = PROFILE.iter().filter_map(|name| Some(((*name).to_owned(), user.get(*name)?.clone())));
+    first.insert("profileData".into(), Value::Object(profile.collect()));
 }
 
 fn user(world: &World, store: &Store, values: &Fields) -> Result<Row, Problem> {

@@ -123,11 +123,12 @@ fn one(
         return Err(fault("OBJECT_REQUIRED", "Missing required property: email"));
     };
     if !email.contains('@') {
-        return Err(json!({"code": "FORMAT", "message": "Object didn't pass validation for format email", "path": "email"}));
+        return Err(
+            json!({"code": "FORMAT", "message": "Object didn't pass validation for format email", "path": "email"}),
+        );
     }
     let at_home = |row: &&Row| {
-        row.text("email") == Some(&email)
-            && row.body["identities"][0]["connection"] == connection
+        row.text("email") == Some(&email) && row.body["identities"][0]["connection"] == connection
     };
     let known = store.table(users::TABLE).iter().find(|(_, row)| at_home(row));
     if let Some((id, row)) = known.map(|(id, row)| (id.clone(), row.clone())) {
@@ -150,9 +151,10 @@ fn one(
     let mut hidden = Fields::new();
     hidden.insert("connection".into(), connection.into());
     let mut draft = Draft { body, hidden, ..Draft::default() };
-    super::of(users::TABLE)
-        .create(world, store, request, &mut draft)
-        .map_err(|problem| fault("NOT_PASSED", &problem.message))?;
+    super::of(users::TABLE).create(world, store, request, &mut draft).map_err(|problem| {
+        let answer = Answer::from(problem).body.unwrap_or_default();
+        fault("NOT_PASSED", answer["message"].as_str().unwrap_or_default())
+    })?;
     for stamp in ["created_at", "updated_at"] {
         draft.body.insert(stamp.into(), ids::time(request.now).into());
     }

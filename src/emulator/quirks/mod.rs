@@ -3,18 +3,30 @@
 
 mod action_modules;
 mod actions;
+mod blocks;
 mod certificate;
+mod client_grants;
 pub(super) mod clients;
 mod connection_keys;
 pub(super) mod connections;
+mod credentials;
 mod discovery;
+mod documents;
+mod effective;
+mod enrolments;
+mod identities;
+mod invitations;
+mod jobs;
 mod network_acls;
 mod organization_clients;
+mod organization_connections;
 mod organizations;
 pub(super) mod people;
+mod resource_servers;
 mod saml;
 pub(super) mod tenants;
 mod token_exchange_profiles;
+mod tokens;
 pub(super) mod users;
 
 use super::problem::{Answer, Problem};
@@ -109,16 +121,39 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         action_modules::ROLLBACK => &action_modules::Rollback,
         actions::TABLE => &actions::Actions,
         table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
+        client_grants::TABLE => &client_grants::ClientGrants,
         clients::TABLE => &clients::Clients,
         connection_keys::TABLE => &connection_keys::Keys,
         connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
         network_acls::TABLE => &network_acls::NetworkAcls,
         organization_clients::TABLE => &organization_clients::OrganizationClients,
+        organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
         token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
         users::TABLE => &users::Users,
+        blocks::TABLE | blocks::COMMAND => &blocks::Blocks,
+        credentials::TABLE => &credentials::Credentials,
+        documents::PREVIEW | documents::REGISTER => &documents::Documents,
+        documents::ROTATE => &documents::Rotate,
+        effective::ROLES => &effective::Effective(effective::ROLES),
+        effective::ROLE_GROUPS => &effective::Effective(effective::ROLE_GROUPS),
+        effective::PERMISSIONS => &effective::Effective(effective::PERMISSIONS),
+        effective::PERMISSION_ROLES => &effective::Effective(effective::PERMISSION_ROLES),
+        effective::MEMBER_ROLES => &effective::Effective(effective::MEMBER_ROLES),
+        effective::MEMBER_ROLE_GROUPS => &effective::Effective(effective::MEMBER_ROLE_GROUPS),
+        effective::USER_GROUPS => &effective::Effective(effective::USER_GROUPS),
+        effective::ORGANIZATION_GROUPS => &effective::Effective(effective::ORGANIZATION_GROUPS),
+        enrolments::TABLE => &enrolments::Enrolments,
+        identities::TABLE => &identities::Identities,
+        identities::FACTORS => &identities::Factors,
+        invitations::TABLE => &invitations::Invitations,
+        jobs::IMPORT => &jobs::Import,
+        jobs::ERRORS => &jobs::Errors,
+        organization_connections::TABLE => &organization_connections::OrganizationConnections,
+        resource_servers::TABLE => &resource_servers::ResourceServers,
+        tokens::TABLE => &tokens::Tokens,
         _ => &Ordinary,
     }
 }

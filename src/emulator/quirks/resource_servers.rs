@@ -33,6 +33,11 @@ impl Quirks for ResourceServers {
                     {"value": "create:me:connected_accounts", "description": "Create Connected Accounts"},
                     {"value": "read:me:connected_accounts", "description": "Read Connected Accounts"},
                     {"value": "delete:me:connected_accounts", "description": "Delete Connected Accounts"},
+                    {"value": "read:me:authentication_methods", "description": "Read Authentication Methods"},
+                    {"value": "delete:me:authentication_methods", "description": "Delete Authentication Methods"},
+                    {"value": "update:me:authentication_methods", "description": "Update Authentication Methods"},
+                    {"value": "read:me:factors", "description": "Read Factors"},
+                    {"value": "create:me:authentication_methods", "description": "Create Authentication Methods"},
                 ],
                 "signing_alg": "RS256",
                 "allow_offline_access": true,
@@ -53,7 +58,8 @@ impl Quirks for ResourceServers {
 
     fn finish(&self, _: &World, _: &Store, _: &Request, draft: &mut Draft) -> Result<(), Problem> {
         // Auth0 keeps a fingerprint of the key in place of the key.
-        if let Some(Value::Object(key)) = draft.body.get_mut("token_encryption").and_then(|e| e.get_mut("encryption_key"))
+        if let Some(Value::Object(key)) =
+            draft.body.get_mut("token_encryption").and_then(|e| e.get_mut("encryption_key"))
             && let Some(pem) = key.shift_remove("pem").as_ref().and_then(Value::as_str)
         {
             key.insert("thumbprint_sha256".into(), fingerprint(pem).into());
@@ -62,7 +68,8 @@ impl Quirks for ResourceServers {
     }
 
     fn delete(&self, row: &Row) -> Result<(), Problem> {
-        if row.body.get("is_system") == Some(&true.into()) && row.text("name") == Some("Auth0 Management API") {
+        if row.body.get("is_system") == Some(&true.into()) && row.text("name") == Some("Auth0 Management API")
+        {
             return Err(Problem::new(400, "Cannot delete a system API.", "operation_not_supported"));
         }
         Ok(())
@@ -89,7 +96,9 @@ impl Quirks for ResourceServers {
                     && !link["permission_name"].as_str().is_some_and(has)
             });
             let lost: Vec<String> = lost.cloned().collect();
-            lost.iter().for_each(|key| drop(store.remove(table, key)));
+            for key in lost {
+                store.remove(table, &key);
+            }
         }
     }
 }

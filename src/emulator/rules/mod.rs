@@ -91,6 +91,16 @@ pub(super) struct Rules {
     pub(super) shown_keys: Vec<String>,
     /// Fields (dotted) that are kept and never shown.
     pub(super) hides: Vec<String>,
+    /// The only fields that items of its lists have.
+    pub(super) listed: Vec<String>,
+    /// Fields that reading one row shows besides; templates.
+    pub(super) got: Fields,
+    /// Write-only fields that answers show all the same.
+    pub(super) shows: Vec<String>,
+    /// The field that a body stands for which is a bare text.
+    pub(super) text: Option<String>,
+    /// Rows of a fresh tenant give way to seeded rows that have the same values of these fields.
+    pub(super) fresh_by: Vec<String>,
     /// Fields by which a path may name a row instead of its key.
     pub(super) alias: Vec<String>,
     /// Of an association: key column → fields of the row that it names, where its items show others

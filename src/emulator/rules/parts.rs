@@ -69,8 +69,10 @@ pub(in crate::emulator) struct Filter {
 pub(in crate::emulator) struct Delete {
     /// The body, a template; none without.
     pub(in crate::emulator) answer: Option<Fields>,
-    /// Status where there is nothing to delete; without it, `missing`.
+    /// Status where there is nothing to delete; without it, a refusal.
     pub(in crate::emulator) absent: Option<u16>,
+    /// That refusal, where it is not the resource's `missing`.
+    pub(in crate::emulator) missing: Option<Refusal>,
 }
 
 /// Descriptions of the tenant log.
