@@ -57,6 +57,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Value>> {
 /// A row that a path lists: a row of its own, the far side of a link, or one that the path names
 /// with a key of its own behind it.
 fn listed(world: &World, store: &mut Store, path: &str, row: &Fields) -> bool {
+    if world.routes.find("GET", path).is_some_and(|(route, _)| matches!(route.action, Action::Logs)) {
+        store.log(Value::Object(row.clone()));
+        return true;
+    }
     let found = world.routes.find("GET", path).filter(|(route, _)| {
         matches!(route.action, Action::List(_) | Action::Find(_)) && world.shape(&route.table).is_some()
     });

@@ -3,25 +3,34 @@
 
 mod action_modules;
 mod actions;
+mod attack_protection;
 mod blocks;
+mod branding;
 mod certificate;
 mod client_grants;
 pub(super) mod clients;
 mod connection_keys;
 pub(super) mod connections;
 mod credentials;
+mod custom_domains;
 mod discovery;
 mod documents;
 mod effective;
+mod emails;
 mod enrolments;
+mod guardian;
+mod hooks;
 mod identities;
 mod invitations;
 mod jobs;
+mod keys;
+mod log_streams;
 mod network_acls;
 mod organization_clients;
 mod organization_connections;
 mod organizations;
 pub(super) mod people;
+mod prompts;
 mod resource_servers;
 mod saml;
 pub(super) mod tenants;
@@ -116,6 +125,22 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        attack_protection::TABLE => &attack_protection::AttackProtection,
+        branding::PAGE => &branding::Page,
+        branding::THEME => &branding::Theme,
+        branding::PHONE_PROVIDER => &branding::PhoneProviders,
+        custom_domains::TABLE => &custom_domains::CustomDomains,
+        custom_domains::DEFAULT => &custom_domains::Default,
+        custom_domains::VERIFY => &custom_domains::Verify,
+        emails::TABLE => &emails::Emails,
+        guardian::APPLE => &guardian::Apple,
+        table if guardian::SHOWN.contains(&table) => &guardian::Shown,
+        table if guardian::TEXTS.contains(&table) => &guardian::Texts,
+        hooks::TABLE => &hooks::HookSecrets,
+        keys::ENCRYPTION => &keys::EncryptionKeys,
+        keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
+        log_streams::TABLE => &log_streams::LogStreams,
+        prompts::TABLE => &prompts::Partials,
         action_modules::TABLE => &action_modules::Modules,
         action_modules::VERSIONS => &action_modules::Versions,
         action_modules::ROLLBACK => &action_modules::Rollback,
