@@ -125,7 +125,6 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
-        client_grants::TABLE => &client_grants::ClientGrants,
         attack_protection::TABLE => &attack_protection::AttackProtection,
         branding::PAGE => &branding::Page,
         branding::THEME => &branding::Theme,
@@ -146,13 +145,14 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         action_modules::ROLLBACK => &action_modules::Rollback,
         actions::TABLE => &actions::Actions,
         table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
+        client_grants::TABLE => &client_grants::ClientGrants,
         clients::TABLE => &clients::Clients,
         connection_keys::TABLE => &connection_keys::Keys,
         connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
-        organizations::MEMBERS => &organizations::Members,
         network_acls::TABLE => &network_acls::NetworkAcls,
         organization_clients::TABLE => &organization_clients::OrganizationClients,
+        organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
         token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
