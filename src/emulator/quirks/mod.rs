@@ -1,12 +1,18 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+<<<<<<< HEAD
 mod attack_protection;
+=======
+mod action_modules;
+mod actions;
+>>>>>>> a3
 mod blocks;
 mod branding;
 mod certificate;
 mod client_grants;
 pub(super) mod clients;
+mod connection_keys;
 pub(super) mod connections;
 mod credentials;
 mod custom_domains;
@@ -20,8 +26,13 @@ mod hooks;
 mod identities;
 mod invitations;
 mod jobs;
+<<<<<<< HEAD
 mod keys;
 mod log_streams;
+=======
+mod network_acls;
+mod organization_clients;
+>>>>>>> a3
 mod organization_connections;
 mod organizations;
 pub(super) mod people;
@@ -29,6 +40,7 @@ mod prompts;
 mod resource_servers;
 mod saml;
 pub(super) mod tenants;
+mod token_exchange_profiles;
 mod tokens;
 pub(super) mod users;
 
@@ -119,6 +131,11 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        action_modules::TABLE => &action_modules::Modules,
+        action_modules::VERSIONS => &action_modules::Versions,
+        action_modules::ROLLBACK => &action_modules::Rollback,
+        actions::TABLE => &actions::Actions,
+        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
         client_grants::TABLE => &client_grants::ClientGrants,
         attack_protection::TABLE => &attack_protection::AttackProtection,
         branding::PAGE => &branding::Page,
@@ -137,10 +154,15 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         log_streams::TABLE => &log_streams::LogStreams,
         prompts::TABLE => &prompts::Partials,
         clients::TABLE => &clients::Clients,
+        connection_keys::TABLE => &connection_keys::Keys,
+        connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
+        network_acls::TABLE => &network_acls::NetworkAcls,
+        organization_clients::TABLE => &organization_clients::OrganizationClients,
         organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
+        token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
         users::TABLE => &users::Users,
         blocks::TABLE | blocks::COMMAND => &blocks::Blocks,
         credentials::TABLE => &credentials::Credentials,
