@@ -82,10 +82,7 @@ impl Routes {
     /// The calls of the catalogue.
     pub(super) fn new(catalog: &Catalog, rules: &HashMap<String, Rules>) -> Routes {
         let mut routes = Routes(Vec::new());
-        let served = |resource: &&Resource| {
-            let others = matches!(resource.kind, ResourceKind::Command | ResourceKind::Retired);
-            resource.kind.is_read() || others
-        };
+        let served = |resource: &&Resource| resource.kind.is_read() || resource.kind == ResourceKind::Command;
         for resource in catalog.iter().filter(served) {
             routes.calls(resource);
         }

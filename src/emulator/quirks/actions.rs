@@ -187,10 +187,8 @@ fn deploy(store: &mut Store, request: &Request, id: &str, source: Option<Fields>
         row.body.insert("deployed".into(), false.into());
         store.put(VERSIONS, &key, row.body, row.hidden);
     }
-    let mut version: Fields = CONTENT
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), source.get(*name)?.clone())))
-        .collect();
+    let mut version: Fields =
+        CONTENT.iter().filter_map(|name| Some(((*name).to_owned(), source.get(*name)?.clone()))).collect();
     let version_id = ids::shaped(ID);
     version.insert("id".into(), version_id.as_str().into());
     version.insert("number".into(), (last.unwrap_or(0) + 1).into());

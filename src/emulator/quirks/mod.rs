@@ -1,12 +1,9 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
-<<<<<<< HEAD
-mod attack_protection;
-=======
 mod action_modules;
 mod actions;
->>>>>>> a3
+mod attack_protection;
 mod blocks;
 mod branding;
 mod certificate;
@@ -26,13 +23,10 @@ mod hooks;
 mod identities;
 mod invitations;
 mod jobs;
-<<<<<<< HEAD
 mod keys;
 mod log_streams;
-=======
 mod network_acls;
 mod organization_clients;
->>>>>>> a3
 mod organization_connections;
 mod organizations;
 pub(super) mod people;
@@ -146,7 +140,6 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         custom_domains::VERIFY => &custom_domains::Verify,
         emails::TABLE => &emails::Emails,
         guardian::APPLE => &guardian::Apple,
-        table if guardian::SHOWN.contains(&table) => &guardian::Shown,
         table if guardian::TEXTS.contains(&table) => &guardian::Texts,
         hooks::TABLE => &hooks::HookSecrets,
         keys::ENCRYPTION => &keys::EncryptionKeys,
