@@ -125,6 +125,12 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        action_modules::TABLE => &action_modules::Modules,
+        action_modules::VERSIONS => &action_modules::Versions,
+        action_modules::ROLLBACK => &action_modules::Rollback,
+        actions::TABLE => &actions::Actions,
+        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
+        client_grants::TABLE => &client_grants::ClientGrants,
         attack_protection::TABLE => &attack_protection::AttackProtection,
         branding::PAGE => &branding::Page,
         branding::THEME => &branding::Theme,
@@ -140,12 +146,6 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
         log_streams::TABLE => &log_streams::LogStreams,
         prompts::TABLE => &prompts::Partials,
-        action_modules::TABLE => &action_modules::Modules,
-        action_modules::VERSIONS => &action_modules::Versions,
-        action_modules::ROLLBACK => &action_modules::Rollback,
-        actions::TABLE => &actions::Actions,
-        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
-        client_grants::TABLE => &client_grants::ClientGrants,
         clients::TABLE => &clients::Clients,
         connection_keys::TABLE => &connection_keys::Keys,
         connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
