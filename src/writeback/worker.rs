@@ -110,7 +110,12 @@ async fn decide(
                     settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
                     // What is listed by what the answer brought, such as a job.
                     settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                    settled.asks.extend(resource.changes.iter().cloned().map(Suspicion::Table));
+                    let changed = |table: &String| Suspicion::Changed {
+                        by: work.node.0.clone(),
+                        row: content.after.clone(),
+                        table: table.clone(),
+                    };
+                    settled.asks.extend(resource.changes.iter().map(changed));
                 }
                 return Ok(Ended::Settled(settled));
             }
