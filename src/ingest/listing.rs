@@ -195,7 +195,10 @@ fn place(resource: &Resource, values: &Map<String, Value>, row: &mut Row) {
 }
 
 /// Keys of the mirror's rows with these values in these columns, those alone that Auth0 can know.
-async fn known_below(
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn known_below(
     context: &Context,
     resource: &Resource,
     values: &Map<String, Value>,
