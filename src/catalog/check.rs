@@ -161,6 +161,12 @@ pub(super) fn catalog(resources: &IndexMap<String, Resource>) -> Result<()> {
         if let Some(missing) = along.into_iter().find(|table| !resources.contains_key(*table)) {
             return Err(wrong(format!("takes along {missing}, which is not described")));
         }
+        for touch in &resource.touches {
+            let known = resources.get(&touch.table).is_some_and(|other| touch.key.keys().eq(&other.key));
+            if !known {
+                return Err(wrong(format!("touches {}, whose key this is not", touch.table)));
+            }
+        }
         for list in &resource.list {
             source(resources, list).map_err(wrong)?;
         }
