@@ -34,6 +34,7 @@ pub fn run(args: Args) -> Result<()> {
 
 async fn examine(config: &Config, catalog: &Catalog) -> Result<()> {
     let mut report = Report::default();
+    checks::selection::show(catalog, &mut report)?;
     report.part("Auth0");
     checks::auth0::check(config, catalog, &mut report).await;
     report.part("Postgres");

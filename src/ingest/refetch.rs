@@ -62,26 +62,6 @@ async fn note_refusal(context: &Context, table: &str, error: &Error) {
     }
 }
 
-/// Asks for everything that is listed below a row of another table.
-pub async fn ask_below(context: &Context, queue: &Queue, table: &str, key: &RowKey) {
-    for resource in context.catalog.iter() {
-        let lists = resource.list.iter().enumerate();
-        for (n, list) in lists.filter(|(_, list)| list.parent.as_deref() == Some(table)) {
-            match sets::below(context, list, Some(key)).await {
-                Ok(sets) => queue.ask(sets.into_iter().map(|parent| Target::Set {
-                    table: resource.table.clone(),
-                    list: n,
-                    parent,
-                })),
-                Err(error) => {
-                    tracing::warn!(%error, table = %resource.table, "what is below a row is read whole instead");
-                    queue.ask([Target::Table { table: resource.table.clone() }]);
-                }
-            }
-        }
-    }
-}
-
 /// Reads one target; false where something of it has to be read again.
 async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool> {
     let resource = context.catalog.resource(target.table())?;
@@ -120,7 +100,7 @@ async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool>
 
 /// Asks for everything that lists show below a row.
 async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
-    for other in context.catalog.iter().filter(|other| other.is_read()) {
+    for other in context.catalog.iter().filter(|other| other.is_read() && sets::is_one_way(other)) {
         let preferred = sets::groups(&context.catalog, other).into_iter().next().unwrap_or_default();
         for n in preferred {
             let Some(list) = other.list.get(n).filter(|list| list.parent.as_ref() == Some(&resource.table))
@@ -194,7 +174,7 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
                 return Ok(true);
             }
             row.extend(named);
-            Some(row)
+            Some(row).filter(|row| !resource.is_absent(row))
         }
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),

@@ -58,14 +58,13 @@ pub enum Arrival {
 /// What writeback learns that ingest should look after.
 #[derive(Clone, Debug)]
 pub enum Suspicion {
-    /// Auth0 may have something else in this row than the table shows.
+    /// Auth0 may have something else in this row than the table shows; of a watch or a command, what
+    /// is listed below it.
     Row(String, RowKey),
     /// A row of this table was deleted at Auth0.
     Gone(String),
     /// A command may have changed rows of this table.
     Table(String),
-    /// Something may be listed below this row now, of a watch or of a command.
-    Below(String, RowKey),
 }
 
 /// What the status page shows of writeback.

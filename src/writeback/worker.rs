@@ -71,9 +71,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     if resource.kind == ResourceKind::Watch {
         // Auth0 has nothing to say to it.
         let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;
-        if work.operation == Operation::Insert {
-            settled.asks.push(Suspicion::Below(table.clone(), key.clone()));
-        }
+        settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
@@ -111,7 +109,7 @@ async fn decide(
                     let rows = command::about(&context.catalog, resource, &content).into_iter();
                     settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
                     // What is listed by what the answer brought, such as a job.
-                    settled.asks.push(Suspicion::Below(work.node.0.clone(), work.node.1.clone()));
+                    settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
                     settled.asks.extend(resource.changes.iter().cloned().map(Suspicion::Table));
                 }
                 return Ok(Ended::Settled(settled));

@@ -3,6 +3,8 @@
 use auth0_sync::catalog::{Catalog, Selection};
 
 use super::kinds::{catalog, with};
+use super::support::Stand;
+use super::support::stand::DATABASE;
 
 /// A catalogue's part by `objects` and the entries of `[columns]`.
 pub(crate) fn part(
@@ -98,4 +100,38 @@ fn what_is_not_there_is_named_with_what_is_near() {
         wrong(&["child", "-parent"], &[]),
         "objects leaves out parent, and child, which it names, needs it"
     );
+}
+
+#[tokio::test]
+async fn a_service_mirrors_what_setup_has_made_or_says_so() {
+    let mut stand = Stand::start(2).await;
+    let before = std::mem::replace(&mut stand.objects, ["user", "user_role"].map(str::to_owned).into());
+    let admin = stand.postgres.admin_url(DATABASE);
+    let (status, out, log) = stand.run(&["setup", "--admin-url", &admin]).await;
+    assert!(status.success(), "{out}{log}");
+    for part in
+        ["3 of ", "role is selected too: user_role needs it", "no longer sync auth0.tenant; its rows stay"]
+    {
+        assert!(out.contains(part), "no {part:?} in:\n{out}");
+    }
+    // The service that runs was told otherwise, and one that is told so still does not start.
+    stand.service.as_mut().unwrap().ended().await;
+    let after = std::mem::replace(&mut stand.objects, before);
+    let (status, _, log) = stand.run(&["run"]).await;
+    let said = "schema auth0 has other tables or columns than are selected; run `auth0-sync setup` first";
+    assert!(!status.success() && log.contains(said), "{log}");
+    stand.objects = after;
+    stand.restart_service().await;
+    let mut app = stand.session().await;
+    assert_eq!(app.count("select count(*) from auth0.tenant").await, 1, "it stays as it was");
+    let refusal = app.refused("update auth0.tenant set friendly_name = 'x'").await;
+    assert_eq!(refusal.message, "[Auth0] auth0.tenant is not selected: it is no longer synced");
+    app.confirmed("update auth0.\"user\" set nickname = 'still synced'").await;
+
+    stand.objects.push("tenant".to_owned());
+    let (status, out, log) = stand.run(&["setup"]).await;
+    assert!(status.success() && out.contains("sync auth0.tenant again"), "{out}{log}");
+    stand.service.as_mut().unwrap().ended().await;
+    stand.restart_service().await;
+    app.confirmed("update auth0.tenant set friendly_name = 'x'").await;
 }

@@ -98,6 +98,11 @@ impl Program {
     /// Asks it to end as an operator would (SIGTERM), and waits for that.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
         let wait = timeout(Duration::from_secs(30), self.child.wait()).await;
         wait.unwrap_or_else(|_| panic!("{} does not end:\n{}", self.name, self.log())).unwrap()
     }

@@ -85,7 +85,7 @@ impl Session {
     }
 }
 
-fn refusal(error: &sqlx::Error) -> Refusal {
+pub fn refusal(error: &sqlx::Error) -> Refusal {
     let Some(error) = error.as_database_error() else { panic!("no answer of the server: {error}") };
     let error = error.downcast_ref::<PgDatabaseError>();
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();

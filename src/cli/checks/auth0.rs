@@ -1,5 +1,7 @@
 //! Auth0: the domain, the credentials, and the scopes that each table needs.
 
+use std::collections::BTreeMap;
+
 use super::Report;
 use crate::app::Config;
 use crate::auth0::Client;
@@ -22,7 +24,7 @@ pub(in crate::cli) async fn check(config: &Config, catalog: &Catalog, report: &m
     match asked {
         Ok(granted) => {
             report.good(format!("token for the Management API of {}", settings.domain));
-            scopes(&config.schema, catalog, &granted, report);
+            scopes(config, catalog, &granted, report);
         }
         Err(error) => report.wrong(error.to_string(), mend(error.kind(), settings.base_url.is_some())),
     }
@@ -47,35 +49,78 @@ fn mend(kind: Kind, elsewhere: bool) -> String {
     }
 }
 
-/// Names what would not work, table by table.
-fn scopes(schema: &str, catalog: &Catalog, granted: &[String], report: &mut Report) {
+/// Names what would not work, by the scope that is missing.
+fn scopes(config: &Config, catalog: &Catalog, granted: &[String], report: &mut Report) {
+    let named = |table: &str| config.selection.objects.iter().any(|object| object == table);
+    let (mut asked_for, mut others) = (Lacks::default(), Lacks::default());
+    let mut writes: BTreeMap<String, Lacks> = BTreeMap::new();
+    let mut fields = Lacks::default();
     let mut complete = 0;
     for resource in catalog.iter() {
-        let table = format!("{schema}.{}", resource.table);
-        let (reads, writes) = lacking(resource, granted);
-        if reads.is_empty() && writes.is_empty() {
-            complete += 1;
+        let table = resource.table.as_str();
+        let (reads, refused) = lacking(resource, granted);
+        complete += usize::from(reads.is_empty() && refused.is_empty());
+        for scope in reads {
+            // Who names a table wants it; of the others some may be left empty.
+            let lacks = if named(table) { &mut asked_for } else { &mut others };
+            lacks.entry(scope).or_default().push(table.to_owned());
         }
-        if !reads.is_empty() {
-            report.wrong(
-                format!("reading {table} needs {}", reads.join(", and ")),
-                format!("grant it to the application ({WHERE})"),
-            );
+        for (statement, scope) in refused {
+            let lacks = writes.entry(scope).or_default();
+            lacks.entry(statement.to_owned()).or_default().push(table.to_owned());
         }
-        for (statement, needed) in writes {
-            report.warn(
-                format!("Auth0 will refuse {statement} {table}: it needs {needed}"),
-                format!("grant it to the application if clients shall do this ({WHERE})"),
-            );
+        for (name, column) in &resource.columns {
+            if let Some(scope) = column.scope.as_ref().filter(|scope| !granted.contains(scope)) {
+                fields.entry(scope.clone()).or_default().push(format!("{table}.{name}"));
+            }
         }
     }
-    if !LOG.iter().any(|scope| granted.iter().any(|has| has == scope)) {
-        report.wrong(
-            format!("following changes at Auth0 (its tenant log) needs {}", LOG[0]),
-            format!("grant it to the application ({WHERE})"),
+    let grant = format!("grant it to the application ({WHERE})");
+    for (scope, tables) in &asked_for {
+        report.wrong(format!("reading {} needs {scope}", of_schema(&config.schema, tables)), &grant);
+    }
+    for (scope, tables) in &others {
+        let left_out: Vec<_> = tables.iter().map(|table| format!("\"-{table}\"")).collect();
+        report.warn(
+            format!("without {scope} nothing fills {}", of_schema(&config.schema, tables)),
+            format!(
+                "grant it to the application, or leave out what you do not need: add {} to objects",
+                left_out.join(", ")
+            ),
         );
     }
+    let last = writes.len().saturating_sub(1);
+    for (number, (scope, statements)) in writes.iter().enumerate() {
+        let refused: Vec<_> = statements
+            .iter()
+            .map(|(statement, tables)| format!("{statement} {}", of_schema(&config.schema, tables)))
+            .collect();
+        // One advice for all of them is enough.
+        let mend = if number == last {
+            format!("grant them to the application if clients shall do this ({WHERE})")
+        } else {
+            String::new()
+        };
+        report.warn(format!("without {scope} Auth0 will refuse {}", refused.join("; ")), mend);
+    }
+    for (scope, columns) in &fields {
+        report.warn(
+            format!("without {scope} Auth0 leaves out {}", columns.join(", ")),
+            "grant it to the application if the columns are of use",
+        );
+    }
+    if !LOG.iter().any(|scope| granted.iter().any(|has| has == scope)) {
+        report.wrong(format!("following changes at Auth0 (its tenant log) needs {}", LOG[0]), &grant);
+    }
     report.good(format!("scopes for reading and writing: {complete} of {} tables", catalog.iter().count()));
+}
+
+/// What is missing → whom it concerns.
+type Lacks = BTreeMap<String, Vec<String>>;
+
+fn of_schema(schema: &str, tables: &[String]) -> String {
+    let names: Vec<_> = tables.iter().map(|table| format!("{schema}.{table}")).collect();
+    names.join(", ")
 }
 
 /// What is missing: alternatives for reading, and for each kind of statement that writes.
@@ -89,37 +134,52 @@ fn lacking(resource: &Resource, granted: &[String]) -> (Vec<String>, Vec<(&'stat
         .chain(resource.get.iter().map(|get| &get.scopes))
         .filter_map(|scopes| missing(scopes))
         .collect();
-    reads.sort();
-    reads.dedup();
-    let writes = [
+    let of_set = |able: bool| resource.replace.as_ref().filter(|_| able).map(|set| &set.call);
+    let of_commands = resource.command.iter().map(|command| ("INSERT into", Some(&command.call)));
+    let mut writes: Vec<_> = [
         ("INSERT into", resource.create.as_ref().map(|create| &create.call)),
         ("UPDATE of", resource.update.as_ref()),
         ("DELETE from", resource.delete.as_ref()),
-    ];
-    let writes = writes
-        .into_iter()
-        .filter_map(|(statement, call)| Some((statement, missing(&call?.scopes)?)))
-        .collect();
+        ("INSERT into", of_set(resource.inserts())),
+        ("UPDATE of", of_set(resource.updates())),
+        ("DELETE from", of_set(resource.deletes())),
+    ]
+    .into_iter()
+    .chain(of_commands)
+    .filter_map(|(statement, call)| Some((statement, missing(&call?.scopes)?)))
+    .collect();
+    reads.sort();
+    reads.dedup();
+    writes.sort();
+    writes.dedup();
     (reads, writes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Call;
 
     #[test]
     fn any_one_scope_allows_a_call_and_every_call_is_looked_at() {
         let catalog = Catalog::bundled().unwrap();
         for resource in catalog.iter() {
-            let mut all: Vec<String> = resource.list.iter().flat_map(|list| list.scopes.clone()).collect();
-            let calls = [resource.get.as_ref(), resource.update.as_ref(), resource.delete.as_ref()];
-            all.extend(calls.into_iter().flatten().flat_map(|call| call.scopes.clone()));
-            all.extend(resource.create.iter().flat_map(|create| create.call.scopes.clone()));
+            let lists = resource.list.iter().flat_map(|list| list.scopes.clone());
+            let all: Vec<String> =
+                lists.chain(resource.calls().flat_map(|call| call.scopes.clone())).collect();
             assert_eq!(lacking(resource, &all), (vec![], vec![]), "{}", resource.table);
             let (reads, writes) = lacking(resource, &[]);
-            assert!(!reads.is_empty(), "{}", resource.table);
-            let able = [resource.create.is_some(), resource.update.is_some(), resource.delete.is_some()];
-            assert_eq!(writes.len(), able.into_iter().filter(|can| *can).count());
+            let scoped = |call: &Call| !call.scopes.is_empty();
+            assert_eq!(
+                reads.is_empty(),
+                resource.list.iter().all(|list| list.scopes.is_empty()) && !resource.get.iter().any(scoped)
+            );
+            assert_eq!(
+                writes.is_empty(),
+                !resource.calls().filter(|call| call.method != "GET").any(scoped),
+                "{}",
+                resource.table
+            );
         }
     }
 }

@@ -173,7 +173,7 @@ async fn roles(
             report.warn(
                 format!(
                     "{} of other programs use role {} now",
-                    super::count(to_usize(role.strangers), "session"),
+                    super::count(to_usize(role.strangers), "client session"),
                     login.role
                 ),
                 format!(

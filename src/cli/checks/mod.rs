@@ -5,6 +5,7 @@ pub(super) mod auth0;
 pub(super) mod database;
 pub(super) mod login;
 pub(super) mod objects;
+pub(super) mod selection;
 pub(super) mod server;
 pub(super) mod slot;
 

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Draft, Quirks, discovery, saml, users};
+use super::{Draft, Quirks, connection_keys, discovery, saml, users};
 use crate::emulator::ids;
-use crate::emulator::problem::Problem;
+use crate::emulator::problem::{Answer, Problem};
+use crate::emulator::routes::Route;
 use crate::emulator::rules::{Fields, KindOf, fill};
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -78,6 +79,24 @@ impl Quirks for Connections {
         discovery::complete(&strategy, options);
         saml::complete(&strategy, options);
         Ok(())
+    }
+
+    fn after(
+        &self,
+        _: &World,
+        store: &mut Store,
+        request: &Request,
+        _: &Route,
+        _: &Fields,
+        answer: &mut Answer,
+    ) {
+        // A connection that signs what it asks of its provider gets keys at once.
+        let Some(body) = answer.body.as_ref() else { return };
+        let text = |place: &str| body.pointer(place).and_then(Value::as_str);
+        let signs = text("/options/token_endpoint_auth_method") == Some("private_key_jwt");
+        if let (true, Some(id), Some(name)) = (signs, text("/id"), text("/name")) {
+            connection_keys::complete(store, request, id, name);
+        }
     }
 
     fn dependents(&self, store: &Store, key: &str) -> Vec<(String, String)> {

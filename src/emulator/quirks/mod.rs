@@ -1,12 +1,15 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+mod action_modules;
+mod actions;
 mod attack_protection;
 mod blocks;
 mod branding;
 mod certificate;
 mod client_grants;
 pub(super) mod clients;
+mod connection_keys;
 pub(super) mod connections;
 mod credentials;
 mod custom_domains;
@@ -22,6 +25,8 @@ mod invitations;
 mod jobs;
 mod keys;
 mod log_streams;
+mod network_acls;
+mod organization_clients;
 mod organization_connections;
 mod organizations;
 pub(super) mod people;
@@ -29,6 +34,7 @@ mod prompts;
 mod resource_servers;
 mod saml;
 pub(super) mod tenants;
+mod token_exchange_profiles;
 mod tokens;
 pub(super) mod users;
 
@@ -119,6 +125,12 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        action_modules::TABLE => &action_modules::Modules,
+        action_modules::VERSIONS => &action_modules::Versions,
+        action_modules::ROLLBACK => &action_modules::Rollback,
+        actions::TABLE => &actions::Actions,
+        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
+        client_grants::TABLE => &client_grants::ClientGrants,
         attack_protection::TABLE => &attack_protection::AttackProtection,
         branding::PAGE => &branding::Page,
         branding::THEME => &branding::Theme,
@@ -134,12 +146,16 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
         log_streams::TABLE => &log_streams::LogStreams,
         prompts::TABLE => &prompts::Partials,
-        client_grants::TABLE => &client_grants::ClientGrants,
         clients::TABLE => &clients::Clients,
+        connection_keys::TABLE => &connection_keys::Keys,
+        connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
+        network_acls::TABLE => &network_acls::NetworkAcls,
+        organization_clients::TABLE => &organization_clients::OrganizationClients,
         organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
         tenants::TABLE => &tenants::Tenants,
+        token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
         users::TABLE => &users::Users,
         blocks::TABLE | blocks::COMMAND => &blocks::Blocks,
         credentials::TABLE => &credentials::Credentials,
