@@ -291,7 +291,8 @@ mod tests {
 
     #[test]
     fn calls_name_rows_sets_and_parents() {
-        let below = |table: &str| Target::Set { table: table.into(), list: 0, parent: vec!["auth0|1".into()] };
+        let below =
+            |table: &str| Target::Set { table: table.into(), list: 0, parent: vec!["auth0|1".into()] };
         assert_eq!(
             found(&sapi("patch", "/api/v2/users/auth0%7C1", json!({}))),
             [row("user", "auth0|1"), below("user_identity"), below("user_multifactor")]

@@ -63,7 +63,8 @@ impl Quirks for Commands {
             Ok(name) => name,
             Err(problem) => return Some(Err(problem)),
         };
-        let algorithm = request.body.as_ref().and_then(|body| body.get("signing_alg")).and_then(Value::as_str);
+        let algorithm =
+            request.body.as_ref().and_then(|body| body.get("signing_alg")).and_then(Value::as_str);
         let algorithm = algorithm.unwrap_or(ALGORITHM);
         Some(if route.table == ROTATE {
             rotate(store, request, id, &name, algorithm)

@@ -77,7 +77,10 @@ fn document(world: &World, store: &mut Store, request: &Request, register: bool)
             let mut draft = Draft { body: fields, ..Draft::default() };
             draft.body.insert("client_id".into(), id.as_str().into());
             draft.body.insert("is_first_party".into(), false.into());
-            draft.body.insert("jwt_configuration".into(), json!({"alg": "RS256", "lifetime_in_seconds": 3600, "secret_encoded": false}));
+            draft.body.insert(
+                "jwt_configuration".into(),
+                json!({"alg": "RS256", "lifetime_in_seconds": 3600, "secret_encoded": false}),
+            );
             draft.body.insert("external_metadata_type".into(), "cimd".into());
             draft.body.insert("external_metadata_created_by".into(), "admin".into());
             super::of(clients::TABLE).create(world, store, request, &mut draft)?;

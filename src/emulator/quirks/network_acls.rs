@@ -20,7 +20,8 @@ impl Quirks for NetworkAcls {
         let named = ["/rule/match/auth0_managed", "/rule/not_match/auth0_managed"];
         let body = Value::Object(draft.body.clone());
         let named = named.iter().filter_map(|place| body.pointer(place)?.as_array()).flatten();
-        let strange: Vec<&str> = named.filter_map(Value::as_str).filter(|name| !LISTS.contains(name)).collect();
+        let strange: Vec<&str> =
+            named.filter_map(Value::as_str).filter(|name| !LISTS.contains(name)).collect();
         if strange.is_empty() {
             return Ok(());
         }
