@@ -52,7 +52,8 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
         return Err("a key that the trigger makes has one column".into());
     }
     kind(resource)?;
-    for name in resource.whole.iter().chain(resource.settling.iter().map(|settling| &settling.column)) {
+    let single = resource.whole.iter().chain(&resource.absent_when_empty);
+    for name in single.chain(resource.settling.iter().map(|settling| &settling.column)) {
         if !resource.columns.contains_key(name) {
             return Err(format!("column {name} is named and not described"));
         }

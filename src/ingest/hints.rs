@@ -196,10 +196,21 @@ impl<'a> Made<'a> {
             found.collect::<Vec<_>>()
         });
         let mut found: Vec<_> = found.collect();
+        found.extend(catalog.iter().filter_map(|resource| self.whole_of(catalog, resource)));
         if ours {
             found.extend(self.born(catalog));
         }
         found
+    }
+
+    /// The row of which the call changes a part that is a table of its own (an array of its fields).
+    fn whole_of(&self, catalog: &Catalog, part: &Resource) -> Option<Target> {
+        let list = part.list.iter().find(|list| list.array.is_some() && list.path.ends_with('}'))?;
+        let whole = catalog.get(list.parent.as_deref()?).filter(|whole| whole.get.is_some())?;
+        let values = writes(part).find_map(|call| self.matches(call, true))?;
+        let pairs = super::sets::supplied(list, whole).into_iter();
+        let key = pairs.map(|(name, column)| Some((column.to_owned(), values.get(name)?.clone())));
+        Target::row(catalog, &whole.table, RowKey::of(whole, &key.collect::<Option<Row>>()?)?)
     }
 
     /// What comes into being below a row that we have created, and that nobody creates: one for each.
@@ -301,7 +312,7 @@ mod tests {
         assert_eq!(found(&sapi("patch", "/api/v2/tenants/settings", json!({}))), [row("tenant", "tenant")]);
         assert_eq!(
             found(&sapi("post", "/api/v2/users/auth0%7C1/identities", json!([]))),
-            [row("user", "auth0|1")]
+            [below("user_identity"), row("user", "auth0|1")]
         );
         let roles = Target::Set { table: "user_role".into(), list: 1, parent: vec!["auth0|1".into()] };
         assert_eq!(found(&sapi("delete", "/api/v2/users/auth0%7C1/roles", Value::Null)), [roles]);

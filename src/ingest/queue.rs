@@ -284,18 +284,17 @@ mod tests {
         assert_eq!(queue.position().as_deref(), Some("1"));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_whole_table_rests_after_it_was_read() {
-        let (queue, table) = (Queue::default(), Target::Table { table: "user".into() });
-        queue.ask([table.clone()]);
-        let reading = queue.next().await;
-        tokio::time::advance(Duration::from_secs(10)).await;
-        queue.done(&reading);
-        let done = Instant::now();
-        queue.ask([table.clone(), row("a")]);
-        assert_eq!(queue.next().await, row("a"), "others do not wait for it");
-        assert_eq!(queue.next().await, table);
-        assert_eq!(done.elapsed().as_secs(), 40);
+    #[test]
+    fn a_whole_table_rests_after_it_was_read() {
+        let (mut state, table, now) =
+            (State::default(), Target::Table { table: "user".into() }, Instant::now());
+        let until = now + Duration::from_secs(40);
+        state.rests.insert(table.clone(), until);
+        state.add(table.clone(), None);
+        state.add(row("a"), None);
+        assert_eq!(state.pop(now), Ok(row("a")), "others do not wait for it");
+        assert_eq!(state.pop(now), Err(Some(until)));
+        assert_eq!(state.pop(until), Ok(table));
     }
 
     #[tokio::test]

@@ -100,7 +100,7 @@ async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool>
 
 /// Asks for everything that lists show below a row.
 async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
-    for other in context.catalog.iter().filter(|other| other.is_read()) {
+    for other in context.catalog.iter().filter(|other| other.is_read() && sets::is_one_way(other)) {
         let preferred = sets::groups(&context.catalog, other).into_iter().next().unwrap_or_default();
         for n in preferred {
             let Some(list) = other.list.get(n).filter(|list| list.parent.as_ref() == Some(&resource.table))
@@ -174,7 +174,7 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
                 return Ok(true);
             }
             row.extend(named);
-            Some(row)
+            Some(row).filter(|row| !resource.is_absent(row))
         }
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),

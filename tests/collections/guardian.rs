@@ -37,7 +37,7 @@ async fn guardian() {
     story.writes("update auth0.guardian_policy set policies = '{all-applications}'").await;
     story.auth0("/guardian/policies", "", json!(["all-applications"])).await;
     let policy = "update auth0.guardian_policy set policies = '{sometimes}'";
-    story.refused(policy, "22023", "invalid input value for an item of column \"policies\"").await;
+    story.refused(policy, "22023", "invalid input value for column \"policies\"").await;
     story
         .refused(
             "delete from auth0.guardian_factor",

@@ -9,7 +9,7 @@ const TABLES: [&str; 5] =
 
 #[tokio::test]
 async fn jobs() {
-    let mut story = Story::begin(&TABLES, 5, async |_| {}).await;
+    let mut story = Story::beside(&TABLES, &["user", "connection"], 5, async |_| {}).await;
     let user = story.session.text("select min(user_id) from auth0.user").await;
     let home = "(select id from auth0.connection where strategy = 'auth0' order by id limit 1)";
     story.reads("select count(*) from auth0.job", 0).await;

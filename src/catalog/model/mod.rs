@@ -42,6 +42,8 @@ pub struct Resource {
     pub reread: bool,
     /// The column that holds the whole answer and the whole body, whatever JSON they are.
     pub whole: Option<String>,
+    /// The column of which an empty list says that there is no row.
+    pub absent_when_empty: Option<String>,
     /// While a row has such a value Auth0 is still at work, and it is read again.
     pub settling: Option<Settling>,
     /// Rows that Auth0 shows no more stay.
