@@ -160,7 +160,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
-    tasks.spawn(forever(shutdown.clone(), suspect(reading.clone(), Arc::clone(&queue), suspicions)));
+    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(catalog), Arc::clone(&queue), suspicions)));
     let (at_work, asked) = (reading.clone(), Arc::clone(&queue));
     let settling = async move { ingest::watch_settling(&at_work, &asked).await };
     tasks.spawn(forever(shutdown.clone(), settling));
@@ -302,18 +302,20 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
 
 /// Rows that writeback suspects to differ are read.
 async fn suspect(
-    reading: ingest::Context,
+    catalog: Arc<Catalog>,
     queue: Arc<Queue>,
     mut suspicions: mpsc::UnboundedReceiver<Suspicion>,
 ) {
-    let catalog = Arc::clone(&reading.catalog);
     while let Some(suspicion) = suspicions.recv().await {
         match suspicion {
             Suspicion::Table(table) => {
                 let read = catalog.get(&table).filter(|resource| resource.is_read());
                 queue.ask(read.map(|_| Target::Table { table }));
             }
-            Suspicion::Below(table, key) => ingest::ask_below(&reading, &queue, &table, &key).await,
+            Suspicion::Changed { by, row, table } => {
+                let by = catalog.get(&by).into_iter();
+                queue.ask(by.filter_map(|by| ingest::changed(&catalog, by, &row, &table)));
+            }
             Suspicion::Row(table, key) => queue.ask(Target::suspected(&catalog, &table, key)),
             Suspicion::Gone(table) => {
                 queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))

@@ -81,7 +81,7 @@ pub(super) fn following(
     let (mut found, mut below) = (Vec::new(), false);
     for other in catalog.iter().filter(|other| other.is_read()) {
         for list in &other.list {
-            if list.parent.as_ref() == Some(&resource.table) && now.is_some() {
+            if list.parent.as_ref() == Some(&resource.table) && now.is_some() && sets::is_one_way(other) {
                 let mut named = list.from.values().chain(list.only.keys());
                 below |= before.is_none() || named.any(|column| moved(column));
             }

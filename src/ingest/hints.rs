@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::target::Target;
 use crate::catalog::{
-    Call, Catalog, LogHint, NewKey, Resource, ResourceKind, RowKey, path_matches, placeholders,
+    Call, Catalog, List, LogHint, NewKey, Paging, Resource, ResourceKind, RowKey, path_matches, placeholders,
 };
 use crate::pg::mirror::{Row, row_from_answer};
 
@@ -195,7 +195,39 @@ impl<'a> Made<'a> {
             let found = tables.filter_map(|(row, table)| changed(catalog, resource, row, table));
             found.collect::<Vec<_>>()
         });
-        found.collect()
+        let mut found: Vec<_> = found.collect();
+        found.extend(catalog.iter().filter_map(|resource| self.whole_of(catalog, resource)));
+        if ours {
+            found.extend(self.born(catalog));
+        }
+        found
+    }
+
+    /// The row of which the call changes a part that is a table of its own (an array of its fields).
+    fn whole_of(&self, catalog: &Catalog, part: &Resource) -> Option<Target> {
+        let list = part.list.iter().find(|list| list.array.is_some() && list.path.ends_with('}'))?;
+        let whole = catalog.get(list.parent.as_deref()?).filter(|whole| whole.get.is_some())?;
+        let values = writes(part).find_map(|call| self.matches(call, true))?;
+        let pairs = super::sets::supplied(list, whole).into_iter();
+        let key = pairs.map(|(name, column)| Some((column.to_owned(), values.get(name)?.clone())));
+        Target::row(catalog, &whole.table, RowKey::of(whole, &key.collect::<Option<Row>>()?)?)
+    }
+
+    /// What comes into being below a row that we have created, and that nobody creates: one for each.
+    fn born(&self, catalog: &Catalog) -> Vec<Target> {
+        let made = catalog.iter().filter(|resource| resource.is_read()).find_map(|resource| {
+            let mut row = self.matches(&resource.create.as_ref()?.call, true)?;
+            row.extend(row_from_answer(resource, self.answer.clone()));
+            Some((resource, row))
+        });
+        let Some((parent, row)) = made else { return Vec::new() };
+        let is_born = |other: &&Resource| {
+            let of =
+                |list: &List| list.parent.as_ref() == Some(&parent.table) && list.paging == Paging::Single;
+            other.is_read() && other.create.is_none() && other.list.iter().any(of)
+        };
+        let found = catalog.iter().filter(is_born);
+        found.filter_map(|other| changed(catalog, parent, &row, &other.table)).collect()
     }
 }
 
@@ -242,7 +274,12 @@ pub fn changed(catalog: &Catalog, resource: &Resource, row: &Row, table: &str) -
             _ => Target::set(other, n, &values),
         }
     });
-    below.or_else(|| Some(Target::Table { table: table.to_owned() }))
+    // Several lists for each row: they are found when it is read.
+    let own_key = || RowKey::of(resource, row).and_then(|key| Target::below(catalog, &resource.table, key));
+    let several = other.list.iter().any(|list| list.parent.as_ref() == Some(&resource.table));
+    below
+        .or_else(|| own_key().filter(|_| several))
+        .or_else(|| Some(Target::Table { table: table.to_owned() }))
 }
 
 #[cfg(test)]
@@ -265,12 +302,17 @@ mod tests {
 
     #[test]
     fn calls_name_rows_sets_and_parents() {
-        assert_eq!(found(&sapi("patch", "/api/v2/users/auth0%7C1", json!({}))), [row("user", "auth0|1")]);
+        let below =
+            |table: &str| Target::Set { table: table.into(), list: 0, parent: vec!["auth0|1".into()] };
+        assert_eq!(
+            found(&sapi("patch", "/api/v2/users/auth0%7C1", json!({}))),
+            [row("user", "auth0|1"), below("user_identity"), below("user_multifactor")]
+        );
         assert_eq!(found(&sapi("post", "/api/v2/roles", json!({"id": "rol_1"}))), [row("role", "rol_1")]);
         assert_eq!(found(&sapi("patch", "/api/v2/tenants/settings", json!({}))), [row("tenant", "tenant")]);
         assert_eq!(
             found(&sapi("post", "/api/v2/users/auth0%7C1/identities", json!([]))),
-            [row("user", "auth0|1")]
+            [below("user_identity"), row("user", "auth0|1")]
         );
         let roles = Target::Set { table: "user_role".into(), list: 1, parent: vec!["auth0|1".into()] };
         assert_eq!(found(&sapi("delete", "/api/v2/users/auth0%7C1/roles", Value::Null)), [roles]);

@@ -104,6 +104,9 @@ async fn read_single(
         Err(error) => return Err(error),
     };
     let mut row = row_from_answer(resource, body);
+    if resource.is_absent(&row) {
+        return Ok(listed);
+    }
     place(resource, values, &mut row);
     let Some(key) = RowKey::of(resource, &row) else { return Ok(listed) };
     listed.seen.insert(key.clone());
@@ -192,7 +195,10 @@ fn place(resource: &Resource, values: &Map<String, Value>, row: &mut Row) {
 }
 
 /// Keys of the mirror's rows with these values in these columns, those alone that Auth0 can know.
-async fn known_below(
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn known_below(
     context: &Context,
     resource: &Resource,
     values: &Map<String, Value>,

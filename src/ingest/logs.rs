@@ -22,10 +22,7 @@ const SOURCE: &str = "logs";
 
 /// Where the tenant log is read.
 #[derive(Clone, Debug)]
-pub struct Entries {
-    path: String,
-    list: Option<List>,
-}
+pub struct Entries(List);
 
 impl Entries {
     /// The list of the whole catalogue that pages as a log, whether its table is mirrored or not.
@@ -35,16 +32,18 @@ impl Entries {
     pub fn find(whole: &Catalog) -> Result<Entries> {
         let mut lists = whole.iter().flat_map(|resource| &resource.list);
         let log = lists.find(|list| list.paging == Paging::Log);
-        let path = log.map_or("/logs", |list| &list.path).to_owned();
-        Ok(Entries { path, list: log.cloned() })
+        let log = log.ok_or_else(|| Error::new(Kind::Catalog, "no list pages as a log"))?;
+        Ok(Entries(log.clone()))
     }
 
     async fn read(&self, context: &Context, query: &[(&str, &str)]) -> Result<Vec<Value>> {
-        let request = Request::get(self.path.clone(), Lane::Refetch);
+        let request = Request::get(self.0.path.clone(), Lane::Refetch);
         let request = query.iter().fold(request, |r, (name, value)| r.query(*name, *value));
         match context.auth0.read(&request).await?.body {
             Value::Array(entries) => Ok(entries),
-            _ => Err(Error::new(Kind::Auth0Answer, format!("GET {}: the answer is not an array", self.path))),
+            _ => {
+                Err(Error::new(Kind::Auth0Answer, format!("GET {}: the answer is not an array", self.0.path)))
+            }
         }
     }
 }
@@ -152,8 +151,8 @@ impl Logs {
     /// Puts the entries into the table of entries, where it is mirrored.
     async fn mirror(&self, found: &[Value], began: Tick) -> Result<()> {
         let pages = |resource: &&Resource| resource.list.iter().any(|list| list.paging == Paging::Log);
-        let resource = self.context.catalog.iter().find(pages);
-        let (Some(resource), Some(list)) = (resource, &self.entries.list) else { return Ok(()) };
+        let Some(resource) = self.context.catalog.iter().find(pages) else { return Ok(()) };
+        let list = &self.entries.0;
         let rows = found.iter().filter_map(|entry| {
             let row = below(resource, list, entry.as_object()?, &Map::new());
             Some((RowKey::of(resource, &row)?, row))

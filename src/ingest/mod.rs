@@ -23,7 +23,7 @@ pub use backfill::{Due, backfill, backfill_entries};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
 pub use queue::{Queue, QueueReport};
-pub use refetch::{ask_below, refetch};
+pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
 pub use target::Target;

@@ -31,11 +31,18 @@ struct State {
     /// Positions of the log up to which everything has been read.
     ledger: Ledger<String>,
     done: u64,
+    /// When whole tables may be read again: a big one must not be read without end.
+    rests: HashMap<Target, Instant>,
 }
+
+/// A whole table rests for so many times as long as its reading took, at most [`LONGEST_REST`].
+const REST: u32 = 4;
+const LONGEST_REST: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 struct Known {
     reading: bool,
+    began: Option<Instant>,
     /// Asked for again while it was being read: that reading may have been too early.
     again: bool,
     tries: u32,
@@ -131,13 +138,17 @@ impl Queue {
         let mut state = self.state();
         state.done += 1;
         let Some(mut known) = state.known.remove(target) else { return };
+        if let (Target::Table { .. }, Some(began)) = (target, known.began) {
+            let rest = (began.elapsed() * REST).min(LONGEST_REST);
+            state.rests.insert(target.clone(), Instant::now() + rest);
+        }
         for token in known.batches.drain() {
             state.ledger.ended(token);
         }
         if known.again {
-            state.waiting.push_back(target.clone());
             let batches = known.next_batches;
             state.known.insert(target.clone(), Known { batches, ..Known::default() });
+            state.wait(target.clone());
         }
         drop(state);
         self.changed.notify_waiters();
@@ -159,10 +170,7 @@ impl Queue {
             None => 1,
         };
         let pause = pause(tries, Duration::from_millis(20), Duration::from_secs(10));
-        let ticket = state.next_delayed;
-        state.next_delayed += 1;
-        state.delayed.insert((Instant::now() + pause, ticket));
-        state.delayed_targets.insert(ticket, target);
+        state.delay(target, Instant::now() + pause);
         drop(state);
         self.changed.notify_waiters();
     }
@@ -185,7 +193,7 @@ impl State {
             None => {
                 let known = Known { batches: batch.into_iter().collect(), ..Known::default() };
                 self.known.insert(target.clone(), known);
-                self.waiting.push_back(target);
+                self.wait(target);
                 batch.is_some()
             }
             Some(known) if known.reading => {
@@ -196,6 +204,21 @@ impl State {
         }
     }
 
+    /// Puts a target into the queue, to be read as soon as it may.
+    fn wait(&mut self, target: Target) {
+        match self.rests.remove(&target).filter(|until| *until > Instant::now()) {
+            Some(until) => self.delay(target, until),
+            None => self.waiting.push_back(target),
+        }
+    }
+
+    fn delay(&mut self, target: Target, until: Instant) {
+        let ticket = self.next_delayed;
+        self.next_delayed += 1;
+        self.delayed.insert((until, ticket));
+        self.delayed_targets.insert(ticket, target);
+    }
+
     fn pop(&mut self, now: Instant) -> Result<Target, Option<Instant>> {
         while let Some(&(until, ticket)) = self.delayed.first().filter(|(until, _)| *until <= now) {
             self.delayed.remove(&(until, ticket));
@@ -203,7 +226,9 @@ impl State {
         }
         match self.waiting.pop_front() {
             Some(target) => {
-                self.known.entry(target.clone()).or_default().reading = true;
+                let known = self.known.entry(target.clone()).or_default();
+                known.reading = true;
+                known.began = Some(now);
                 Ok(target)
             }
             None => Err(self.delayed.first().map(|(until, _)| *until)),
@@ -257,6 +282,19 @@ mod tests {
         let a = queue.next().await;
         queue.done(&a);
         assert_eq!(queue.position().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn a_whole_table_rests_after_it_was_read() {
+        let (mut state, table, now) =
+            (State::default(), Target::Table { table: "user".into() }, Instant::now());
+        let until = now + Duration::from_secs(40);
+        state.rests.insert(table.clone(), until);
+        state.add(table.clone(), None);
+        state.add(row("a"), None);
+        assert_eq!(state.pop(now), Ok(row("a")), "others do not wait for it");
+        assert_eq!(state.pop(now), Err(Some(until)));
+        assert_eq!(state.pop(until), Ok(table));
     }
 
     #[tokio::test]

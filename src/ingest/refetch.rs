@@ -2,14 +2,14 @@
 
 use super::apply::{Applied, apply, apply_free};
 use super::backfill::is_refusal;
-use super::listing::read_set;
+use super::listing::{keys, known_below, read_set};
 use super::target::Target;
 use super::{Context, Queue, sets};
 use crate::auth0::{Lane, Request};
 use crate::catalog::{NewKey, Resource, ResourceKind, RowKey, fill_path};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::fault;
-use crate::pg::mirror::row_from_answer;
+use crate::pg::mirror::{Row, row_from_answer};
 
 /// Reads targets from the queue for ever.
 pub async fn refetch(context: &Context, queue: &Queue) {
@@ -62,26 +62,6 @@ async fn note_refusal(context: &Context, table: &str, error: &Error) {
     }
 }
 
-/// Asks for everything that is listed below a row of another table.
-pub async fn ask_below(context: &Context, queue: &Queue, table: &str, key: &RowKey) {
-    for resource in context.catalog.iter() {
-        let lists = resource.list.iter().enumerate();
-        for (n, list) in lists.filter(|(_, list)| list.parent.as_deref() == Some(table)) {
-            match sets::below(context, list, Some(key)).await {
-                Ok(sets) => queue.ask(sets.into_iter().map(|parent| Target::Set {
-                    table: resource.table.clone(),
-                    list: n,
-                    parent,
-                })),
-                Err(error) => {
-                    tracing::warn!(%error, table = %resource.table, "what is below a row is read whole instead");
-                    queue.ask([Target::Table { table: resource.table.clone() }]);
-                }
-            }
-        }
-    }
-}
-
 /// Reads one target; false where something of it has to be read again.
 async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool> {
     let resource = context.catalog.resource(target.table())?;
@@ -109,16 +89,18 @@ async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool>
         }
         Target::Table { .. } => {
             let filled = Box::pin(super::backfill::fill(context, resource, Lane::Sweep)).await?;
-            queue.ask(filled.again);
             queue.ask(filled.following);
-            Ok(true)
+            // Where rows have no call of their own this table stands for them.
+            let whole = !filled.again.contains(target);
+            queue.ask(filled.again.into_iter().filter(|again| again != target));
+            Ok(whole)
         }
     }
 }
 
 /// Asks for everything that lists show below a row.
 async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
-    for other in context.catalog.iter().filter(|other| other.is_read()) {
+    for other in context.catalog.iter().filter(|other| other.is_read() && sets::is_one_way(other)) {
         let preferred = sets::groups(&context.catalog, other).into_iter().next().unwrap_or_default();
         for n in preferred {
             let Some(list) = other.list.get(n).filter(|list| list.parent.as_ref() == Some(&resource.table))
@@ -133,7 +115,29 @@ async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: 
             }));
         }
     }
+    if resource.kind == ResourceKind::Watch {
+        return forget_unwatched(context, resource, key).await;
+    }
     Ok(true)
+}
+
+/// Removes what was listed below a key that a client watches no more.
+async fn forget_unwatched(context: &Context, resource: &Resource, key: &RowKey) -> Result<bool> {
+    if keys(context, resource).await?.contains(key) {
+        return Ok(true);
+    }
+    let (named, began, mut whole) = (key.to_json(resource), context.freshness.begin(), true);
+    for other in context.catalog.iter().filter(|other| other.is_read() && !other.keeps_rows) {
+        for list in other.list.iter().filter(|list| list.parent.as_ref() == Some(&resource.table)) {
+            let pairs = sets::supplied(list, resource).into_iter();
+            let values = pairs.map(|(name, column)| Some((name.to_owned(), named.get(column)?.clone())));
+            let Some(values) = values.collect::<Option<Row>>() else { continue };
+            for row in known_below(context, other, &values).await? {
+                whole &= apply_free(context, other, &row, None, began.began()).await?.is_some();
+            }
+        }
+    }
+    Ok(whole)
 }
 
 async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
@@ -170,7 +174,7 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
                 return Ok(true);
             }
             row.extend(named);
-            Some(row)
+            Some(row).filter(|row| !resource.is_absent(row))
         }
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),

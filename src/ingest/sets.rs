@@ -26,6 +26,12 @@ pub(super) fn groups(catalog: &Catalog, resource: &Resource) -> Vec<Vec<usize>> 
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
+/// Whether the table is listed in one way alone. What is listed from several sides are links, and
+/// calls of their own make them: nothing new hangs on a new row.
+pub(super) fn is_one_way(resource: &Resource) -> bool {
+    resource.list.windows(2).all(|lists| matches!(lists, [a, b] if a.path == b.path))
+}
+
 /// Placeholder → column of the parent, for those that the parent supplies.
 pub(super) fn supplied<'a>(list: &'a List, parent: &'a Resource) -> Vec<(&'a str, &'a str)> {
     let mut key = parent.key.iter();

@@ -64,6 +64,7 @@ impl Target {
     pub fn narrowest(catalog: &Catalog, resource: &Resource, values: &Map<String, Value>) -> Option<Target> {
         let mut lists = groups(catalog, resource).into_iter().flatten().collect::<Vec<_>>();
         lists.sort_unstable();
+        lists.retain(|n| !resource.list[*n].names().is_empty());
         let set = lists.into_iter().rev().find_map(|n| Target::set(resource, n, values));
         let whole = || Target::Table { table: resource.table.clone() };
         resource.is_read().then(|| set.unwrap_or_else(whole))

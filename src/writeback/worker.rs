@@ -15,7 +15,7 @@ use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
 use super::{command, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
-use crate::catalog::{Catalog, Resource, ResourceKind};
+use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Freshness, Operation};
 
@@ -71,9 +71,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     if resource.kind == ResourceKind::Watch {
         // Auth0 has nothing to say to it.
         let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;
-        if work.operation == Operation::Insert {
-            settled.asks.push(Suspicion::Below(table.clone(), key.clone()));
-        }
+        settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
@@ -86,6 +84,16 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// Rows of other tables that the write changed too.
+fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Suspicion> {
+    let values = request::values(content);
+    let row = |touch: &Touch| {
+        let key = RowKey::of(catalog.get(&touch.table)?, &touch.key_of(&values)?)?;
+        Some(Suspicion::Row(touch.table.clone(), key))
+    };
+    resource.touches.iter().filter_map(row).collect()
 }
 
 async fn decide(
@@ -111,8 +119,13 @@ async fn decide(
                     let rows = command::about(&context.catalog, resource, &content).into_iter();
                     settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
                     // What is listed by what the answer brought, such as a job.
-                    settled.asks.push(Suspicion::Below(work.node.0.clone(), work.node.1.clone()));
-                    settled.asks.extend(resource.changes.iter().cloned().map(Suspicion::Table));
+                    settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
+                    let changed = |table: &String| Suspicion::Changed {
+                        by: work.node.0.clone(),
+                        row: content.after.clone(),
+                        table: table.clone(),
+                    };
+                    settled.asks.extend(resource.changes.iter().map(changed));
                 }
                 return Ok(Ended::Settled(settled));
             }
@@ -121,7 +134,10 @@ async fn decide(
             Step::Finish(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
+                    settled.asks.extend(touched(&context.catalog, resource, &content));
+                }
                 return Ok(Ended::Settled(settled));
             }
             Step::SplitUp => {

@@ -10,6 +10,7 @@ mod support;
 
 mod again;
 mod catalog;
+mod everything;
 mod large;
 mod live;
 mod overlap;

@@ -5,6 +5,9 @@ use crate::catalog::{
     Call, Catalog, Class, Column, Each, Lifecycle, List, NewKey, Paging, Resource, ResourceKind, WriteCall,
 };
 
+/// So many values are told; of more, how many there are.
+const FEW: usize = 12;
+
 /// One thing that SQL can do with a table: a call, and the scopes of which any one allows it.
 pub(super) struct Operation<'a> {
     /// `read`, `insert`, `update`, `delete`.
@@ -53,20 +56,32 @@ pub(super) fn operations(resource: &Resource) -> Vec<Operation<'_>> {
         .collect()
 }
 
-/// `CRUD` with a dash for each letter that does not hold.
-pub(super) fn letters(resource: &Resource) -> String {
-    let can = [
-        ('C', resource.inserts()),
-        ('R', resource.is_read() || resource.kind == ResourceKind::View),
-        ('U', resource.updates()),
-        ('D', resource.deletes()),
-    ];
-    can.into_iter().map(|(letter, can)| if can { letter } else { '-' }).collect()
+/// What SQL can do with a table.
+#[derive(Clone, Copy)]
+pub(super) struct Abilities {
+    pub(super) insert: bool,
+    /// Rows come from Auth0.
+    pub(super) read: bool,
+    pub(super) update: bool,
+    pub(super) delete: bool,
+}
+
+impl Abilities {
+    /// A view can what its table can.
+    pub(super) fn of(catalog: &Catalog, resource: &Resource) -> Abilities {
+        let of = resource.view.as_ref().and_then(|view| catalog.get(&view.of)).unwrap_or(resource);
+        Abilities { insert: of.inserts(), read: of.is_read(), update: of.updates(), delete: of.deletes() }
+    }
+
+    /// `CRUD` with a dash for each letter that does not hold.
+    pub(super) fn letters(self) -> String {
+        let can = [('C', self.insert), ('R', self.read), ('U', self.update), ('D', self.delete)];
+        can.into_iter().map(|(letter, can)| if can { letter } else { '-' }).collect()
+    }
 }
 
 /// What a value must be, in short phrases; `all` values of an enumeration, or the first few.
 pub(super) fn constraints(resource: &Resource, name: &str, column: &Column, all: bool) -> Vec<String> {
-    const FEW: usize = 12;
     let mut found = Vec::new();
     if resource.key.iter().any(|key| key == name) {
         found.push("key".to_owned());
@@ -115,8 +130,8 @@ pub(super) fn constraints(resource: &Resource, name: &str, column: &Column, all:
 }
 
 /// Who may write a column, and by which statement.
-pub(super) fn writers(resource: &Resource, column: &Column) -> &'static str {
-    let (inserts, updates) = (resource.inserts(), resource.updates());
+pub(super) fn writers(can: Abilities, column: &Column) -> &'static str {
+    let (inserts, updates) = (can.insert, can.update);
     let (on_insert, on_update) = match column.only_on {
         _ if column.class == Class::ReadOnly => (false, false),
         _ if column.class == Class::CreateOnly => (inserts, false),
@@ -132,7 +147,8 @@ pub(super) fn writers(resource: &Resource, column: &Column) -> &'static str {
     }
 }
 
-/// What is particular about a table, one sentence each; names of tables and columns stand in backticks.
+/// What is particular about a table, one sentence each; columns stand in backticks, tables in brackets
+/// for [`mentions`].
 pub(super) fn remarks(catalog: &Catalog, resource: &Resource) -> Vec<String> {
     let mut said = Vec::new();
     released(resource, &mut said);
@@ -153,11 +169,11 @@ pub(super) fn remarks(catalog: &Catalog, resource: &Resource) -> Vec<String> {
     if !resource.takes_along.is_empty() {
         said.push(format!(
             "A row that is deleted takes its rows of {} along.",
-            names(&resource.takes_along, "and")
+            tables(&resource.takes_along)
         ));
     }
     for (table, columns) in &resource.depends {
-        said.push(format!("Needs its row of `{table}` ({}).", names(columns, "and")));
+        said.push(format!("Needs its row of [{table}] ({}).", names(columns, "and")));
     }
     if !resource.apart.is_empty() {
         let groups: Vec<_> = resource.apart.iter().map(|group| names(group, "and")).collect();
@@ -167,19 +183,47 @@ pub(super) fn remarks(catalog: &Catalog, resource: &Resource) -> Vec<String> {
         ));
     }
     if !resource.changes.is_empty() {
-        said.push(format!("Afterwards {} is read again.", names(&resource.changes, "and")));
+        said.push(format!("Afterwards {} is read again.", tables(&resource.changes)));
     }
     impossible(resource, &mut said);
     said
 }
 
-fn names(names: &[String], word: &str) -> String {
-    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.as_slice() {
+/// A remark with every `[table]` shown in some way.
+pub(super) fn mentions(catalog: &Catalog, remark: &str, show: impl Fn(&str) -> String) -> String {
+    let mut shown = String::new();
+    let mut rest = remark;
+    while let Some((before, after)) = rest.split_once('[') {
+        shown.push_str(before);
+        match after.split_once(']') {
+            Some((name, after)) if catalog.get(name).is_some() => {
+                shown.push_str(&show(name));
+                rest = after;
+            }
+            _ => {
+                shown.push('[');
+                rest = after;
+            }
+        }
+    }
+    shown + rest
+}
+
+fn enumerated(shown: &[String], word: &str) -> String {
+    match shown {
         [one] => one.clone(),
         [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
         [] => String::new(),
     }
+}
+
+/// Columns or values.
+fn names(names: &[String], word: &str) -> String {
+    enumerated(&names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>(), word)
+}
+
+fn tables(names: &[String]) -> String {
+    enumerated(&names.iter().map(|name| format!("[{name}]")).collect::<Vec<_>>(), "and")
 }
 
 fn released(resource: &Resource, said: &mut Vec<String>) {
@@ -190,22 +234,12 @@ fn released(resource: &Resource, said: &mut Vec<String>) {
         }
         Lifecycle::Beta => said
             .push("Beta: tenants that do not take part get a refusal, and it may still change.".to_owned()),
+        Lifecycle::Ended if resource.refusal.is_some() => {}
         Lifecycle::Ended => said.push("Auth0 has ended it.".to_owned()),
     }
     if let Some(reason) = &resource.optional {
-        said.push(format!("Mirrored only where the configuration names it: {}", lower(reason)));
+        said.push(format!("Mirrored only where the configuration names it. {reason}"));
     }
-}
-
-/// A sentence after a colon.
-fn lower(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
-    // A name such as `ID` stays as it is.
-    if letters.clone().next().is_some_and(char::is_uppercase) {
-        return sentence.to_owned();
-    }
-    first.into_iter().chain(letters).collect()
 }
 
 fn kind(catalog: &Catalog, resource: &Resource, said: &mut Vec<String>) {
@@ -234,16 +268,13 @@ fn kind(catalog: &Catalog, resource: &Resource, said: &mut Vec<String>) {
                 other.list.iter().any(|list| list.parent.as_ref() == Some(&resource.table))
             };
             let fed: Vec<String> = catalog.iter().filter(uses).map(|other| other.table.clone()).collect();
-            said.push(format!(
-                "Keys that you insert are never sent; {} is read by them.",
-                names(&fed, "and")
-            ));
+            said.push(format!("Keys that you insert are never sent; {} is read by them.", tables(&fed)));
         }
         ResourceKind::View => {
             if let Some(view) = &resource.view {
                 let only = view.has.iter().map(|column| format!(" where `{column}` is set"));
                 said.push(format!(
-                    "A view of `{}`{}; what it takes, it takes for that table.",
+                    "A view of [{}]{}; what is written to it is written there.",
                     view.of,
                     only.collect::<String>()
                 ));
@@ -269,34 +300,31 @@ fn source(resource: &Resource, said: &mut Vec<String>) {
         }
         return;
     };
-    let reach = |list: &List| match &list.parent {
-        Some(parent) => {
-            let only = list
-                .only
-                .iter()
-                .map(|(column, values)| format!(" whose `{column}` is {}", names(values, "or")));
-            Some(format!("row of `{parent}`{}", only.collect::<Vec<_>>().join(" and")))
-        }
-        None => None,
-    };
-    let parent = reach(list);
-    if list.paging == Paging::Single
-        && let Some(parent) = &parent
-    {
-        said.push(format!("At most one for each {parent}."));
-    } else if let Some(parent) = &parent {
-        said.push(format!("Read with one list for each {parent}."));
-    }
-    for (column, each) in &list.each {
-        said.push(match each {
-            Each::Values(values) => format!("Read with one call for each `{column}`: {}.", values.join(", ")),
-            Each::Of { table, column: of } => {
-                format!("Read with one call for each `{column}` that `{table}` has in `{of}`.")
-            }
-        });
+    let mut ways: Vec<String> = list.parent.iter().map(|parent| parents(list, parent)).collect();
+    ways.extend(list.each.iter().map(|(column, each)| match each {
+        Each::Values(values) if values.len() > FEW => format!("`{column}` ({} of them)", values.len()),
+        Each::Values(values) => format!("`{column}` ({})", values.join(", ")),
+        Each::Of { table, column: of } => format!("`{column}` that [{table}] has in `{of}`"),
+    }));
+    if !ways.is_empty() {
+        let alone = list.paging == Paging::Single && list.placeholders().count() == resource.key.len();
+        let how = if alone { "At most one for" } else { "Read with one call for" };
+        said.push(format!("{how} each {}.", ways.join(" and each ")));
     }
     if let (Some(cap), None) = (list.cap, &list.slice_by) {
         said.push(format!("Auth0 lists at most {cap}."));
+    }
+}
+
+/// The rows of a parent that have a list.
+fn parents(list: &List, parent: &str) -> String {
+    let only =
+        list.only.iter().map(|(column, values)| format!("whose `{column}` is {}", names(values, "or")));
+    let only: Vec<_> = only.collect();
+    if only.is_empty() {
+        format!("row of [{parent}]")
+    } else {
+        format!("row of [{parent}] {}", only.join(" and "))
     }
 }
 
@@ -340,12 +368,17 @@ pub(super) fn example(resource: &Resource) -> String {
             .any(|command| crate::catalog::placeholders(&command.call.path).any(|p| p == name))
     };
     let first = resource.command.first();
-    let given = resource.columns.iter().filter(|(name, column)| {
-        let asked =
-            column.required || in_path(name) || first.is_some_and(|command| command.when.contains_key(*name));
-        column.class != Class::ReadOnly
-            && (asked || (resource.kind == ResourceKind::Watch && resource.key.contains(name)))
-    });
+    let chooses = |name: &str| first.is_some_and(|command| command.when.contains_key(name));
+    let is_key = |name: &String| resource.kind == ResourceKind::Watch && resource.key.contains(name);
+    let can_give = || resource.columns.iter().filter(|(_, column)| column.class != Class::ReadOnly);
+    let asked = |(name, column): &(&String, &Column)| column.required || in_path(name) || is_key(name);
+    // Where nothing is required of every row, it is about something all the same.
+    let about = if can_give().any(|column| asked(&column) && !chooses(column.0)) {
+        None
+    } else {
+        can_give().find(|(_, column)| column.references.is_some()).map(|(name, _)| name)
+    };
+    let given = can_give().filter(|column| asked(column) || chooses(column.0) || Some(column.0) == about);
     let given: Vec<_> = given.map(|(name, column)| (name.as_str(), value(first, name, column))).collect();
     let table = &resource.table;
     if given.is_empty() {

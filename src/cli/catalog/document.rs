@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::describe::{operations, remarks, writers};
-use crate::catalog::{Catalog, Column, JsonShape, Merge, Resource, ResourceKind, WriteCall};
+use super::describe::{Abilities, mentions, operations, remarks, writers};
+use crate::catalog::{Catalog, Column, JsonShape, Merge, Resource, WriteCall};
 
 /// One table: `table`, `tag`, `kind`, `lifecycle`, `can`, `operations`, `remarks`, `columns`, and what
 /// else is not empty.
@@ -20,11 +20,13 @@ pub(super) fn table(catalog: &Catalog, resource: &Resource) -> Value {
             ])
         })
         .collect();
-    let columns: Vec<Value> = resource.columns.iter().map(|(name, c)| column(resource, name, c)).collect();
-    let can = json!({
-        "insert": resource.inserts(), "read": resource.is_read() || resource.kind == ResourceKind::View,
-        "update": resource.updates(), "delete": resource.deletes(),
-    });
+    let can = Abilities::of(catalog, resource);
+    let columns = resource.columns.iter().map(|(name, c)| column(resource, can, name, c));
+    let columns: Vec<Value> = columns.collect();
+    let can = json!({"insert": can.insert, "read": can.read, "update": can.update, "delete": can.delete});
+    let remarks = remarks(catalog, resource).into_iter();
+    let remarks: Vec<_> =
+        remarks.map(|remark| mentions(catalog, &remark, |table| format!("`{table}`"))).collect();
     present([
         ("table", json!(resource.table)),
         ("tag", json!(resource.tag)),
@@ -37,12 +39,12 @@ pub(super) fn table(catalog: &Catalog, resource: &Resource) -> Value {
         ("view_of", json!(resource.view.as_ref().map(|view| &view.of))),
         ("can", can),
         ("operations", json!(operations)),
-        ("remarks", json!(remarks(catalog, resource))),
+        ("remarks", json!(remarks)),
         ("columns", json!(columns)),
     ])
 }
 
-fn column(resource: &Resource, name: &str, column: &Column) -> Value {
+fn column(resource: &Resource, can: Abilities, name: &str, column: &Column) -> Value {
     let merge = match column.merge {
         Merge::Replace => None,
         Merge::Keys => Some("keys"),
@@ -62,7 +64,7 @@ fn column(resource: &Resource, name: &str, column: &Column) -> Value {
         ("field", json!(resource.field(name))),
         ("type", json!(column.kind.sql())),
         ("class", json!(column.class.as_str())),
-        ("written_by", json!(writers(resource, column))),
+        ("written_by", json!(writers(can, column))),
         ("comment", json!(column.comment)),
         ("required", json!(column.required)),
         ("secret", json!(column.secret)),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexSet;
 
-use super::describe::{self, constraints, letters, operations, remarks};
+use super::describe::{self, Abilities, constraints, mentions, operations, remarks};
 use crate::catalog::{Catalog, Lifecycle, Resource, ResourceKind};
 
 /// Every table in one line, by tag.
@@ -23,7 +23,7 @@ pub(super) fn overview(catalog: &Catalog) -> String {
             tag = &resource.tag;
             let _ = writeln!(text, "\n{tag}");
         }
-        let (table, letters) = (&resource.table, letters(resource));
+        let (table, letters) = (&resource.table, Abilities::of(catalog, resource).letters());
         let _ = writeln!(text, "  {table:<width$}  {letters}  {}{}", resource.comment, note(resource));
     }
     text
@@ -70,7 +70,12 @@ pub(super) fn details(catalog: &Catalog, resources: &[&Resource]) -> String {
 fn one(catalog: &Catalog, resource: &Resource, text: &mut String) {
     // Writing to a String cannot fail.
     let (table, kind, tag) = (&resource.table, resource.kind.as_str(), &resource.tag);
-    let _ = writeln!(text, "{table}: {}\n  {kind}, {tag}, {}", resource.comment, letters(resource));
+    let _ = writeln!(
+        text,
+        "{table}: {}\n  {kind}, {tag}, {}",
+        resource.comment,
+        Abilities::of(catalog, resource).letters()
+    );
     let operations = operations(resource);
     let scopes: Vec<_> = operations.iter().map(|operation| operation.scopes.join(" or ")).collect();
     let width = scopes.iter().map(String::len).max().unwrap_or_default();
@@ -82,6 +87,7 @@ fn one(catalog: &Catalog, resource: &Resource, text: &mut String) {
     // A table may be read by one call in two ways.
     text.extend(lines.collect::<IndexSet<_>>());
     for remark in remarks(catalog, resource) {
+        let remark = mentions(catalog, &remark, |table| format!("`{table}`"));
         let _ = writeln!(text, "  - {remark}");
     }
     if matches!(resource.kind, ResourceKind::Command | ResourceKind::Watch) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexSet;
 
-use super::describe::{constraints, example, letters, operations, remarks, writers};
+use super::describe::{Abilities, constraints, example, mentions, operations, remarks, writers};
 use super::listing::{by_tag, note};
 use crate::catalog::{Catalog, Column, Resource, ResourceKind};
 
@@ -28,7 +28,7 @@ tells the same in a terminal, `--json` tells it to programs.
 pub fn page(catalog: &Catalog) -> String {
     let mut text = HEAD.to_owned();
     let tables = by_tag(catalog);
-    contents(&tables, &mut text);
+    contents(catalog, &tables, &mut text);
     let mut tag = "";
     for resource in tables {
         if resource.tag != tag {
@@ -41,7 +41,7 @@ pub fn page(catalog: &Catalog) -> String {
 }
 
 /// One line a table.
-fn contents(tables: &[&Resource], text: &mut String) {
+fn contents(catalog: &Catalog, tables: &[&Resource], text: &mut String) {
     text.push_str("\n## Contents\n");
     let mut tag = "";
     // Writing to a String cannot fail.
@@ -50,7 +50,7 @@ fn contents(tables: &[&Resource], text: &mut String) {
             tag = &resource.tag;
             let _ = writeln!(text, "\n**{tag}**\n\n| table | | a row is |\n|---|---|---|");
         }
-        let (name, letters) = (&resource.table, letters(resource));
+        let (name, letters) = (&resource.table, Abilities::of(catalog, resource).letters());
         let comment = cell(&resource.comment);
         let _ = writeln!(text, "| [{name}](#{name}) | `{letters}` | {comment}{} |", note(resource));
     }
@@ -70,7 +70,7 @@ fn table(catalog: &Catalog, resource: &Resource, text: &mut String) {
         text.push('\n');
     }
     for remark in remarks {
-        let _ = writeln!(text, "- {}", linked(catalog, name, &remark));
+        let _ = writeln!(text, "- {}", mentions(catalog, &remark, |table| format!("[{table}](#{table})")));
     }
     if matches!(resource.kind, ResourceKind::Command | ResourceKind::Watch) {
         let _ = writeln!(text, "\n```sql\n{}\n```", example(resource));
@@ -94,13 +94,14 @@ fn table(catalog: &Catalog, resource: &Resource, text: &mut String) {
     if resource.columns.is_empty() {
         return;
     }
+    let can = Abilities::of(catalog, resource);
     text.push_str("\n| column | type | written by | |\n|---|---|---|---|\n");
     for (name, column) in &resource.columns {
         let _ = writeln!(
             text,
             "| `{name}` | {} | {} | {} |",
             column.kind.sql(),
-            writers(resource, column),
+            writers(can, column),
             notes(catalog, resource, name, column)
         );
     }
@@ -137,19 +138,4 @@ fn notes(catalog: &Catalog, resource: &Resource, name: &str, column: &Column) ->
 /// Text that keeps to its cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
-}
-
-/// Names of other tables lead to them.
-fn linked(catalog: &Catalog, own: &str, remark: &str) -> String {
-    let parts = remark.split('`').enumerate().map(|(place, part)| {
-        let is_name = place % 2 == 1;
-        if is_name && part != own && catalog.get(part).is_some() {
-            format!("[{part}](#{part})")
-        } else if is_name {
-            format!("`{part}`")
-        } else {
-            part.to_owned()
-        }
-    });
-    parts.collect()
 }

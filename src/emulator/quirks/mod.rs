@@ -1,25 +1,42 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+mod action_modules;
+mod actions;
+mod attack_protection;
 mod blocks;
+mod branding;
 mod certificate;
 mod client_grants;
 pub(super) mod clients;
+mod connection_keys;
 pub(super) mod connections;
 mod credentials;
+mod custom_domains;
 mod discovery;
 mod documents;
 mod effective;
+mod emails;
 mod enrolments;
+mod forms;
+mod guardian;
+mod hooks;
 mod identities;
 mod invitations;
 mod jobs;
+mod keys;
+mod log_streams;
+mod network_acls;
+mod organization_clients;
 mod organization_connections;
 mod organizations;
 pub(super) mod people;
+mod prompts;
+mod provisioning;
 mod resource_servers;
 mod saml;
 pub(super) mod tenants;
+mod token_exchange_profiles;
 mod tokens;
 pub(super) mod users;
 
@@ -82,6 +99,11 @@ pub(super) trait Quirks: Sync {
         None
     }
 
+    /// Rows that stand inside rows of another table, with their key columns.
+    fn embedded(&self, _: &Store) -> Vec<Fields> {
+        Vec::new()
+    }
+
     /// Answers a call in place of the rules that hold for other resources.
     fn call(
         &self,
@@ -110,12 +132,41 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        action_modules::TABLE => &action_modules::Modules,
+        action_modules::VERSIONS => &action_modules::Versions,
+        action_modules::ROLLBACK => &action_modules::Rollback,
+        actions::TABLE => &actions::Actions,
+        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
         client_grants::TABLE => &client_grants::ClientGrants,
+        attack_protection::TABLE => &attack_protection::AttackProtection,
+        branding::PAGE => &branding::Page,
+        branding::THEME => &branding::Theme,
+        branding::PHONE_PROVIDER => &branding::PhoneProviders,
+        custom_domains::TABLE => &custom_domains::CustomDomains,
+        custom_domains::DEFAULT => &custom_domains::Default,
+        custom_domains::VERIFY => &custom_domains::Verify,
+        emails::TABLE => &emails::Emails,
+        guardian::APPLE => &guardian::Apple,
+        table if guardian::TEXTS.contains(&table) => &guardian::Texts,
+        hooks::TABLE => &hooks::HookSecrets,
+        keys::ENCRYPTION => &keys::EncryptionKeys,
+        keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
+        log_streams::TABLE => &log_streams::LogStreams,
+        prompts::TABLE => &prompts::Partials,
         clients::TABLE => &clients::Clients,
+        connection_keys::TABLE => &connection_keys::Keys,
+        connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
+        connections::CLIENTS => &connections::Clients,
+        forms::TABLE => &forms::Forms,
+        network_acls::TABLE => &network_acls::NetworkAcls,
+        organization_clients::TABLE => &organization_clients::OrganizationClients,
         organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
+        provisioning::SCIM => &provisioning::Scim,
+        provisioning::DIRECTORY => &provisioning::Directory,
         tenants::TABLE => &tenants::Tenants,
+        token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
         users::TABLE => &users::Users,
         blocks::TABLE | blocks::COMMAND => &blocks::Blocks,
         credentials::TABLE => &credentials::Credentials,

@@ -96,6 +96,9 @@ pub(in crate::emulator) struct Gate {
     /// Plans that have it: `free`, `professional`, `enterprise`, `enterprise-development`.
     #[serde(default)]
     pub(in crate::emulator) plans: Vec<String>,
+    /// A tenant of no particular plan lacks it too.
+    #[serde(default)]
+    pub(in crate::emulator) rare: bool,
     /// The kinds of call that need it; all where none is named.
     #[serde(default)]
     pub(in crate::emulator) on: Vec<Moment>,

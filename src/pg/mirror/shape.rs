@@ -60,6 +60,7 @@ pub fn row_from_auth0<'a>(
     fix_key(resource, &mut row);
     // A listed item of an association describes the other side, whose own table has it.
     if resource.kind != ResourceKind::Association {
+        known.extend(resource.hidden.iter().map(|(name, column)| column.field.as_deref().unwrap_or(name)));
         let unknown =
             object.iter().filter(|(field, value)| !value.is_null() && !known.contains(&field.as_str()));
         extra.extend(unknown.map(|(field, value)| (field.replace('\0', ""), without_nul(value))));
