@@ -140,8 +140,8 @@ async fn shown(api: &Api, resource: &Resource, row: &Fields) -> Option<Fields> {
     for list in &resource.list {
         let Some(path) = filled(&list.path) else { continue };
         let mut pairs = vec![match list.paging {
-            Paging::Offset => "per_page=100&page=0&include_totals=true".to_owned(),
-            Paging::Checkpoint | Paging::Both => "take=100".to_owned(),
+            Paging::Offset => format!("per_page={}&page=0&include_totals=true", list.per_page),
+            Paging::Checkpoint | Paging::Both => format!("take={}", list.per_page),
             _ => String::new(),
         }];
         for (name, value) in &list.query {
