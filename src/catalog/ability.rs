@@ -67,6 +67,13 @@ impl Resource {
         self.write_only().next().is_some() || self.columns.values().any(Column::hides_parts)
     }
 
+    /// Whether what reading a key answered says that there is no row.
+    pub fn is_absent(&self, row: &serde_json::Map<String, serde_json::Value>) -> bool {
+        let list =
+            |column: &String| row.get(column).is_none_or(|value| value.as_array().is_some_and(Vec::is_empty));
+        self.absent_when_empty.as_ref().is_some_and(list)
+    }
+
     /// Auth0's name of a column's field.
     pub fn field<'a>(&'a self, column: &'a str) -> &'a str {
         self.columns.get(column).and_then(|c| c.field.as_deref()).unwrap_or(column)

@@ -52,7 +52,8 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
         return Err("a key that the trigger makes has one column".into());
     }
     kind(resource)?;
-    for name in resource.whole.iter().chain(resource.settling.iter().map(|settling| &settling.column)) {
+    let single = resource.whole.iter().chain(&resource.absent_when_empty);
+    for name in single.chain(resource.settling.iter().map(|settling| &settling.column)) {
         if !resource.columns.contains_key(name) {
             return Err(format!("column {name} is named and not described"));
         }
@@ -159,6 +160,12 @@ pub(super) fn catalog(resources: &IndexMap<String, Resource>) -> Result<()> {
         let along = resource.takes_along.iter().chain(&resource.changes);
         if let Some(missing) = along.into_iter().find(|table| !resources.contains_key(*table)) {
             return Err(wrong(format!("takes along {missing}, which is not described")));
+        }
+        for touch in &resource.touches {
+            let known = resources.get(&touch.table).is_some_and(|other| touch.key.keys().eq(&other.key));
+            if !known {
+                return Err(wrong(format!("touches {}, whose key this is not", touch.table)));
+            }
         }
         for list in &resource.list {
             source(resources, list).map_err(wrong)?;

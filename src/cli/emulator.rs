@@ -44,6 +44,9 @@ pub struct Args {
     /// The only scopes that tokens get, separated by commas or spaces
     #[arg(long, value_name = "SCOPES")]
     scopes: Option<String>,
+    /// Scopes that tokens never get, separated by commas or spaces
+    #[arg(long, value_name = "SCOPES")]
+    withhold: Option<String>,
     /// Domain of the tenant, besides the host that it is asked by
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
@@ -99,6 +102,7 @@ fn options(args: Args) -> Result<Options> {
         result_cap: args.result_cap == "on",
         token_lifetime: Duration::from_secs(args.token_lifetime),
         scopes: args.scopes.map(split),
+        withheld: args.withhold.map(split).unwrap_or_default(),
         domain: args.domain,
         client: args.client_id.zip(args.client_secret).map(|(id, secret)| Credentials { id, secret }),
     })

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use serde_json::{Value, json};
 
 use super::faults::Faults;
+use super::populate::Names;
 use super::problem::{Answer, Problem};
 use super::server::{Shared, State};
 use super::world::{Request, Scene};
@@ -49,7 +50,8 @@ fn reset(shared: &Shared, state: &mut State, request: &Request) -> Answer {
     state.store.clear();
     state.faults = Faults::default();
     state.calls.clear();
-    match populate::fresh(&shared.world, &mut state.store, &request.tenant, &shared.client) {
+    let names = Names { tenant: &request.tenant, host: &request.host, client: &shared.client };
+    match populate::fresh(&shared.world, &mut state.store, &names) {
         Ok(()) => Answer::new(200, json!({})),
         Err(error) => Problem::plain(500, error.to_string()).into(),
     }

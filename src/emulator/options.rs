@@ -27,6 +27,8 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// The scopes that tokens get; none gives all.
     pub scopes: Option<Vec<String>>,
+    /// Scopes that tokens never get.
+    pub withheld: Vec<String>,
     /// The tenant's domain, besides the host that it is asked by.
     pub domain: Option<String>,
     /// The machine-to-machine client of a fresh tenant; none makes one.
@@ -45,6 +47,7 @@ impl Default for Options {
             result_cap: true,
             token_lifetime: Duration::from_secs(86_400),
             scopes: None,
+            withheld: Vec::new(),
             domain: None,
             client: None,
         }

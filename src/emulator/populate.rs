@@ -1,10 +1,12 @@
 //! Fills a fresh tenant: what every tenant has, and, where asked, users with organizations, roles
 //! and applications. The same number of users always gives the same tenant.
 
+use std::cell::RefCell;
+
+use chrono::DateTime;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::ids;
 use super::keys::own_key;
 use super::options::Credentials;
 use super::quirks::people;
@@ -13,7 +15,7 @@ use super::store::Store;
 use super::template::Context;
 use super::world::World;
 use super::writes::complete;
-use crate::catalog::{NewKey, Resource, ResourceKind};
+use crate::catalog::{Resource, ResourceKind};
 use crate::error::Result;
 
 /// Ids of a fresh tenant's rows are the same everywhere.
@@ -21,16 +23,25 @@ const SEED: u64 = 0;
 /// When a fresh tenant came into being, in UNIX seconds: the same everywhere too.
 const BORN: i64 = 1_690_000_000;
 
+/// What a tenant is called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) host: &'a str,
+    /// Its machine-to-machine client.
+    pub(super) client: &'a Credentials,
+}
+
 /// Puts what every tenant has into an empty one.
 ///
 /// # Errors
 /// `internal`: the catalogue lacks a table.
-pub(super) fn fresh(world: &World, store: &mut Store, tenant: &str, client: &Credentials) -> Result<()> {
-    let mut rng = StdRng::seed_from_u64(SEED);
+pub(super) fn fresh(world: &World, store: &mut Store, names: &Names) -> Result<()> {
+    let rng = RefCell::new(StdRng::seed_from_u64(SEED));
     for resource in world.catalog.iter().filter(|resource| resource.kind.is_read()) {
         let shape = world.table(&resource.table)?;
         for row in &shape.1.fresh {
-            insert(store, shape, (named(row, tenant, client), tenant), &mut rng);
+            insert(store, shape, row, names, &rng);
         }
     }
     Ok(())
@@ -40,23 +51,20 @@ pub(super) fn fresh(world: &World, store: &mut Store, tenant: &str, client: &Cre
 ///
 /// # Errors
 /// `internal`: the catalogue lacks a table.
-pub(super) fn people(
-    world: &World,
-    store: &mut Store,
-    tenant: &str,
-    client: &Credentials,
-    count: usize,
-) -> Result<()> {
-    let mut rng = StdRng::seed_from_u64(count as u64);
+pub(super) fn people(world: &World, store: &mut Store, names: &Names, count: usize) -> Result<()> {
+    let rng = RefCell::new(StdRng::seed_from_u64(count as u64));
     for resource in world.catalog.iter() {
         let shape = world.table(&resource.table)?;
         for row in &shape.1.sample {
-            insert(store, shape, (named(row, tenant, client), tenant), &mut rng);
+            insert(store, shape, row, names, &rng);
         }
     }
     let users = world.table(people::TABLE)?;
     let keys: Vec<String> = (0..count)
-        .filter_map(|number| insert(store, users, (people::one(number, &mut rng), tenant), &mut rng))
+        .filter_map(|number| {
+            let user = people::one(number, &mut rng.borrow_mut());
+            insert(store, users, &user, names, &rng)
+        })
         .collect();
     for resource in world.catalog.iter().filter(|resource| resource.kind == ResourceKind::Association) {
         let shape = world.table(&resource.table)?;
@@ -77,36 +85,19 @@ pub(super) fn people(
                 let (_, key) = ends.iter().find(|(name, _)| *name == column)?;
                 Some((column.clone(), key.as_str().into()))
             });
-            insert(store, shape, (link.collect(), tenant), &mut rng);
+            insert(store, shape, &link.collect(), names, &rng);
         }
     }
     Ok(())
 }
 
-/// A row of the catalogue with the names of this tenant in it; a template.
-fn named(row: &Fields, tenant: &str, client: &Credentials) -> Fields {
-    let (own, mut row): (Fields, Fields) = row
-        .clone()
-        .into_iter()
-        .partition(|(_, value)| value.as_str().is_none_or(|text| !text.starts_with("$client_")));
-    let now = chrono::DateTime::from_timestamp(BORN, 0).unwrap_or_default();
-    row.extend(Context { tenant, host: tenant, now, ..Context::default() }.fields(&own));
-    for value in row.values_mut() {
-        match value.as_str() {
-            Some("$client_id") => *value = client.id.as_str().into(),
-            Some("$client_secret") => *value = client.secret.as_str().into(),
-            _ => {}
-        }
-    }
-    row
-}
-
-/// Completes and stores a row; its key. Key columns of a parent are given with the fields.
+/// Completes and stores a row, a template; its key. Key columns of a parent are given with the fields.
 fn insert(
     store: &mut Store,
     shape: (&Resource, &Rules),
-    (row, tenant): (Fields, &str),
-    rng: &mut StdRng,
+    row: &Fields,
+    names: &Names,
+    rng: &RefCell<StdRng>,
 ) -> Option<String> {
     let (resource, rules) = shape;
     let linked = resource.kind == ResourceKind::Association;
@@ -114,13 +105,12 @@ fn insert(
         let parent = resource.columns.get(column).is_some_and(|column| column.references.is_some());
         resource.key.contains(column) && (linked || parent && !rules.shown_keys.contains(column))
     };
+    let now = DateTime::from_timestamp(BORN, 0).unwrap_or_default();
+    let Names { tenant, host, client } = *names;
+    let context = Context { tenant, host, client: Some(client), now, rng: Some(rng), ..Context::default() };
+    let row = context.fields(row);
     let (values, mut body): (Fields, Fields) = row.into_iter().partition(|(name, _)| apart(name));
-    if let (Some(key), Some(shape)) = (resource.key.last(), &rules.id)
-        && matches!(resource.new_key, NewKey::Server | NewKey::Client { .. })
-    {
-        body.entry(resource.field(key)).or_insert_with(|| ids::shaped_by(rng, shape).into());
-    }
-    complete(shape, &mut body, &Context { tenant, host: tenant, ..Context::default() });
+    complete(shape, &mut body, &context);
     let key = own_key(resource, &values, &body)?;
     store.put(&resource.table, &key, body, Fields::new());
     Some(key)

@@ -29,7 +29,34 @@ pub(super) fn apply(world: &World, store: &mut Store, document: &Value) -> usize
     for (path, row) in document["singletons"].as_object().into_iter().flatten() {
         taken += usize::from(single(world, store, path, row));
     }
+    for reference in document["unseen_refs"].as_array().into_iter().flatten() {
+        taken += usize::from(referred(world, store, reference).is_some());
+    }
     taken
+}
+
+/// A row of which nothing is known but that a call has named it.
+fn referred(world: &World, store: &mut Store, reference: &Value) -> Option<()> {
+    let id = reference["id"].as_str()?;
+    let (method, path) = reference["op"].as_str()?.split_once(' ')?;
+    let (route, _) = world.routes.find(method, path)?;
+    let shape = world.shape(&route.table)?;
+    let column = placeholders(&route.path).next()?.to_owned();
+    let parent = shape.0.columns.get(&column).and_then(|column| column.references.as_deref());
+    let shape = match parent {
+        Some(table) => world.shape(table)?,
+        None => shape,
+    };
+    let ([key], ResourceKind::Collection) = (shape.0.key.as_slice(), shape.0.kind) else { return None };
+    // What a server makes has the shape that it makes; anything else is another name of a known row.
+    let known = shape.1.alias.iter().any(|_| id.contains("://") || id.contains("%2F"));
+    if known || store.get(&shape.0.table, id).is_some() {
+        return None;
+    }
+    let mut body = Fields::from_iter([(shape.0.field(key).to_owned(), id.into())]);
+    complete(shape, &mut body, &Context::default());
+    store.put(&shape.0.table, id, body, Fields::new());
+    Some(())
 }
 
 /// The documents of a file: one JSON document, or one a line; `.gz` goes through gzip.
@@ -94,6 +121,14 @@ fn listed(world: &World, store: &mut Store, path: &str, row: &Fields) -> bool {
         let far = table.and_then(|table| world.shape(table));
         // The row on the other side is known by what the list shows of it.
         let far = far.and_then(|(other, rules)| Some((other, rules, own_key(other, &Fields::new(), &row)?)));
+        // It may stand in a part of its own.
+        let part = list.fields.get(column).and_then(|place| at(&row, place.rsplit_once('.')?.0)?.as_object());
+        if let (Some(shape), Some(part)) = (table.and_then(|table| world.shape(table)), part.cloned())
+            && own_key(shape.0, &Fields::new(), &part)
+                .is_some_and(|key| store.get(&shape.0.table, &key).is_none())
+        {
+            put(world, store, shape, &Fields::new(), &part);
+        }
         match far {
             Some((other, rules, key)) if !row.contains_key(column) || other.key.contains(column) => {
                 if store.get(&other.table, &key).is_none() {
@@ -138,7 +173,6 @@ fn single(world: &World, store: &mut Store, path: &str, answer: &Value) -> bool 
             rows.filter(|row| listed(world, store, path, row)).count() > 0
         }
         (Action::Get | Action::List(_), Value::Object(row)) => put(world, store, shape, &values, row),
-        (Action::By, Value::Object(row)) => put(world, store, shape, &Fields::new(), row),
         _ => false,
     }
 }

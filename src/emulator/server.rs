@@ -96,14 +96,16 @@ impl Emulator {
             store.set_own(OWN_SECRET, &client.secret);
             store.set_own(OWN_KEY, &key);
             let tenant = tenant_of(&options);
-            populate::fresh(&world, &mut store, tenant, &client)?;
+            let host = options.domain.as_deref().unwrap_or(tenant);
+            let names = populate::Names { tenant, host, client: &client };
+            populate::fresh(&world, &mut store, &names)?;
             if let Some(seed) = &options.seed {
                 for document in preload::read(seed)? {
                     preload::apply(&world, &mut store, &document);
                 }
             }
             if options.users > 0 {
-                populate::people(&world, &mut store, tenant, &client, options.users)?;
+                populate::people(&world, &mut store, &names, options.users)?;
             }
             store.commit()?;
         }
@@ -113,6 +115,7 @@ impl Emulator {
             scopes.extend(hidden.collect::<std::collections::BTreeSet<_>>());
             scopes
         });
+        let scopes = scopes.into_iter().filter(|scope| !options.withheld.contains(scope)).collect();
         let limits = options.plan.map(Limits::new);
         let state = Mutex::new(State { store, faults: Faults::default(), calls: BTreeMap::new(), limits });
         Ok(Emulator { shared: Arc::new(Shared { world, client, options, key, scopes, state }) })

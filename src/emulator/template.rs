@@ -10,10 +10,14 @@
 //! In other texts `{16}` becomes 16 letters or digits, `{24x}` hexadecimal digits, `{uuid}` one, `{host}` and
 //! `{tenant}` what they say, and `{name}` the value in the path, the body or the row; other braces stay.
 
+use std::cell::RefCell;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use rand::rngs::StdRng;
 use serde_json::Value;
 
 use super::ids;
+use super::options::Credentials;
 use super::rules::Fields;
 use super::world::Request;
 
@@ -38,6 +42,10 @@ pub(super) struct Context<'a> {
     pub(super) row: Option<&'a Fields>,
     /// The answer so far.
     pub(super) answer: Option<&'a Value>,
+    /// The machine-to-machine client of a tenant in the making: `$client_id`, `$client_secret`.
+    pub(super) client: Option<&'a Credentials>,
+    /// Where ids come from, where they are the same every time.
+    pub(super) rng: Option<&'a RefCell<StdRng>>,
 }
 
 impl<'a> Context<'a> {
@@ -84,6 +92,14 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// An id of a shape.
+    pub(super) fn shaped(&self, shape: &str) -> String {
+        match self.rng {
+            Some(rng) => ids::shaped_by(&mut *rng.borrow_mut(), shape),
+            None => ids::shaped(shape),
+        }
+    }
+
     fn named(&self, expression: &str) -> Option<Value> {
         let (name, way) = expression.split_once('.').unwrap_or((expression, ""));
         let inside = |fields: Option<&Fields>| match way {
@@ -99,6 +115,8 @@ impl<'a> Context<'a> {
             "$host" => Some(self.host.into()),
             "$tenant" => Some(self.tenant.into()),
             "$caller" => Some(self.caller.into()),
+            "$client_id" => Some(self.client?.id.as_str().into()),
+            "$client_secret" => Some(self.client?.secret.as_str().into()),
             "$unix" => Some(self.now.timestamp().into()),
             "$path" => inside(self.path),
             "$row" => inside(self.row),
@@ -143,7 +161,7 @@ impl<'a> Context<'a> {
     fn brace(&self, name: &str) -> Option<String> {
         let digits = name.strip_suffix('x').unwrap_or(name);
         if name == "uuid" || !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Some(ids::shaped(&format!("{{{name}}}")));
+            return Some(self.shaped(&format!("{{{name}}}")));
         }
         match name {
             "host" => return Some(self.host.to_owned()),

@@ -137,7 +137,7 @@ pub(super) fn complete((resource, rules): Shape, body: &mut Fields, context: &Co
             _ => "",
         };
         let shape = rules.id.as_deref().unwrap_or("{24}");
-        body.insert(resource.field(key).to_owned(), format!("{prefix}{}", ids::shaped(shape)).into());
+        body.insert(resource.field(key).to_owned(), format!("{prefix}{}", context.shaped(shape)).into());
     }
     for case in &rules.case {
         let same = case.when.iter().all(|(field, values)| {

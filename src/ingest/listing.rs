@@ -104,6 +104,9 @@ async fn read_single(
         Err(error) => return Err(error),
     };
     let mut row = row_from_answer(resource, body);
+    if resource.is_absent(&row) {
+        return Ok(listed);
+    }
     place(resource, values, &mut row);
     let Some(key) = RowKey::of(resource, &row) else { return Ok(listed) };
     listed.seen.insert(key.clone());

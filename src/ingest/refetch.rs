@@ -174,7 +174,7 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
                 return Ok(true);
             }
             row.extend(named);
-            Some(row)
+            Some(row).filter(|row| !resource.is_absent(row))
         }
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),

@@ -61,7 +61,7 @@ pub(super) async fn one(
     match context.auth0.read(request).await {
         Ok(answer) => {
             let row = shown::row(resource, &answer.body, key);
-            Ok(There::Row(answer.body, row))
+            Ok(if resource.is_absent(&row) { There::Nothing } else { There::Row(answer.body, row) })
         }
         Err(error) if error.kind() == Kind::Auth0NotFound => Ok(There::Nothing),
         Err(error) => Err(error),

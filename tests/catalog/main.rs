@@ -1,8 +1,6 @@
 //! The catalogue: its files, what they say beside Auth0's document, the reference page that is made
 //! of them, and that one file more is one table more.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by it, in its own functions too")]
-
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -9,7 +9,7 @@ const API: &str = "https://api.example.com/invoices";
 
 #[tokio::test]
 async fn client_grants() {
-    let mut story = Story::begin(&["client_grant"], 5, async |emulator| {
+    let mut story = Story::beside(&["client_grant"], &["client"], 5, async |emulator| {
         let clients = emulator.api.get("/api/v2/clients").await;
         let dashboard =
             clients.as_array().unwrap().iter().find(|client| client["name"] == "Dashboard").unwrap();

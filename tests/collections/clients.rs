@@ -54,7 +54,7 @@ async fn clients() {
     story.auth0(&format!("{path}/credentials/{credential}"), "/alg", "RS256").await;
     story.reads("select pem is null and kid is not null from auth0.client_credential", true).await;
     story.writes("update auth0.client_credential set expires_at = '2035-01-01T00:00:00Z'").await;
-    let expires = json!("2035-01-01T00:00:00.000Z");
+    let expires = json!("2035-01-01T00:00:00+00:00");
     story.auth0(&format!("{path}/credentials/{credential}"), "/expires_at", expires).await;
 
     let rotate = "insert into auth0.client_rotate_secret";

@@ -7,7 +7,7 @@ use crate::story::Story;
 
 #[tokio::test]
 async fn device_credentials() {
-    let mut story = Story::begin(&["device_credential"], 5, async |emulator| {
+    let mut story = Story::beside(&["device_credential"], &["client"], 5, async |emulator| {
         let users = emulator.api.get("/api/v2/users").await;
         let device = |id: &str, kind: &str| {
             json!({

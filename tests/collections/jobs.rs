@@ -9,7 +9,7 @@ const TABLES: [&str; 5] =
 
 #[tokio::test]
 async fn jobs() {
-    let mut story = Story::begin(&TABLES, 5, async |_| {}).await;
+    let mut story = Story::beside(&TABLES, &["user", "connection"], 5, async |_| {}).await;
     let user = story.session.text("select min(user_id) from auth0.user").await;
     let home = "(select id from auth0.connection where strategy = 'auth0' order by id limit 1)";
     story.reads("select count(*) from auth0.job", 0).await;
@@ -34,6 +34,8 @@ async fn jobs() {
     };
     let users = json!([{"email": "new.one@example.com", "email_verified": true}, {"email": "nothing"}]);
     story.writes(&import("two", &users.to_string())).await;
+    eprintln!("{}", story.session.one("select json_agg(t) from auth0.job_users_import t").await);
+    eprintln!("{}", story.session.one("select json_agg(t) from auth0.job t").await);
     let job = "(select job_id from auth0.job_users_import where id = 'two')";
     let summary = format!("select summary from auth0.job where id = {job}");
     story.sees(&summary, json!({"failed": 1, "updated": 0, "inserted": 1, "total": 2})).await;

@@ -18,15 +18,21 @@ const TABLES: [&str; 7] = [
 
 #[tokio::test]
 async fn organizations() {
-    let mut story = Story::begin(&TABLES, 12, async |emulator| {
-        let clients = emulator.api.get("/api/v2/clients").await;
-        let shop = clients.as_array().unwrap().iter().find(|client| client["name"] == "Web Shop").unwrap();
-        let id = shop["client_id"].as_str().unwrap();
-        let login = json!({"initiate_login_uri": "https://shop.example.com/login"});
-        emulator.api.patch(&format!("/api/v2/clients/{id}"), login).await;
-        let grant = json!({"client_id": id, "audience": API, "scope": [], "organization_usage": "allow"});
-        emulator.api.post("/api/v2/client-grants", grant).await;
-    })
+    let mut story = Story::beside(
+        &TABLES,
+        &["user", "role", "connection", "client", "client_grant"],
+        12,
+        async |emulator| {
+            let clients = emulator.api.get("/api/v2/clients").await;
+            let shop =
+                clients.as_array().unwrap().iter().find(|client| client["name"] == "Web Shop").unwrap();
+            let id = shop["client_id"].as_str().unwrap();
+            let login = json!({"initiate_login_uri": "https://shop.example.com/login"});
+            emulator.api.patch(&format!("/api/v2/clients/{id}"), login).await;
+            let grant = json!({"client_id": id, "audience": API, "scope": [], "organization_usage": "allow"});
+            emulator.api.post("/api/v2/client-grants", grant).await;
+        },
+    )
     .await;
     story.reads("select metadata ->> 'tier' from auth0.organization where name = 'acme'", "gold").await;
     story.reads("select count(*) > 0 from auth0.organization_member", true).await;

@@ -30,7 +30,7 @@ async fn resource_servers() {
     story.auth0(&path, "/scopes/1/value", "write:stock").await;
     story.auth0(&path, "/token_lifetime", 600).await;
     let identifier = "update auth0.resource_server set identifier = 'other' where name = 'Stock'";
-    story.refused(identifier, "", "").await;
+    story.refused(identifier, "428C9", "column \"identifier\" cannot change once the row exists").await;
     story
         .reverted(
             "insert into auth0.resource_server (identifier) values ('https://api.example.com/stock')",

@@ -32,9 +32,20 @@ impl Story {
     /// A tenant with this many users on which `before` has worked, mirrored in these tables and
     /// those that they need.
     pub async fn begin(tables: &[&'static str], users: u32, before: impl AsyncFnOnce(&Emulator)) -> Story {
+        Self::beside(tables, &[], users, before).await
+    }
+
+    /// The same with `others` mirrored too, of which the story need not tell.
+    pub async fn beside(
+        tables: &[&'static str],
+        others: &[&str],
+        users: u32,
+        before: impl AsyncFnOnce(&Emulator),
+    ) -> Story {
         let emulator = Emulator::start(users).await;
         before(&emulator).await;
-        let mut stand = Stand::with_objects(Postgres::start(), emulator, tables).await;
+        let objects = [tables, others].concat();
+        let mut stand = Stand::with_objects(Postgres::start(), emulator, &objects).await;
         stand.restart_service().await;
         let session = stand.session().await;
         Story { stand, session, tables: tables.to_vec(), told: BTreeSet::new(), excused: Vec::new() }

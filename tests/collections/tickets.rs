@@ -4,7 +4,7 @@ use crate::story::Story;
 
 #[tokio::test]
 async fn tickets() {
-    let mut story = Story::begin(&["ticket"], 5, async |_| {}).await;
+    let mut story = Story::beside(&["ticket"], &["user"], 5, async |_| {}).await;
     let user = story.session.text("select min(user_id) from auth0.user").await;
     story.without("read", "Auth0 shows no ticket again");
     story.without("changed", "Auth0 shows no ticket again");

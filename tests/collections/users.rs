@@ -24,7 +24,7 @@ const TABLES: [&str; 12] = [
 
 #[tokio::test]
 async fn users() {
-    let mut story = Story::begin(&TABLES, 10, async |emulator| {
+    let mut story = Story::beside(&TABLES, &["role"], 10, async |emulator| {
         let users = emulator.api.get("/api/v2/users").await;
         let user = &users[0]["user_id"];
         let rows = json!({
@@ -74,7 +74,7 @@ async fn users() {
     let method = "select name || ' ' || phone_number from auth0.user_authentication_method";
     story.reads(method, "Mobile XXXXXXXXX0000").await;
     story.writes("update auth0.user_authentication_method set name = 'Work phone'").await;
-    story.auth0("/users/auth0%7Cgrace/authentication-methods", "/authenticators/0/name", "Work phone").await;
+    story.auth0("/users/auth0%7Cgrace/authentication-methods", "/0/name", "Work phone").await;
     story.writes("delete from auth0.user_authentication_method").await;
 
     // Linking takes the second user in; unlinking makes a user of it again.

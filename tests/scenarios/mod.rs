@@ -5,13 +5,18 @@
 #![expect(clippy::unwrap_used, reason = "tests alone stand on this")]
 
 pub mod apart;
+pub mod bodies;
+pub mod children;
 pub mod columns;
+pub mod commands;
 pub mod keys;
+pub mod links;
 pub mod outcome;
 pub mod refusals;
 pub mod rows;
 pub mod secrets;
 pub mod transactions;
+pub mod watches;
 
 /// Hands every scenario to a macro, so that no Postgres is left out of one.
 macro_rules! every_scenario {

@@ -105,12 +105,7 @@ fn what_is_not_there_is_named_with_what_is_near() {
 #[tokio::test]
 async fn a_service_mirrors_what_setup_has_made_or_says_so() {
     let mut stand = Stand::start(2).await;
-    stand.objects = ["user", "user_role"].map(str::to_owned).into();
-    let (status, _, log) = stand.run(&["run"]).await;
-    assert!(
-        !status.success() && log.contains("schema auth0 has other tables or columns than are selected"),
-        "{log}"
-    );
+    let before = std::mem::replace(&mut stand.objects, ["user", "user_role"].map(str::to_owned).into());
     let admin = stand.postgres.admin_url(DATABASE);
     let (status, out, log) = stand.run(&["setup", "--admin-url", &admin]).await;
     assert!(status.success(), "{out}{log}");
@@ -119,8 +114,13 @@ async fn a_service_mirrors_what_setup_has_made_or_says_so() {
     {
         assert!(out.contains(part), "no {part:?} in:\n{out}");
     }
-    // The service that runs was told otherwise.
+    // The service that runs was told otherwise, and one that is told so still does not start.
     stand.service.as_mut().unwrap().ended().await;
+    let after = std::mem::replace(&mut stand.objects, before);
+    let (status, _, log) = stand.run(&["run"]).await;
+    let said = "schema auth0 has other tables or columns than are selected; run `auth0-sync setup` first";
+    assert!(!status.success() && log.contains(said), "{log}");
+    stand.objects = after;
     stand.restart_service().await;
     let mut app = stand.session().await;
     assert_eq!(app.count("select count(*) from auth0.tenant").await, 1, "it stays as it was");

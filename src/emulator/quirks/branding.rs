@@ -1,11 +1,10 @@
-//! Branding: the page around the login widget is sent as the page itself or inside an object, and
-//! the first write answers otherwise than later ones; deleting a theme that is not there has a text
-//! of its own.
+//! Branding: what the page around the login widget must hold, what lists of phone providers say of
+//! credentials, and the texts where a theme is not there.
 
 use serde_json::Value;
 
-use super::Quirks;
-use crate::emulator::keys::{SINGLE, path_key};
+use super::{Draft, Quirks};
+use crate::emulator::keys::path_key;
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
@@ -38,29 +37,12 @@ impl Quirks for PhoneProviders {
 pub(super) struct Page;
 
 impl Quirks for Page {
-    fn call(
-        &self,
-        _: &World,
-        store: &mut Store,
-        request: &Request,
-        _: &Route,
-        _: &Fields,
-    ) -> Option<Result<Answer, Problem>> {
-        if request.method != "PUT" {
-            return None;
+    fn finish(&self, _: &World, _: &Store, _: &Request, draft: &mut Draft) -> Result<(), Problem> {
+        let page = draft.body.get("body").and_then(Value::as_str).unwrap_or_default();
+        if ["auth0:head", "auth0:widget"].iter().all(|tag| page.contains(tag)) {
+            return Ok(());
         }
-        let page = match &request.body {
-            Some(Value::String(page)) => page.clone(),
-            Some(body) if body["template"].is_string() => body["template"].as_str()?.to_owned(),
-            _ => return Some(Err(Problem::payload("Missing required property: template", None))),
-        };
-        if !["auth0:head", "auth0:widget"].iter().all(|tag| page.contains(tag)) {
-            let what = "Payload content missing required Liquid tags (auth0:head and auth0:widget).";
-            return Some(Err(Problem::body(what)));
-        }
-        let new = store.get(PAGE, SINGLE).is_none();
-        store.put(PAGE, SINGLE, Fields::from_iter([("body".to_owned(), page.into())]), Fields::new());
-        Some(Ok(if new { Answer::new(201, Value::Object(Fields::new())) } else { Answer::empty(204) }))
+        Err(Problem::body("Payload content missing required Liquid tags (auth0:head and auth0:widget)."))
     }
 }
 

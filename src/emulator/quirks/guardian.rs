@@ -1,25 +1,17 @@
-//! Guardian: secrets that reading shows in clear, certificates and texts that are looked into.
+//! Guardian: certificates and texts that are looked into.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::Quirks;
-use crate::emulator::keys::SINGLE;
-use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
+use crate::emulator::problem::Problem;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
-use crate::emulator::world::{Request, World};
+use crate::emulator::world::World;
 
 /// The table of Apple's push service.
 pub(in crate::emulator) const APPLE: &str = "guardian_factor_push_notification_provider_apns";
-/// Tables whose secrets are shown.
-pub(in crate::emulator) const SHOWN: [&str; 3] = [
-    "guardian_factor_duo_setting",
-    "guardian_factor_phone_provider_twilio",
-    "guardian_factor_sms_provider_twilio",
-];
 /// Tables of message texts.
 pub(in crate::emulator) const TEXTS: [&str; 2] =
     ["guardian_factor_phone_template", "guardian_factor_sms_template"];
@@ -42,25 +34,6 @@ impl Quirks for Apple {
                     environment matches, and the key and certificate are not encrypted with a deprecated \
                     algorithm.";
         Err(Problem::plain(400, what))
-    }
-}
-
-/// Settings whose secrets reading shows.
-pub(super) struct Shown;
-
-impl Quirks for Shown {
-    fn call(
-        &self,
-        _: &World,
-        store: &mut Store,
-        request: &Request,
-        route: &Route,
-        _: &Fields,
-    ) -> Option<Result<Answer, Problem>> {
-        let row = store.get(&route.table, SINGLE).filter(|_| request.method == "GET")?;
-        let mut fields = row.body.clone();
-        fields.extend(row.hidden.clone());
-        Some(Ok(Answer::new(200, Value::Object(fields))))
     }
 }
 

@@ -18,6 +18,7 @@ mod documents;
 mod effective;
 mod emails;
 mod enrolments;
+mod forms;
 mod guardian;
 mod hooks;
 mod identities;
@@ -31,6 +32,7 @@ mod organization_connections;
 mod organizations;
 pub(super) mod people;
 mod prompts;
+mod provisioning;
 mod resource_servers;
 mod saml;
 pub(super) mod tenants;
@@ -97,6 +99,11 @@ pub(super) trait Quirks: Sync {
         None
     }
 
+    /// Rows that stand inside rows of another table, with their key columns.
+    fn embedded(&self, _: &Store) -> Vec<Fields> {
+        Vec::new()
+    }
+
     /// Answers a call in place of the rules that hold for other resources.
     fn call(
         &self,
@@ -125,6 +132,11 @@ impl Quirks for Ordinary {}
 /// The exceptions of a table.
 pub(super) fn of(table: &str) -> &'static dyn Quirks {
     match table {
+        action_modules::TABLE => &action_modules::Modules,
+        action_modules::VERSIONS => &action_modules::Versions,
+        action_modules::ROLLBACK => &action_modules::Rollback,
+        actions::TABLE => &actions::Actions,
+        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
         client_grants::TABLE => &client_grants::ClientGrants,
         attack_protection::TABLE => &attack_protection::AttackProtection,
         branding::PAGE => &branding::Page,
@@ -135,26 +147,24 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         custom_domains::VERIFY => &custom_domains::Verify,
         emails::TABLE => &emails::Emails,
         guardian::APPLE => &guardian::Apple,
-        table if guardian::SHOWN.contains(&table) => &guardian::Shown,
         table if guardian::TEXTS.contains(&table) => &guardian::Texts,
         hooks::TABLE => &hooks::HookSecrets,
         keys::ENCRYPTION => &keys::EncryptionKeys,
         keys::ROTATE | keys::REVOKE | keys::REKEY | keys::IMPORT | keys::WRAP => &keys::Keys,
         log_streams::TABLE => &log_streams::LogStreams,
         prompts::TABLE => &prompts::Partials,
-        action_modules::TABLE => &action_modules::Modules,
-        action_modules::VERSIONS => &action_modules::Versions,
-        action_modules::ROLLBACK => &action_modules::Rollback,
-        actions::TABLE => &actions::Actions,
-        table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
         clients::TABLE => &clients::Clients,
         connection_keys::TABLE => &connection_keys::Keys,
         connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
-        organizations::MEMBERS => &organizations::Members,
+        connections::CLIENTS => &connections::Clients,
+        forms::TABLE => &forms::Forms,
         network_acls::TABLE => &network_acls::NetworkAcls,
         organization_clients::TABLE => &organization_clients::OrganizationClients,
+        organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
+        provisioning::SCIM => &provisioning::Scim,
+        provisioning::DIRECTORY => &provisioning::Directory,
         tenants::TABLE => &tenants::Tenants,
         token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
         users::TABLE => &users::Users,

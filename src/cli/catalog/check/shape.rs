@@ -72,7 +72,7 @@ impl Shape {
         }
         let anything = self.types.is_empty() || other.types.is_empty();
         // What holds for texts says nothing of an alternative that is none.
-        let both = |kind: &str| (self.is(kind) || anything) && (other.is(kind) || anything);
+        let both = |kind: &str| anything || (self.is(kind) && other.is(kind));
         let (texts, numbers) = (both("string"), both("integer") || both("number") || mixed(&self, &other));
         let (arrays, objects) = (both("array"), both("object"));
         let fields = either_fields(&self.fields, &other.fields, objects);
