@@ -8,6 +8,7 @@ mod support;
 
 mod actions;
 mod anomaly;
+mod attack_protection;
 mod blacklists;
 mod branding;
 mod client_grants;
