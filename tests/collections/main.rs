@@ -8,6 +8,7 @@ mod support;
 
 mod actions;
 mod anomaly;
+mod attack_protection;
 mod blacklists;
 mod branding;
 mod client_grants;
@@ -18,6 +19,7 @@ mod custom_domains;
 mod device_credentials;
 mod email_templates;
 mod emails;
+mod ended;
 mod event_streams;
 mod flows_and_forms;
 mod grants;
