@@ -121,6 +121,14 @@ fn listed(world: &World, store: &mut Store, path: &str, row: &Fields) -> bool {
         let far = table.and_then(|table| world.shape(table));
         // The row on the other side is known by what the list shows of it.
         let far = far.and_then(|(other, rules)| Some((other, rules, own_key(other, &Fields::new(), &row)?)));
+        // It may stand in a part of its own.
+        let part = list.fields.get(column).and_then(|place| at(&row, place.rsplit_once('.')?.0)?.as_object());
+        if let (Some(shape), Some(part)) = (table.and_then(|table| world.shape(table)), part.cloned())
+            && own_key(shape.0, &Fields::new(), &part)
+                .is_some_and(|key| store.get(&shape.0.table, &key).is_none())
+        {
+            put(world, store, shape, &Fields::new(), &part);
+        }
         match far {
             Some((other, rules, key)) if !row.contains_key(column) || other.key.contains(column) => {
                 if store.get(&other.table, &key).is_none() {

@@ -100,7 +100,9 @@ async fn actions() {
 
     story
         .refused(
-            &format!("insert into auth0.action_trigger_binding (trigger_id, action_id) values ('event-stream', '{id}')"),
+            &format!(
+                "insert into auth0.action_trigger_binding (trigger_id, action_id) values ('at-night', '{id}')"
+            ),
             "22023",
             "invalid input value for column \"trigger_id\"",
         )

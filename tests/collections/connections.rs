@@ -39,7 +39,7 @@ async fn connections() {
     story.auth0(&path, "/options/icon_url", "https://idp.example/icon").await;
     story.auth0(&path, "/options/client_secret", MARKER).await;
 
-    let client = story.session.text("select min(client_id) from auth0.client where not global").await;
+    let client = story.stand.emulator.client_id.clone();
     story
         .writes(&format!(
             "insert into auth0.connection_client (connection_id, client_id) values ('{id}', '{client}')"
@@ -188,7 +188,7 @@ async fn keys_of_connections() {
         let options = json!({
             "client_id": "x", "type": "back_channel", "issuer": "https://idp.example/",
             "authorization_endpoint": "https://idp.example/authorize", "token_endpoint": "https://idp.example/token",
-            "jwks_uri": "https://idp.example/jwks", "token_endpoint_auth_method": "private_key_jwt",
+            "jwks_uri": "https://idp.example/jwks", "client_secret": "y",
         });
         let body = json!({"name": "signed", "strategy": "oidc", "options": options});
         emulator.api.post("/api/v2/connections", body).await;

@@ -32,6 +32,7 @@ mod network_acls;
 mod organizations;
 mod prompts;
 mod resource_servers;
+mod risk_assessments;
 mod roles;
 mod self_service_profiles;
 mod stats;

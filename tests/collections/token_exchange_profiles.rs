@@ -17,10 +17,13 @@ async fn token_exchange_profiles() {
     })
     .await;
     story.reads("select count(*) from auth0.token_exchange_profile", 0).await;
+    let actions = story.stand.emulator.api.get("/api/v2/actions/actions").await;
     let insert = |name: &str, subject: &str, action: &str| {
+        let mut all = actions["actions"].as_array().unwrap().iter();
+        let id = all.find(|one| one["name"] == action).unwrap()["id"].as_str().unwrap();
         format!(
             "insert into auth0.token_exchange_profile (name, subject_token_type, action_id, type) \
-             select '{name}', '{subject}', id, 'custom_authentication' from auth0.action where name = '{action}'"
+             values ('{name}', '{subject}', '{id}', 'custom_authentication')"
         )
     };
     story.writes(&insert("Legacy", "https://legacy.example/token", "Exchange")).await;

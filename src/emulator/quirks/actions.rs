@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, Quirks};
+use super::{Draft, Quirks, action_modules};
 use crate::emulator::ids;
 use crate::emulator::keys::key_of;
 use crate::emulator::problem::{Answer, Problem};
@@ -40,6 +40,7 @@ impl Quirks for Actions {
         if let Some(runtime) = trigger.and_then(|row| row.text("default_runtime")) {
             draft.body.entry("runtime").or_insert_with(|| runtime.into());
         }
+        name_modules(store, &mut draft.body);
         draft.body.insert("status".into(), "built".into());
         draft.once.insert("status".into(), "pending".into());
         name_secrets(draft, &request_secrets(request), request);
@@ -55,6 +56,7 @@ impl Quirks for Actions {
         draft: &mut Draft,
     ) -> Result<(), Problem> {
         trigger(store, &mut draft.body);
+        name_modules(store, &mut draft.body);
         if CONTENT.iter().any(|name| patch.contains_key(*name)) {
             draft.body.insert("all_changes_deployed".into(), false.into());
         }
@@ -88,9 +90,15 @@ impl Quirks for Actions {
         answer: &mut Answer,
     ) {
         let asked = request.body.as_ref().and_then(|body| body.get("deploy")) == Some(&Value::Bool(true));
-        let id = answer.body.as_ref().and_then(|body| body.get("id")).and_then(Value::as_str);
+        let id = answer.body.as_ref().and_then(|body| Some(body.get("id")?.as_str()?.to_owned()));
         if let (Action::Create(_), true, Some(id)) = (&route.action, asked, id) {
-            deploy(store, request, id, None);
+            deploy(store, request, &id, None);
+            let row = store.get(TABLE, &id).map(|row| row.body.clone()).unwrap_or_default();
+            if let Some(Value::Object(shown)) = answer.body.as_mut() {
+                for name in ["current_version", "deployed_version", "all_changes_deployed"] {
+                    shown.extend(row.get(name).map(|value| (name.to_owned(), value.clone())));
+                }
+            }
         }
     }
 }
@@ -154,6 +162,23 @@ fn trigger<'s>(store: &'s Store, body: &mut Fields) -> Option<&'s Row> {
     let row = store.table(TRIGGERS).values().find(current)?;
     named.entry("version").or_insert_with(|| row.text("version").unwrap_or("v1").into());
     Some(row)
+}
+
+/// Fills in what an action's modules are called and which version of them it uses.
+fn name_modules(store: &Store, body: &mut Fields) {
+    let modules = body.get_mut("modules").and_then(Value::as_array_mut);
+    for module in modules.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let id = module.get("module_id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let Some(row) = store.get(action_modules::TABLE, &id) else { continue };
+        if let Some(name) = row.body.get("name") {
+            module.insert("module_name".into(), name.clone());
+        }
+        let version = module.get("module_version_id").and_then(Value::as_str).unwrap_or_default();
+        let number = store
+            .get(action_modules::VERSIONS, &key_of([id.as_str(), version]))
+            .and_then(|row| row.body.get("version_number").cloned());
+        module.extend(number.map(|number| ("module_version_number".to_owned(), number)));
+    }
 }
 
 /// Makes the draft what a version holds.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Draft, Quirks, connection_keys, discovery, saml, users};
 use crate::emulator::ids;
+use crate::emulator::keys::key_of;
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::Route;
 use crate::emulator::rules::{Fields, KindOf, fill};
@@ -13,8 +14,14 @@ use crate::emulator::world::{Request, World};
 /// The table.
 pub(in crate::emulator) const TABLE: &str = "connection";
 
+/// Applications that may use a connection.
+pub(super) const CLIENTS: &str = "connection_client";
+
 /// The exceptions of connections.
 pub(super) struct Connections;
+
+/// The exceptions of their applications.
+pub(super) struct Clients;
 
 const IDENTIFIERS: [&str; 3] = ["email", "username", "phone_number"];
 
@@ -90,6 +97,9 @@ impl Quirks for Connections {
         _: &Fields,
         answer: &mut Answer,
     ) {
+        if let Some(key) = answer.body.as_ref().and_then(|body| Some(body.get("id")?.as_str()?.to_owned())) {
+            link(store, &key);
+        }
         // A connection that signs what it asks of its provider gets keys at once.
         let Some(body) = answer.body.as_ref() else { return };
         let text = |place: &str| body.pointer(place).and_then(Value::as_str);
@@ -107,6 +117,42 @@ impl Quirks for Connections {
             identities.is_some_and(|all| all.len() == 1 && all[0]["connection"].as_str() == Some(name))
         });
         rows.map(|(key, _)| (users::TABLE.to_owned(), key.clone())).collect()
+    }
+}
+
+impl Quirks for Clients {
+    fn after(&self, _: &World, store: &mut Store, _: &Request, _: &Route, values: &Fields, _: &mut Answer) {
+        // The connection's own list shows the same.
+        let Some(key) = values.get("connection_id").and_then(Value::as_str) else { return };
+        let Some(row) = store.get(TABLE, key).cloned() else { return };
+        let mut body = row.body;
+        body.insert("enabled_clients".into(), linked(store, key).into());
+        store.put(TABLE, key, body, row.hidden);
+    }
+}
+
+/// Applications linked to a connection, in the order in which they were.
+fn linked(store: &Store, key: &str) -> Vec<String> {
+    let links = store.table(CLIENTS).iter().filter_map(|(link, row)| {
+        let (connection, client) = link.split_once('\u{1f}')?;
+        (connection == key).then(|| (row.number, client.to_owned()))
+    });
+    let mut links: Vec<_> = links.collect();
+    links.sort_unstable();
+    links.into_iter().map(|(_, client)| client).collect()
+}
+
+/// Links the applications that a connection's own list names.
+fn link(store: &mut Store, key: &str) {
+    let named = store.get(TABLE, key).and_then(|row| row.body.get("enabled_clients")?.as_array().cloned());
+    let named: Vec<String> =
+        named.into_iter().flatten().filter_map(|client| client.as_str().map(str::to_owned)).collect();
+    let before = linked(store, key);
+    for gone in before.iter().filter(|client| !named.contains(client)) {
+        store.remove(CLIENTS, &key_of([key, gone]));
+    }
+    for new in named.iter().filter(|client| !before.contains(client)) {
+        store.put(CLIENTS, &key_of([key, new]), Fields::new(), Fields::new());
     }
 }
 

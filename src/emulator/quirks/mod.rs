@@ -18,6 +18,7 @@ mod documents;
 mod effective;
 mod emails;
 mod enrolments;
+mod forms;
 mod guardian;
 mod hooks;
 mod identities;
@@ -31,6 +32,7 @@ mod organization_connections;
 mod organizations;
 pub(super) mod people;
 mod prompts;
+mod provisioning;
 mod resource_servers;
 mod saml;
 pub(super) mod tenants;
@@ -97,6 +99,11 @@ pub(super) trait Quirks: Sync {
         None
     }
 
+    /// Rows that stand inside rows of another table, with their key columns.
+    fn embedded(&self, _: &Store) -> Vec<Fields> {
+        Vec::new()
+    }
+
     /// Answers a call in place of the rules that hold for other resources.
     fn call(
         &self,
@@ -150,10 +157,14 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         connection_keys::TABLE => &connection_keys::Keys,
         connection_keys::CREATE | connection_keys::ROTATE => &connection_keys::Commands,
         connections::TABLE => &connections::Connections,
+        connections::CLIENTS => &connections::Clients,
+        forms::TABLE => &forms::Forms,
         network_acls::TABLE => &network_acls::NetworkAcls,
         organization_clients::TABLE => &organization_clients::OrganizationClients,
         organizations::MEMBERS => &organizations::Members,
         organizations::TABLE => &organizations::Organizations,
+        provisioning::SCIM => &provisioning::Scim,
+        provisioning::DIRECTORY => &provisioning::Directory,
         tenants::TABLE => &tenants::Tenants,
         token_exchange_profiles::TABLE => &token_exchange_profiles::TokenExchangeProfiles,
         users::TABLE => &users::Users,

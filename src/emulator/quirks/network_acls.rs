@@ -1,9 +1,12 @@
-//! Network rules: Auth0 names the lists that it keeps itself.
+//! Network rules: Auth0 names the lists that it keeps itself, and the tenant where one is read by
+//! its key alone.
 
 use serde_json::Value;
 
 use super::{Draft, Quirks};
-use crate::emulator::problem::Problem;
+use crate::emulator::problem::{Answer, Problem};
+use crate::emulator::routes::Route;
+use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
 use crate::emulator::world::{Request, World};
 
@@ -30,5 +33,10 @@ impl Quirks for NetworkAcls {
             strange.join(", "),
             LISTS.join(", ")
         )))
+    }
+    fn after(&self, _: &World, _: &mut Store, _: &Request, _: &Route, _: &Fields, answer: &mut Answer) {
+        if let Some(Value::Object(shown)) = answer.body.as_mut() {
+            shown.shift_remove("tenant_id");
+        }
     }
 }
