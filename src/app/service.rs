@@ -312,6 +312,10 @@ async fn suspect(
                 let read = catalog.get(&table).filter(|resource| resource.is_read());
                 queue.ask(read.map(|_| Target::Table { table }));
             }
+            Suspicion::Changed { by, row, table } => {
+                let by = catalog.get(&by).into_iter();
+                queue.ask(by.filter_map(|by| ingest::changed(&catalog, by, &row, &table)));
+            }
             Suspicion::Row(table, key) => queue.ask(Target::suspected(&catalog, &table, key)),
             Suspicion::Gone(table) => {
                 queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))

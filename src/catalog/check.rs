@@ -9,6 +9,9 @@ use crate::error::{Error, Kind, Result};
 /// Postgres cuts longer names, and then nothing is found under them.
 const MAX_NAME: usize = 63;
 
+/// What the names of a table's functions add to its own.
+const FUNCTION: usize = "__capture".len();
+
 /// Checks one resource by itself; the message names what is wrong.
 pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
     for name in resource.columns.keys().chain([&resource.table]) {
@@ -17,6 +20,9 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
         if !ordinary || name.len() > MAX_NAME || name == "extra" {
             return Err(format!("{name} cannot be the name of a table or column"));
         }
+    }
+    if resource.table.len() + FUNCTION > MAX_NAME {
+        return Err(format!("{} is too long: its functions are named after it", resource.table));
     }
     for key in &resource.key {
         match resource.columns.get(key) {
@@ -160,6 +166,12 @@ pub(super) fn catalog(resources: &IndexMap<String, Resource>) -> Result<()> {
         let along = resource.takes_along.iter().chain(&resource.changes);
         if let Some(missing) = along.into_iter().find(|table| !resources.contains_key(*table)) {
             return Err(wrong(format!("takes along {missing}, which is not described")));
+        }
+        for touch in &resource.touches {
+            let known = resources.get(&touch.table).is_some_and(|other| touch.key.keys().eq(&other.key));
+            if !known {
+                return Err(wrong(format!("touches {}, whose key this is not", touch.table)));
+            }
         }
         for list in &resource.list {
             source(resources, list).map_err(wrong)?;

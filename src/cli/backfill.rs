@@ -13,6 +13,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// The service may be away for so long before it counts as stopped: its stream reconnects.
 const AWAY: Duration = Duration::from_secs(10);
 
+/// States in which the filling of a table is over.
+const ENDED: [&str; 2] = ["done", "unavailable"];
+
 /// Arguments of `auth0-sync backfill`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -83,13 +86,14 @@ async fn follow(database: &Database, config: &Config, mut open: Vec<String>) -> 
                     let note = if error.is_empty() { String::new() } else { format!("; {error}") };
                     println!("{}: {} rows{note}", progress.table, progress.rows);
                 }
+                "unavailable" => println!("{}: not shown by Auth0: {error}", progress.table),
                 "failed" => {
                     return Err(Error::new(Kind::Auth0Answer, format!("{}: {error}", progress.table)));
                 }
                 _ => {}
             }
         }
-        open.retain(|table| found.iter().any(|p| p.table == *table && p.state != "done"));
+        open.retain(|table| found.iter().any(|p| p.table == *table && !ENDED.contains(&p.state.as_str())));
         if open.is_empty() {
             return Ok(());
         }

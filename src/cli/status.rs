@@ -1,19 +1,21 @@
 //! `auth0-sync status`: tables, mutations, slot and tenant log, read from the database; and what
 //! the service says of itself, where it runs. It changes nothing.
 
-use std::fmt::Write as _;
+mod listing;
+
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::checks::{login::Login, slot::bytes};
+use super::checks::login::Login;
 use super::live;
 use crate::app::Config;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Slot, fault, ident};
+use listing::listing;
 
 /// Up to so many rows are counted; above, the planner's estimate is shown.
 const COUNTED: f64 = 50_000.0;
@@ -158,94 +160,5 @@ async fn service(config: &Config) -> Value {
             "waiting_for": status.writeback.waiting_for, "hint": status.writeback.hint,
         }),
         Err(error) => json!({"running": false, "error": error.to_string()}),
-    }
-}
-
-fn listing(status: &Value) -> String {
-    let mut text = String::new();
-    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let size = |value: &Value| value.as_i64().map_or("unknown".to_owned(), bytes);
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{} in schema {}\n", word(&status["domain"]), word(&status["schema"]));
-    let tables = status["tables"].as_object();
-    let width = tables.into_iter().flatten().map(|(name, _)| name.len()).max().unwrap_or_default();
-    for (name, table) in tables.into_iter().flatten() {
-        let about = if table["exact"] == json!(true) { " " } else { "~" };
-        let filled = table["backfill"].as_str().unwrap_or("not asked for");
-        let error = table["error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "  {name:<width$}  {about}{:>9} rows  backfill {filled}{error}",
-            word(&table["rows"])
-        );
-    }
-    let mutations = &status["mutations"];
-    let states: Vec<String> = mutations["unsettled"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(state, number)| format!("{number} {state}"))
-        .collect();
-    let _ = match mutations["oldest_seconds"].as_f64() {
-        Some(oldest) => writeln!(text, "\nmutations  {}; the oldest is {oldest:.1} s old", states.join(", ")),
-        None => writeln!(text, "\nmutations  all settled"),
-    };
-    let slot = &status["slot"];
-    let _ = if slot["exists"] == json!(true) {
-        let active = if slot["active"] == json!(true) { "active" } else { "not read by anybody" };
-        let (lag, kept) = (size(&slot["lag_bytes"]), size(&slot["retained_bytes"]));
-        writeln!(text, "slot       {}: {active}, {lag} behind, {kept} of WAL kept", word(&slot["name"]))
-    } else {
-        writeln!(text, "slot       {}: does not exist", word(&slot["name"]))
-    };
-    for (source, about) in status["sources"].as_object().into_iter().flatten() {
-        let age = about["age_seconds"].as_f64().unwrap_or_default();
-        let position = about["position"].as_str().filter(|text| !text.is_empty()).unwrap_or("its beginning");
-        let _ = writeln!(text, "{source:<9}  read up to {}, {age:.0} s ago", position);
-    }
-    let service = &status["service"];
-    let _ = if service["running"] == json!(true) {
-        let ready = if service["ready"] == json!(true) { "ready" } else { "not ready yet" };
-        let stream = if service["streaming"] == json!(true) { "streaming" } else { "not streaming" };
-        writeln!(
-            text,
-            "service    {ready}, {stream}, {} held, {} on their way",
-            service["held"], service["in_flight"]
-        )
-    } else {
-        writeln!(text, "service    {}", word(&service["error"]))
-    };
-    if let Some(waiting) = service["waiting_for"].as_str() {
-        let _ = writeln!(text, "           writes wait: {waiting}. {}", word(&service["hint"]));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_listing_says_what_writes_wait_for() {
-        let status = json!({
-            "schema": "auth0", "domain": "acme.auth0.com",
-            "tables": {"t": {"rows": 3, "exact": true, "backfill": "done", "error": null}},
-            "mutations": {"unsettled": {"pending": 2}, "oldest_seconds": 1.25},
-            "slot": {"name": "s", "exists": true, "active": true, "lag_bytes": 10, "retained_bytes": 2048},
-            "sources": {"logs": {"position": "9", "age_seconds": 2.0}},
-            "service": {"running": true, "ready": true, "streaming": true, "held": 2, "in_flight": 0,
-                "waiting_for": "auth0_unreachable", "hint": "Look."},
-        });
-        let text = listing(&status);
-        for part in [
-            "        3 rows  backfill done",
-            "2 pending; the oldest is 1.2 s old",
-            "10 bytes behind",
-            "2.0 kB of WAL kept",
-            "read up to 9, 2 s ago",
-            "writes wait: auth0_unreachable. Look.",
-        ] {
-            assert!(text.contains(part), "no {part:?} in:\n{text}");
-        }
     }
 }

@@ -139,6 +139,9 @@ fn command(
     let body = request.object()?;
     schema::check(resource, rules, WriteCall::Create, &told(resource, call, values), &body)?;
     reads::parents(world, store, resource, values)?;
+    for column in body.keys() {
+        reads::parent(world, store, resource, column, &body)?;
+    }
     // The row that the path names last.
     let named = placeholders(&call.path).filter_map(|column| {
         let table = resource.columns.get(column)?.references.as_deref()?;

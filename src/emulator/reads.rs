@@ -296,7 +296,8 @@ pub(super) fn everything(scene: Scene) -> Value {
             });
             Value::Object(shown)
         });
-        (resource.table.clone(), rows.collect())
+        let embedded = quirks::of(&resource.table).embedded(scene.store);
+        (resource.table.clone(), rows.chain(embedded.into_iter().map(Value::Object)).collect())
     });
     Value::Object(tables.collect())
 }

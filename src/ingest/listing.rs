@@ -135,7 +135,15 @@ async fn read_pages(
                 Err(error) if error.kind() == Kind::Auth0NotFound && !values.is_empty() => break,
                 Err(error) => return Err(error),
             };
-            let page = items.iter().map(|item| below(resource, list, item, values));
+            let first = listed.seen.len();
+            let page = items.iter().enumerate().map(|(n, item)| {
+                let mut row = below(resource, list, item, values);
+                // Where a link stands in the list is what its place is.
+                if let Some(column) = resource.replace.as_ref().and_then(|replace| replace.order.as_ref()) {
+                    row.insert(column.clone(), (first + n).into());
+                }
+                row
+            });
             let page: Vec<_> = page.filter_map(|row| Some((RowKey::of(resource, &row)?, row))).collect();
             listed.seen.extend(page.iter().map(|(key, _)| key.clone()));
             if list.part && resource.get.is_some() {

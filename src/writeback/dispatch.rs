@@ -17,6 +17,7 @@ use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Ledger;
+use crate::pg::mirror::Row;
 
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
@@ -63,8 +64,17 @@ pub enum Suspicion {
     Row(String, RowKey),
     /// A row of this table was deleted at Auth0.
     Gone(String),
-    /// A command may have changed rows of this table.
+    /// Rows of this table may have changed.
     Table(String),
+    /// A command may have changed rows of a table.
+    Changed {
+        /// The command's table.
+        by: String,
+        /// The command's row.
+        row: Row,
+        /// The table.
+        table: String,
+    },
 }
 
 /// What the status page shows of writeback.

@@ -15,7 +15,7 @@ use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
 use super::{command, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
-use crate::catalog::{Catalog, Resource, ResourceKind};
+use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Freshness, Operation};
 
@@ -86,6 +86,16 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     ended
 }
 
+/// Rows of other tables that the write changed too.
+fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Suspicion> {
+    let values = request::values(content);
+    let row = |touch: &Touch| {
+        let key = RowKey::of(catalog.get(&touch.table)?, &touch.key_of(&values)?)?;
+        Some(Suspicion::Row(touch.table.clone(), key))
+    };
+    resource.touches.iter().filter_map(row).collect()
+}
+
 async fn decide(
     context: &Context,
     work: &Work,
@@ -110,7 +120,12 @@ async fn decide(
                     settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
                     // What is listed by what the answer brought, such as a job.
                     settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                    settled.asks.extend(resource.changes.iter().cloned().map(Suspicion::Table));
+                    let changed = |table: &String| Suspicion::Changed {
+                        by: work.node.0.clone(),
+                        row: content.after.clone(),
+                        table: table.clone(),
+                    };
+                    settled.asks.extend(resource.changes.iter().map(changed));
                 }
                 return Ok(Ended::Settled(settled));
             }
@@ -119,7 +134,10 @@ async fn decide(
             Step::Finish(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
+                    settled.asks.extend(touched(&context.catalog, resource, &content));
+                }
                 return Ok(Ended::Settled(settled));
             }
             Step::SplitUp => {

@@ -121,7 +121,8 @@ async fn others(story: &mut Story) {
         .writes("update auth0.guardian_factor_webauthn_platform_setting set override_relying_party = true")
         .await;
     story.auth0("/guardian/factors/webauthn-platform/settings", "/overrideRelyingParty", true).await;
-    let user = story.session.text("select min(user_id) from auth0.user").await;
+    let users = story.stand.emulator.api.get("/api/v2/users").await;
+    let user = users[0]["user_id"].as_str().unwrap();
     story
         .writes(&format!(
             "insert into auth0.guardian_enrollment_ticket (user_id, factor) values ('{user}', 'otp')"

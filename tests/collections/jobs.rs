@@ -11,7 +11,7 @@ const TABLES: [&str; 5] =
 async fn jobs() {
     let mut story = Story::beside(&TABLES, &["user", "connection"], 5, async |_| {}).await;
     let user = story.session.text("select min(user_id) from auth0.user").await;
-    let home = "(select id from auth0.connection where strategy = 'auth0' order by id limit 1)";
+    let home = "(select id from auth0.connection where name = 'Username-Password-Authentication')";
     story.reads("select count(*) from auth0.job", 0).await;
 
     story
@@ -35,6 +35,7 @@ async fn jobs() {
     let users = json!([{"email": "new.one@example.com", "email_verified": true}, {"email": "nothing"}]);
     story.writes(&import("two", &users.to_string())).await;
     let job = "(select job_id from auth0.job_users_import where id = 'two')";
+    story.sees(&format!("select status from auth0.job where id = {job}"), "completed").await;
     let summary = format!("select summary from auth0.job where id = {job}");
     story.sees(&summary, json!({"failed": 1, "updated": 0, "inserted": 1, "total": 2})).await;
     let error = format!("select errors #>> '{{0,user,email}}' from auth0.job_error where job_id = {job}");

@@ -12,7 +12,7 @@ async fn user_blocks() {
     let blocked =
         json!([{"identifier": "ada@example.com", "ip": "203.0.113.7"}, {"identifier": "ada@example.com"}]);
     let mut users = Vec::new();
-    let mut story = Story::begin(&TABLES, 5, async |emulator| {
+    let mut story = Story::beside(&TABLES, &["user"], 5, async |emulator| {
         let found = emulator.api.get("/api/v2/users").await;
         let ids = (0..3).map(|number| found[number]["user_id"].as_str().unwrap().to_owned());
         users = ids.collect::<Vec<String>>();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Session, Stand, equal, wait_for, wait_until};
+use crate::support::{Emulator, Postgres, Session, Stand, equal, wait_for, wait_until};
 
 const SOON: std::time::Duration = std::time::Duration::from_secs(15);
 
@@ -48,9 +48,115 @@ const WRITES: &[(&str, &str, &str)] = &[
     ("DELETE", "/clients/", "delete from auth0.client where name = 'lost{n}'"),
 ];
 
+/// The same for tables of other shapes; names of the stand's tables first.
+const TABLES: &[&str] = &[
+    "user",
+    "role",
+    "role_permission",
+    "resource_server",
+    "organization",
+    "organization_member",
+    "organization_member_role",
+    "organization_discovery_domain",
+    "action",
+    "action_trigger",
+    "action_trigger_binding",
+    "guardian_policy",
+    "branding_universal_login_template",
+];
+const SHAPES: &[(&str, &str, &str)] = &[
+    ("POST", "/organizations$", "insert into auth0.organization (name) values ('lost{n}')"),
+    (
+        "POST",
+        "/discovery-domains$",
+        "insert into auth0.organization_discovery_domain (organization_id, domain) \
+         select id, 'lost{n}.example' from auth0.organization where name = 'lost{n}'",
+    ),
+    (
+        "PATCH",
+        "/discovery-domains/",
+        "update auth0.organization_discovery_domain set status = 'verified' where domain = 'lost{n}.example'",
+    ),
+    (
+        "DELETE",
+        "/discovery-domains/",
+        "delete from auth0.organization_discovery_domain where domain = 'lost{n}.example'",
+    ),
+    (
+        "POST",
+        "/members$",
+        "insert into auth0.organization_member select id, (select min(user_id) from auth0.user) \
+         from auth0.organization where name = 'lost{n}'",
+    ),
+    (
+        "POST",
+        "/members/[^/]+/roles$",
+        "insert into auth0.organization_member_role (organization_id, user_id, role_id) \
+         select id, (select min(user_id) from auth0.user), (select min(id) from auth0.role) \
+         from auth0.organization where name = 'lost{n}'",
+    ),
+    (
+        "DELETE",
+        "/members/[^/]+/roles$",
+        "delete from auth0.organization_member_role where organization_id = (select id from auth0.organization where name = 'lost{n}')",
+    ),
+    (
+        "POST",
+        "/resource-servers$",
+        "insert into auth0.resource_server (name, identifier, scopes) \
+         values ('lost{n}', 'https://lost{n}.example', '[{\"value\": \"read:all\"}]')",
+    ),
+    (
+        "POST",
+        "/roles/[^/]+/permissions$",
+        "insert into auth0.role_permission (role_id, resource_server_identifier, permission_name) \
+         select min(id), 'https://lost{n}.example', 'read:all' from auth0.role",
+    ),
+    (
+        "DELETE",
+        "/roles/[^/]+/permissions$",
+        "delete from auth0.role_permission where resource_server_identifier = 'https://lost{n}.example'",
+    ),
+    (
+        "POST",
+        "/actions/actions$",
+        "insert into auth0.action (name, supported_triggers, code, deploy) values \
+         ('lost{n}', '[{\"id\": \"post-login\", \"version\": \"v3\"}]', 'exports.onExecutePostLogin = async () => {};', true)",
+    ),
+    (
+        "PATCH",
+        "/bindings$",
+        "insert into auth0.action_trigger_binding (trigger_id, action_id, display_name) \
+         select 'post-login', id, name from auth0.action where name = 'lost{n}'",
+    ),
+    (
+        "PATCH",
+        "/bindings$",
+        "update auth0.action_trigger_binding set display_name = 'found{n}' where display_name = 'lost{n}'",
+    ),
+    ("PATCH", "/bindings$", "delete from auth0.action_trigger_binding where display_name = 'found{n}'"),
+    ("PUT", "/guardian/policies$", "update auth0.guardian_policy set policies = '{all-applications}'"),
+    ("PUT", "/guardian/policies$", "update auth0.guardian_policy set policies = '{}'"),
+    (
+        "PUT",
+        "/universal-login$",
+        "insert into auth0.branding_universal_login_template (body) values ('<!DOCTYPE html><html><head>{%- auth0:head -%}</head><body>{%- auth0:widget -%}</body></html>')",
+    ),
+    (
+        "PUT",
+        "/universal-login$",
+        "update auth0.branding_universal_login_template set body = replace(body, '<body>', '<body>found')",
+    ),
+    ("DELETE", "/universal-login$", "delete from auth0.branding_universal_login_template"),
+];
+
 async fn every_write_survives(stand: &Stand, fault: Value, n: u32) {
+    each_survives(stand, WRITES, fault, n).await;
+}
+
+async fn each_survives(stand: &Stand, writes: &[(&str, &str, &str)], fault: Value, n: u32) {
     let mut session = stand.session().await;
-    for (method, path, sql) in WRITES {
+    for (method, path, sql) in writes {
         let mut order = fault.clone();
         order["match"] = json!({"method": method, "path": path});
         order["times"] = 1.into();
@@ -87,6 +193,16 @@ async fn a_write_whose_answer_is_lost_is_found_and_not_done_again() {
     for stand in [Stand::start(4).await, Stand::oldest(4).await] {
         every_write_survives(&stand, json!({"do": "drop_after"}), 1).await;
     }
+}
+
+#[tokio::test]
+async fn writes_of_every_shape_survive_a_lost_answer_and_a_cut_connection() {
+    let mut stand = Stand::with_objects(Postgres::start(), Emulator::start(4).await, TABLES).await;
+    stand.restart_service().await;
+    for (n, fault) in (4..).zip(["drop_after", "drop_before"]) {
+        each_survives(&stand, SHAPES, json!({ "do": fault }), n).await;
+    }
+    each_survives(&stand, SHAPES, json!({"do": "status", "status": 502}), 6).await;
 }
 
 #[tokio::test]

@@ -178,7 +178,8 @@ async fn missing_scopes_are_named_with_the_tables_and_statements_that_need_them(
     let said = ground.set_up(&["--dry-run"]).await;
     said.succeeds(&[
         "WARN  without read:tenant_settings nothing fills auth0.tenant",
-        "or leave out what you do not need: add \"-tenant\" to objects",
+        "or leave out what you do not need: add \"-action\", ",
+        "\"-tenant\", ",
     ]);
     let about = said.out.lines().filter(|line| line.contains("create:users")).count();
     assert_eq!(about, 1, "one line for a scope, whatever needs it:\n{}", said.out);

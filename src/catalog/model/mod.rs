@@ -61,6 +61,9 @@ pub struct Resource {
     /// Of a command: tables that are read again after it.
     #[serde(default)]
     pub changes: Vec<String>,
+    /// Rows of other tables that a write of a row changes too.
+    #[serde(default)]
+    pub touches: Vec<Touch>,
     /// What to use instead of a table that nobody can write.
     pub refusal: Option<String>,
     /// Fields of Auth0's that have no column on purpose, each with the reason.
@@ -213,6 +216,36 @@ pub enum NewKey {
         /// The key's only value.
         value: String,
     },
+}
+
+/// A row of another table that a write changes too; it is read again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Touch {
+    /// The other table.
+    pub table: String,
+    /// Its key column → text in which `{column}` stands for the written row's value.
+    pub key: IndexMap<String, String>,
+}
+
+impl Touch {
+    /// The key of the row that is meant; none where a value is missing.
+    pub fn key_of(
+        &self,
+        values: &serde_json::Map<String, serde_json::Value>,
+    ) -> Option<serde_json::Map<String, serde_json::Value>> {
+        let text = |template: &str| -> Option<String> {
+            let mut parts = template.split('{');
+            let mut text = parts.next()?.to_owned();
+            for part in parts {
+                let (column, rest) = part.split_once('}')?;
+                text.push_str(values.get(column)?.as_str()?);
+                text.push_str(rest);
+            }
+            Some(text)
+        };
+        self.key.iter().map(|(column, template)| Some((column.clone(), text(template)?.into()))).collect()
+    }
 }
 
 /// Tenant log types after which a row is read again.

@@ -79,14 +79,19 @@ fn scopes(config: &Config, catalog: &Catalog, granted: &[String], report: &mut R
     for (scope, tables) in &asked_for {
         report.wrong(format!("reading {} needs {scope}", of_schema(&config.schema, tables)), &grant);
     }
-    for (scope, tables) in &others {
-        let left_out: Vec<_> = tables.iter().map(|table| format!("\"-{table}\"")).collect();
+    let mut left_out: Vec<_> = others.values().flatten().map(|table| format!("\"-{table}\"")).collect();
+    left_out.sort();
+    left_out.dedup();
+    let last = others.len().saturating_sub(1);
+    for (number, (scope, tables)) in others.iter().enumerate() {
+        // One advice for all of them is enough.
+        let list = left_out.join(", ");
+        let mend = format!(
+            "grant them to the application ({WHERE}),\nor leave out what you do not need: add {list} to objects"
+        );
         report.warn(
             format!("without {scope} nothing fills {}", of_schema(&config.schema, tables)),
-            format!(
-                "grant it to the application, or leave out what you do not need: add {} to objects",
-                left_out.join(", ")
-            ),
+            if number == last { mend } else { String::new() },
         );
     }
     let last = writes.len().saturating_sub(1);
@@ -95,7 +100,6 @@ fn scopes(config: &Config, catalog: &Catalog, granted: &[String], report: &mut R
             .iter()
             .map(|(statement, tables)| format!("{statement} {}", of_schema(&config.schema, tables)))
             .collect();
-        // One advice for all of them is enough.
         let mend = if number == last {
             format!("grant them to the application if clients shall do this ({WHERE})")
         } else {

@@ -31,6 +31,19 @@ const PROFILE: [&str; 9] = [
 pub(super) struct Identities;
 
 impl Quirks for Identities {
+    fn embedded(&self, store: &Store) -> Vec<Fields> {
+        let of_user = |(user, row): (&String, &Row)| {
+            let user = user.clone();
+            identities(&row.body).into_iter().filter_map(move |identity| {
+                let Value::Object(mut fields) = identity else { return None };
+                let own = fields.insert("user_id".into(), user.as_str().into())?;
+                fields.insert("identity_user_id".into(), own);
+                Some(fields)
+            })
+        };
+        store.table(USERS).iter().flat_map(of_user).collect()
+    }
+
     fn call(
         &self,
         world: &World,
@@ -49,6 +62,18 @@ impl Quirks for Identities {
 pub(super) struct Factors;
 
 impl Quirks for Factors {
+    fn embedded(&self, store: &Store) -> Vec<Fields> {
+        let of_user = |(user, row): (&String, &Row)| {
+            let user = user.clone();
+            let providers =
+                row.body.get("multifactor").and_then(Value::as_array).cloned().unwrap_or_default();
+            providers.into_iter().filter_map(move |provider| {
+                json!({"user_id": user, "provider": provider}).as_object().cloned()
+            })
+        };
+        store.table(USERS).iter().flat_map(of_user).collect()
+    }
+
     fn call(
         &self,
         world: &World,

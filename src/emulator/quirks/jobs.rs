@@ -13,6 +13,7 @@ use crate::emulator::world::{Request, World};
 pub(super) const IMPORT: &str = "job_users_import";
 pub(super) const ERRORS: &str = "job_error";
 const JOB: &str = "job";
+const PASSWORD: &str = "password";
 
 /// What an import may change of a user who is there; metadata is replaced whole.
 const UPSERTED: [&str; 8] = [
@@ -150,11 +151,14 @@ fn one(
     body.shift_remove("password_hash");
     let mut hidden = Fields::new();
     hidden.insert("connection".into(), connection.into());
+    // Imported users need no password: they reset it, or bring its hash along.
+    hidden.insert(PASSWORD.into(), format!("Aa1!{}", ids::word(24)).into());
     let mut draft = Draft { body, hidden, ..Draft::default() };
     super::of(users::TABLE).create(world, store, request, &mut draft).map_err(|problem| {
         let answer = Answer::from(problem).body.unwrap_or_default();
         fault("NOT_PASSED", answer["message"].as_str().unwrap_or_default())
     })?;
+    draft.hidden.shift_remove(PASSWORD);
     for stamp in ["created_at", "updated_at"] {
         draft.body.insert(stamp.into(), ids::time(request.now).into());
     }

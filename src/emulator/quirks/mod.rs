@@ -99,6 +99,11 @@ pub(super) trait Quirks: Sync {
         None
     }
 
+    /// Rows that stand inside rows of another table, with their key columns.
+    fn embedded(&self, _: &Store) -> Vec<Fields> {
+        Vec::new()
+    }
+
     /// Answers a call in place of the rules that hold for other resources.
     fn call(
         &self,

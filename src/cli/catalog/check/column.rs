@@ -192,22 +192,22 @@ fn values(column: &Column, shape: &Shape, found: &mut Vec<String>) {
     }
 }
 
-/// Auth0's names of the formats that one of ours checks.
-fn covers(format: Format) -> &'static [&'static str] {
+/// Whether one of our formats checks what Auth0 calls by this name.
+fn covers(format: Format, theirs: &str) -> bool {
     match format {
-        Format::Email => &["email"],
-        Format::Uri => &["uri", "url", "strict-uri", "strict-https-uri"],
-        Format::UriOrEmpty => &["absolute-uri-or-empty"],
-        Format::HttpsUriOrEmpty => &["absolute-https-uri-or-empty"],
+        Format::Email => theirs == format.as_str(),
+        Format::Uri => ["uri", "url", "strict-uri", "strict-https-uri"].contains(&theirs),
+        Format::UriOrEmpty => theirs == "absolute-uri-or-empty",
+        Format::HttpsUriOrEmpty => theirs == "absolute-https-uri-or-empty",
     }
 }
 
 fn format(column: &Column, shape: &Shape, differ: &mut impl FnMut(&str, Option<String>, Option<String>)) {
     const ALL: [Format; 4] = [Format::Email, Format::Uri, Format::UriOrEmpty, Format::HttpsUriOrEmpty];
     let theirs = shape.format.as_deref();
-    let checked = theirs.is_some_and(|theirs| ALL.iter().any(|format| covers(*format).contains(&theirs)));
+    let checked = theirs.is_some_and(|theirs| ALL.iter().any(|format| covers(*format, theirs)));
     let agrees = match column.format {
-        Some(ours) => theirs.is_some_and(|theirs| covers(ours).contains(&theirs)),
+        Some(ours) => theirs.is_some_and(|theirs| covers(ours, theirs)),
         None => !checked,
     };
     if !agrees {
