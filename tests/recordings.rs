@@ -1,6 +1,8 @@
 //! The judge of the emulator: every recorded session of real tenants, each from its own tenant,
 //! played against it. Skipped, and it says so, where the recordings are not at hand.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it, in its own functions too")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -47,6 +47,10 @@ enum State {
     Log {
         from: Option<String>,
     },
+    /// The id of the last item; none before the first page.
+    After {
+        from: Option<String>,
+    },
     Done,
 }
 
@@ -82,6 +86,7 @@ impl<'a> Pages<'a> {
             Paging::Offset => State::Offset { page: 0, size: u64::from(list.per_page), seen: 0 },
             Paging::Checkpoint | Paging::Both => State::Checkpoint { from: None },
             Paging::Log => State::Log { from: None },
+            Paging::After => State::After { from: None },
         };
         Ok(Pages { client, list, request, state, total: None, cut: None })
     }
@@ -138,9 +143,10 @@ impl<'a> Pages<'a> {
                 .query("sort", "date:1")
                 .query("per_page", self.list.per_page.to_string())
                 .query("page", "0"),
-            State::Log { from: Some(from) } => {
+            State::Log { from: Some(from) } | State::After { from: Some(from) } => {
                 request.query("from", from).query("take", self.list.per_page.to_string())
             }
+            State::After { from: None } => request.query("take", self.list.per_page.to_string()),
         })
     }
 
@@ -203,6 +209,11 @@ impl<'a> Pages<'a> {
                     return Err(Error::new(Kind::Auth0Answer, what));
                 }
                 Some(next) => State::Checkpoint { from: Some(next.to_owned()) },
+            },
+            State::After { from } => match items.last().and_then(|last| last.get("id")?.as_str()) {
+                // Whether `from` itself comes again is not said.
+                Some(id) if from.as_deref() != Some(id) => State::After { from: Some(id.to_owned()) },
+                _ => State::Done,
             },
             State::Log { from } => match items.last() {
                 None => State::Done,

@@ -78,6 +78,9 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
             return Err(format!("column {name} merges but is not jsonb"));
         }
         // A replaced object would lose at Auth0 the keys that the mirror does not show.
+        if column.resend && column.secret_keys.is_empty() {
+            return Err(format!("column {name} is sent again with secrets and has none"));
+        }
         if !column.secret_keys.is_empty() && !column.merge.by_key() {
             return Err(format!("column {name} has secret_keys but does not merge"));
         }

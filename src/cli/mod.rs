@@ -43,7 +43,7 @@ enum Command {
     /// Tables, columns, operations, scopes
     Catalog(catalog::Args),
     /// An Auth0 Management API for development and tests
-    Emulator(emulator::Args),
+    Emulator(Box<emulator::Args>),
 }
 
 /// Runs the command that the arguments name; the exit code is 0 only if it did what it says.
@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
             Ok(code) => return code,
             Err(error) => Err(error),
         },
-        Command::Emulator(args) => emulator::run(args),
+        Command::Emulator(args) => emulator::run(*args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -139,8 +139,12 @@ fn command(
     let body = request.object()?;
     schema::check(resource, rules, WriteCall::Create, &told(resource, call, values), &body)?;
     reads::parents(world, store, resource, values)?;
-    for column in body.keys() {
-        reads::parent(world, store, resource, column, &body)?;
+    // Rows that the body names must be there too.
+    for column in resource.columns.keys() {
+        if let (Some(value), false) = (body.get(resource.write_field(column)), values.contains_key(column)) {
+            let named = Fields::from_iter([(column.clone(), value.clone())]);
+            reads::parent(world, store, resource, column, &named)?;
+        }
     }
     // The row that the path names last.
     let named = placeholders(&call.path).filter_map(|column| {

@@ -347,6 +347,7 @@ fn bind(
             None if value.as_str() == Some(text) => Ok(()),
             None => Err(Misfit::Other),
         },
+        toml::Value::Boolean(_) if !value.is_boolean() => Err(Misfit::Wrong(typed("boolean", value, place))),
         toml::Value::Boolean(wanted) if value.as_bool() == Some(*wanted) => Ok(()),
         toml::Value::Integer(wanted) if value.as_i64() == Some(*wanted) => Ok(()),
         toml::Value::Array(items) => match (items.first(), value.as_array()) {

@@ -31,7 +31,7 @@ pub(super) fn page(
         Paging::Both if asked && (request.param("q").is_none() || request.param("take").is_some()) => {
             by_checkpoint(request, list, rules, items)
         }
-        Paging::Log => Ok(Answer::new(200, by_last(request, list, items)?)),
+        Paging::Log | Paging::After => Ok(Answer::new(200, by_last(request, list, items)?)),
         Paging::Offset | Paging::Both => by_offset(request, list, rules, capped, items),
         _ => {
             let items: Value = items.into_iter().map(|(_, item)| item).collect();

@@ -121,7 +121,8 @@ pub(super) fn list(scene: Scene, shape: Shape, list: &List, values: &Fields) -> 
     let Scene { world, store, request } = scene;
     parents(world, store, resource, values)?;
     listed_parent(world, store, list, values)?;
-    if let Some(missing) = rules.query_required.iter().find(|name| request.param(name).is_none()) {
+    let asked = |name: &&String| request.param(name).is_some() || values.contains_key(*name);
+    if let Some(missing) = rules.query_required.iter().find(|name| !asked(name)) {
         return Err(lacks(missing));
     }
     if list.paging == Paging::Single {

@@ -76,12 +76,16 @@ pub(super) struct Route {
 
 /// Every call.
 #[derive(Debug)]
-pub(super) struct Routes(Vec<Route>);
+pub(super) struct Routes {
+    all: Vec<Route>,
+    /// Method and number of segments → places in `all`, the same order.
+    alike: HashMap<(String, usize), Vec<usize>>,
+}
 
 impl Routes {
     /// The calls of the catalogue.
     pub(super) fn new(catalog: &Catalog, rules: &HashMap<String, Rules>) -> Routes {
-        let mut routes = Routes(Vec::new());
+        let mut routes = Routes { all: Vec::new(), alike: HashMap::new() };
         let served = |resource: &&Resource| resource.kind.is_read() || resource.kind == ResourceKind::Command;
         for resource in catalog.iter().filter(served) {
             routes.calls(resource);
@@ -99,19 +103,12 @@ impl Routes {
                 routes.add(resource, "GET", &list.path, &list.scopes, action);
             }
         }
-        // Tenant logs are served even where they are no mirror table.
-        for (path, action) in [("/logs", Action::Logs), ("/logs/{log_id}", Action::Log)] {
-            let scopes = vec!["read:logs".to_owned(), "read:logs_users".to_owned()];
-            routes.push(Route {
-                method: "GET".into(),
-                path: path.into(),
-                scopes,
-                table: logs::TABLE.into(),
-                action,
-            });
-        }
         // A path with fewer placeholders is meant before one with more.
-        routes.0.sort_by_key(|route| placeholders(&route.path).count());
+        routes.all.sort_by_key(|route| placeholders(&route.path).count());
+        for (place, route) in routes.all.iter().enumerate() {
+            let like = (route.method.clone(), length(&route.path));
+            routes.alike.entry(like).or_default().push(place);
+        }
         routes
     }
 
@@ -189,7 +186,7 @@ impl Routes {
     /// first that was named stands.
     fn push(&mut self, route: Route) {
         let same = |known: &&mut Route| known.method == route.method && alike(&known.path, &route.path);
-        let Some(known) = self.0.iter_mut().find(same) else { return self.0.push(route) };
+        let Some(known) = self.all.iter_mut().find(same) else { return self.all.push(route) };
         if known.table != route.table {
             return;
         }
@@ -208,15 +205,17 @@ impl Routes {
     /// The call that a method and a percent-encoded path below `/api/v2` name, with the values of
     /// its placeholders.
     pub(super) fn find(&self, method: &str, path: &str) -> Option<(&Route, Map<String, Value>)> {
-        self.0
-            .iter()
-            .filter(|route| route.method == method)
-            .find_map(|route| path_matches(&route.path, path).map(|values| (route, values)))
+        let places = self.alike.get(&(method.to_owned(), length(path)))?;
+        places.iter().find_map(|place| {
+            let route = &self.all[*place];
+            path_matches(&route.path, path).map(|values| (route, values))
+        })
     }
 
     /// Every scope that any call asks for, once.
     pub(super) fn scopes(&self) -> Vec<String> {
-        let mut scopes: Vec<String> = self.0.iter().flat_map(|route| route.scopes.iter().cloned()).collect();
+        let mut scopes: Vec<String> =
+            self.all.iter().flat_map(|route| route.scopes.iter().cloned()).collect();
         scopes.sort_unstable();
         scopes.dedup();
         scopes
@@ -229,6 +228,11 @@ fn create_or_link(resource: &Resource, call: Call) -> Action {
         ResourceKind::Association if call.body.is_some() => Action::Links { make: Some(call), undo: None },
         _ => Action::Create(call),
     }
+}
+
+/// Segments of a path.
+fn length(path: &str) -> usize {
+    path.trim_end_matches('/').split('/').count()
 }
 
 /// Whether two paths differ in the names of placeholders alone.

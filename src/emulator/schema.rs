@@ -1,6 +1,10 @@
 //! Checks a body against the catalogue's columns and what `inside` says of its parts, with refusals
 //! worded as Auth0 words them. It never looks at the store.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use regex::Regex;
 use serde_json::Value;
 
 use super::problem::Problem;
@@ -207,7 +211,10 @@ fn length_fault(least: Option<usize>, most: Option<usize>, text: &str) -> Option
 }
 
 fn matches(pattern: &str, text: &str) -> bool {
-    regex::Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
+    static READ: LazyLock<Mutex<HashMap<String, Option<Regex>>>> = LazyLock::new(Mutex::default);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = read.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok());
+    known.as_ref().is_some_and(|pattern| pattern.is_match(text))
 }
 
 fn pattern_fault(pattern: Option<&str>, format: Option<&str>, text: &str) -> Option<String> {
@@ -231,8 +238,7 @@ fn text_fault(column: &Column, text: &str) -> Option<String> {
     }
     let format = column.format?;
     let name = match format {
-        Format::Email => "email",
-        Format::Uri => "uri",
+        Format::Email | Format::Uri => format.as_str(),
         Format::UriOrEmpty => "absolute-uri-or-empty",
         Format::HttpsUriOrEmpty => "absolute-https-uri-or-empty",
     };
@@ -262,7 +268,7 @@ fn inside_fault(inside: &Inside, value: &Value) -> Option<String> {
         Value::String(text) => enum_fault(&inside.values, text)
             .or_else(|| length_fault(inside.min_length, inside.max_length, text))
             .or_else(|| {
-                let known = inside.format.as_deref().filter(|format| *format == "email");
+                let known = inside.format.as_deref().filter(|format| *format == Format::Email.as_str());
                 let pattern = inside.pattern.as_deref().or(known.map(|_| Format::Email.pattern()));
                 pattern_fault(pattern, inside.format.as_deref(), text)
             }),

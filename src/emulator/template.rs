@@ -163,10 +163,8 @@ impl<'a> Context<'a> {
         if name == "uuid" || !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Some(self.shaped(&format!("{{{name}}}")));
         }
-        match name {
-            "host" => return Some(self.host.to_owned()),
-            "tenant" => return Some(self.tenant.to_owned()),
-            _ => {}
+        if let Some(Value::String(text)) = self.named(&format!("${name}")) {
+            return Some(text);
         }
         let body = self.body.and_then(Value::as_object);
         let value = [self.path, body, self.row].into_iter().flatten().find_map(|fields| at(fields, name))?;

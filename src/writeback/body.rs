@@ -148,6 +148,7 @@ fn written(
         (WriteCall::Update, Merge::Keys) if there.is_none() => Value::Object(changed_keys(content, name)),
         (WriteCall::Update, Merge::Keys | Merge::ReadKeys) => {
             let mut whole = there.and_then(Value::as_object).cloned().unwrap_or_default();
+            whole.retain(|key, part| !column.secret_keys.contains(key) || !is_masked(part));
             whole.extend(changed_keys(content, name));
             whole.retain(|_, part| !part.is_null());
             Value::Object(whole)
@@ -164,6 +165,11 @@ fn whole<'a>(column: &Column, value: &'a Value, aside: Option<&'a Value>) -> &'a
         shown == *value
     });
     given.unwrap_or(value)
+}
+
+/// Whether Auth0 shows a secret as asterisks: sent back, they would become the secret.
+fn is_masked(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c == '*'))
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -75,6 +75,16 @@ fn secret_keys_of_an_object_come_back_into_the_body() {
 }
 
 #[test]
+fn a_secret_that_reading_masks_is_not_sent_back() {
+    let before = json!({"sink": {"mixpanelRegion": "us"}});
+    let after = json!({"sink": {"mixpanelRegion": "eu"}});
+    let stream = content(Operation::Update, json!({"id": "lst_1"}), before, after);
+    let current = json!({"sink": {"mixpanelRegion": "us", "mixpanelServiceAccountPassword": "********"}});
+    let request = built("log_stream", &stream, Some(&current));
+    assert_eq!(request.body.unwrap(), json!({"sink": {"mixpanelRegion": "eu"}}));
+}
+
+#[test]
 fn secrets_inside_a_value_go_with_it_unless_it_was_replaced() {
     let mut action = content(
         Operation::Update,

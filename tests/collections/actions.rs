@@ -156,7 +156,9 @@ async fn action_modules() {
     let path = format!("/actions/modules/{id}");
     story.auth0(&path, "/code", "one").await;
     story.writes(&format!("insert into auth0.action_module_version (module_id) values ('{id}')")).await;
-    story.sees(&format!("select latest_version_number from auth0.action_module where id = '{id}'"), 1).await;
+    let latest =
+        format!("select latest_version ->> 'version_number' from auth0.action_module where id = '{id}'");
+    story.sees(&latest, "1").await;
     story.writes(&format!("update auth0.action_module set code = 'two' where id = '{id}'")).await;
     story.auth0(&path, "/all_changes_published", false).await;
     let version = story.session.text("select id from auth0.action_module_version").await;

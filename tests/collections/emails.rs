@@ -20,7 +20,7 @@ async fn emails() {
     story.refused(unknown, "22023", "invalid input value for column \"name\"").await;
     story
         .reverted(
-            "update auth0.email set name = 'sendgrid', credentials = '{\"region\": \"eu\"}'",
+            "update auth0.email set name = 'sendgrid', credentials = '{\"smtp_pass\": \"misplaced\"}'",
             "api_key",
             "select name from auth0.email",
         )
@@ -46,6 +46,15 @@ async fn emails() {
         .await;
     story.auth0("/emails/provider", "/credentials/smtp_port", 465).await;
     story.auth0("/emails/provider", "/credentials/smtp_user", "u").await;
+    let lost = "update auth0.email set credentials = credentials || '{\"smtp_port\": 25}'";
+    story
+        .refused(lost, "22023", "column \"credentials\" is replaced whole, and its secrets are missing")
+        .await;
+    // A secret alone is a change too, though the row looks as before.
+    story
+        .writes("update auth0.email set credentials = credentials || '{\"smtp_pass\": \"third-pass\"}'")
+        .await;
+    assert!(story.stand.emulator.journal().contains("third-pass"));
     let aside = "select count(*) from auth0._sync_cdc where before::text || after::text like '%-pass%'";
     story.reads(aside, 0).await;
     let address = Some(json!({"default_from_address": "c@example.com"}));

@@ -113,6 +113,8 @@ async fn others(story: &mut Story) {
         .writes("update auth0.guardian_factor_duo_setting set ikey = 'I', skey = 'duo-secret', host = 'api.example.com'")
         .await;
     story.auth0("/guardian/factors/duo/settings", "/host", "api.example.com").await;
+    story.writes("update auth0.guardian_factor_duo_setting set skey = 'other-secret'").await;
+    story.auth0("/guardian/factors/duo/settings", "/skey", "other-secret").await;
     story
         .writes("update auth0.guardian_factor_webauthn_roaming_setting set user_verification = 'required'")
         .await;

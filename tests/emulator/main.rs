@@ -7,6 +7,7 @@ mod client;
 mod faults;
 mod paging;
 mod process;
+mod shapes;
 mod state;
 mod tenant_log;
 mod users;

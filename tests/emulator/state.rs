@@ -53,7 +53,7 @@ async fn a_reset_leaves_what_every_tenant_has_and_a_preload_fills_it() {
             "/users": [{"user_id": "auth0|1", "email": "a@example.com"}],
             "/users/auth0|1/roles": [{"id": "rol_1", "name": "one"}],
             "/connections": [{"id": "con_1", "name": "Username-Password-Authentication", "strategy": "auth0", "options": {}}],
-            "/actions/actions": [{"id": "unknown"}],
+            "/unheard-of": [{"id": "unknown"}],
         },
         "singletons": {"/tenants/settings": {"friendly_name": "Recorded"}},
     });

@@ -52,6 +52,10 @@ pub struct Column {
     /// First-level keys of an object that are secrets: taken on write, sent, never stored or shown.
     #[serde(default)]
     pub secret_keys: Vec<String>,
+    /// Auth0 shows none of `secret_keys` and drops them where a change of the object lacks them: a change
+    /// without any is refused.
+    #[serde(default)]
+    pub resend: bool,
     /// Secrets further inside of a value that is written whole: dotted paths, `[].value` for a key of every item.
     #[serde(default)]
     pub secret_paths: Vec<String>,
@@ -108,6 +112,7 @@ impl Column {
             only_on: None,
             secret: false,
             secret_keys: Vec::new(),
+            resend: false,
             secret_paths: Vec::new(),
             kept: false,
             scope: None,

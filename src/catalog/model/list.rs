@@ -81,8 +81,10 @@ pub enum Paging {
     Both,
     /// The answer is one row; 404 says that there is none.
     Single,
-    /// `from` is the id of the last item; an empty page is the end.
+    /// The tenant log: `from` is the id of the last entry, an empty page is the end, and the first page is searched for.
     Log,
+    /// `from` is the `id` of the last item, `take`; the end is a page without another.
+    After,
 }
 
 impl List {

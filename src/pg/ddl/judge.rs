@@ -81,6 +81,7 @@ fn statements(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
             let all = format!("to_jsonb(new.{})", ident(column));
             body.push_str(&set_aside(site, resource, column, "is not null", &all, "null"));
         } else if !about.secret_keys.is_empty() {
+            body.push_str(&sent_again(site, resource, column, about));
             body.push_str(&set_keys_aside(site, resource, column, about));
         } else if !about.secret_paths.is_empty() {
             body.push_str(&set_whole_aside(site, resource, column, about));
@@ -282,6 +283,23 @@ fn set_aside(
         literal(&resource.table),
         key_object(resource, "new"),
         literal(name)
+    )
+}
+
+/// Refuses a change of an object that would lose its secrets at Auth0, which nobody else knows.
+fn sent_again(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> String {
+    if !column.resend {
+        return String::new();
+    }
+    let keys: Vec<_> = column.secret_keys.iter().map(|key| literal(key)).collect();
+    let (new, old) = (format!("new.{}", ident(name)), format!("old.{}", ident(name)));
+    let message = literal(&format!("column \"{name}\" is replaced whole, and its secrets are missing"));
+    let hint = format!("Auth0 drops what a change lacks; give one of: {}.", column.secret_keys.join(", "));
+    let refusal = refuse(site, resource, "22023", &message, name, &hint);
+    format!(
+        "    if tg_op = 'UPDATE' and {new} is distinct from {old} and {new} <> '{{}}' and not ({new} ?| array[{}]) \
+         then\n{refusal}    end if;\n",
+        keys.join(", ")
     )
 }
 
