@@ -85,7 +85,7 @@ impl Launcher {
     ) -> Result<(Child, Value)> {
         let pid_file = self.folder.join("run").join(name).with_extension("pid");
         self.end_leftover(&pid_file);
-        let log = self.folder.join("log").join(name).with_extension("log");
+        let log = self.folder.join("logs").join(format!("{name}.log"));
         let file = OpenOptions::new()
             .create(true)
             .append(true)

@@ -7,7 +7,7 @@
 //! postgres/         Postgres' data
 //! emulator/         the emulator's state
 //! run/              the working folder of the children, and their pid files
-//! log/              one log each
+//! logs/             one log each
 //! ```
 
 use std::{
@@ -72,7 +72,7 @@ impl Folder {
             let name = here.display().to_string().trim_matches('/').replace('/', "-");
             path = Path::new(SHARED).join(name);
         }
-        for folder in [&path, &path.join("log"), &path.join("run"), &path.join("emulator")] {
+        for folder in [&path, &path.join("logs"), &path.join("run"), &path.join("emulator")] {
             open_folder(folder)?;
         }
         require_space(&path)?;

@@ -111,7 +111,7 @@ Ctrl-C stops everything; the same command takes up where it was.",
             id = self.client_id,
             secret = self.client_secret,
             status = self.status_url,
-            logs = self.folder.join("log").display(),
+            logs = self.folder.join("logs").display(),
         )
     }
 }

@@ -81,7 +81,7 @@ impl Stack {
             programs(&folder, &account)?,
             account,
             folder.join("postgres"),
-            folder.join("log/postgres.log"),
+            folder.join("logs/postgres.log"),
             memory.superuser_password.clone(),
         );
         Ok(Stack {
