@@ -75,6 +75,26 @@ pub(super) fn note(world: &World, store: &mut Store, request: &Request, route: &
     store.log(entry);
 }
 
+/// Notes what happened without a call of its own: a type of the tenant log, and what it tells.
+pub(super) fn event(store: &mut Store, request: &Request, kind: &str, about: &Fields) {
+    let id = next_id(store, request.now);
+    let mut entry = json!({
+        "date": ids::time(request.now),
+        "type": kind,
+        "ip": request.ip,
+        "details": {},
+        "log_id": id,
+        "_id": id,
+        "isMobile": false,
+        "tenant_name": request.tenant,
+        "environment_name": "prod-us-1",
+    });
+    for (name, value) in about {
+        entry[name] = value.clone();
+    }
+    store.log(entry);
+}
+
 /// The next id: `900`, the time, and a counter, so that ids grow in the order of writing.
 fn next_id(store: &Store, now: DateTime<Utc>) -> String {
     const FIRST: u64 = 36_854_775_808;

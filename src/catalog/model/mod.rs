@@ -257,3 +257,19 @@ pub struct LogHint {
     /// Column → field of the log entry that holds its value (dotted path).
     pub key: IndexMap<String, String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_touch_names_a_row_by_the_written_one() {
+        let text = "table = 'user'\nkey = { user_id = '{provider}|{identity_user_id}' }";
+        let touch: Touch = toml::from_str(text).unwrap();
+        let values = json!({"provider": "auth0", "identity_user_id": "1", "user_id": "auth0|2"});
+        let key = touch.key_of(values.as_object().unwrap());
+        assert_eq!(key.map(serde_json::Value::Object), Some(json!({"user_id": "auth0|1"})));
+        assert_eq!(touch.key_of(json!({"provider": "auth0"}).as_object().unwrap()), None);
+    }
+}

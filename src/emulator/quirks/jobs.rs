@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{Draft, Quirks, users};
-use crate::emulator::ids;
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
+use crate::emulator::{ids, logs};
 
 pub(super) const IMPORT: &str = "job_users_import";
 pub(super) const ERRORS: &str = "job_error";
@@ -96,6 +96,10 @@ fn import(world: &World, store: &mut Store, request: &Request) -> Result<Answer,
     job.insert("created_at".into(), ids::time(request.now).into());
     job.insert("id".into(), id.as_str().into());
     let answer = Answer::new(202, Value::Object(job.clone()));
+    let mut about = Fields::new();
+    about.insert("connection_id".into(), connection_id.into());
+    about.insert("description".into(), "Successfully imported users".into());
+    logs::event(store, request, "sui", &about);
     job.insert("status".into(), "completed".into());
     let summary =
         json!({"failed": failed.len(), "updated": updated, "inserted": inserted, "total": users.len()});
