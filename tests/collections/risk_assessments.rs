@@ -15,7 +15,7 @@ async fn risk_assessments() {
     story.writes("update auth0.risk_assessment_new_device_setting set remember_for = 90").await;
     story.auth0("/risk-assessments/settings/new-device", "/remember_for", 90).await;
     let long = "update auth0.risk_assessment_new_device_setting set remember_for = 1000";
-    story.refused(long, "22003", "value for column \"remember_for\"").await;
+    story.refused(long, "22003", "value of column \"remember_for\" out of range").await;
     let off = Some(json!({"enabled": false}));
     let enabled = "select enabled from auth0.risk_assessment_setting";
     story.changed(Method::PATCH, "/risk-assessments/settings", off, enabled, false).await;
