@@ -69,10 +69,12 @@ async fn attack_protection() {
             "value of column \"max_attempts\" out of range",
         )
         .await;
+    let lost = "update auth0.attack_protection_captcha set hcaptcha = '{\"site_key\": \"other\"}'";
+    story.refused(lost, "22023", "column \"hcaptcha\" is replaced whole, and its secrets are missing").await;
     story
         .reverted(
-            "update auth0.attack_protection_captcha set friendly_captcha = '{\"site_key\": \"f\"}'",
-            "Missing required property: secret",
+            "update auth0.attack_protection_captcha set friendly_captcha = '{\"secret\": \"f\"}'",
+            "Missing required property: site_key",
             "select friendly_captcha from auth0.attack_protection_captcha",
         )
         .await;

@@ -15,7 +15,7 @@ async fn risk_assessments() {
     story.writes("update auth0.risk_assessment_new_device_setting set remember_for = 90").await;
     story.auth0("/risk-assessments/settings/new-device", "/remember_for", 90).await;
     let long = "update auth0.risk_assessment_new_device_setting set remember_for = 1000";
-    story.refused(long, "22003", "value for column \"remember_for\"").await;
+    story.refused(long, "22003", "value of column \"remember_for\" out of range").await;
     let off = Some(json!({"enabled": false}));
     let enabled = "select enabled from auth0.risk_assessment_setting";
     story.changed(Method::PATCH, "/risk-assessments/settings", off, enabled, false).await;
@@ -30,8 +30,4 @@ async fn a_setting_that_the_plan_lacks() {
     story.reads("select count(*) from auth0.supplemental_signal", 0).await;
     let insert = "insert into auth0.supplemental_signal (akamai_enabled) values (true)";
     story.refused(insert, "0A000", "rows of auth0.supplemental_signal cannot be inserted").await;
-    story.without("reverted", "there is no row to write");
-    story.without("changed", "nobody can change it");
-    story.without("supplemental_signal UPDATE", "there is no row to write");
-    story.end().await;
 }
