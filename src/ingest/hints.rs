@@ -327,8 +327,11 @@ mod tests {
     }
 
     #[test]
-    fn a_login_names_the_user() {
-        assert_eq!(found(&json!({"type": "s", "user_id": "auth0|1"})), [row("user", "auth0|1")]);
+    fn a_login_names_the_user_and_what_lists_go_by_it() {
+        let below =
+            |table: &str| Target::Set { table: table.into(), list: 0, parent: vec!["auth0|1".into()] };
+        let login = found(&json!({"type": "s", "user_id": "auth0|1"}));
+        assert_eq!(login, [row("user", "auth0|1"), below("refresh_token"), below("session")]);
         assert_eq!(found(&json!({"type": "s"})), []);
     }
 }

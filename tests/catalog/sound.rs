@@ -66,8 +66,10 @@ fn calls(resource: &Resource) -> Vec<String> {
         }
     }
     for hint in &resource.log {
-        let strange = hint.key.keys().filter(|name| !resource.key.contains(*name));
-        found.extend(strange.map(|name| format!("a log entry gives {name}, which is not in the key")));
+        // It names the row, or what a list goes by.
+        let listed = |name: &str| resource.list.iter().any(|list| list.names().contains(&name));
+        let strange = hint.key.keys().filter(|name| !resource.key.contains(*name) && !listed(name));
+        found.extend(strange.map(|name| format!("a log entry gives {name}, which names no row and no list")));
     }
     found
 }
