@@ -34,6 +34,7 @@ mod prompts;
 mod resource_servers;
 mod risk_assessments;
 mod roles;
+mod secrets;
 mod self_service_profiles;
 mod stats;
 mod story;

@@ -21,7 +21,6 @@ const MAX_LINES: usize = 500;
 const MAY_NAME_A_RESOURCE: &[(&str, &str)] = &[
     ("src/emulator/quirks/", "rules of one resource that Auth0 makes and no data file can say"),
     ("src/emulator/logs.rs", "`user` is a key of a tenant log's entry"),
-    ("src/emulator/routes.rs", "tenant logs are served though no table of the emulator holds them"),
 ];
 
 /// Tables whose names are words of their own: a folder of logs, the format of an address.
