@@ -12,7 +12,7 @@ use super::{Context, bulk, sets};
 use crate::auth0::{Cut, Lane, Pages, list_request};
 use crate::catalog::{List, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Row, row_from_answer, row_from_auth0};
+use crate::pg::mirror::{Row, row_from_answer, row_listed};
 use crate::pg::{fault, ident, key_columns, qualified, selected_key};
 
 /// What a list had to say.
@@ -137,7 +137,8 @@ async fn read_pages(
             };
             let first = listed.seen.len();
             let page = items.iter().enumerate().map(|(n, item)| {
-                let mut row = below(resource, list, item, values);
+                let mut row = row_listed(resource, list, item, values);
+                place(resource, values, &mut row);
                 // Where a link stands in the list is what its place is.
                 if let Some(column) = resource.replace.as_ref().and_then(|replace| replace.order.as_ref()) {
                     row.insert(column.clone(), (first + n).into());
@@ -169,21 +170,6 @@ async fn read_pages(
         listed.cut = listed.cut.or(pages.cut());
     }
     Ok(listed)
-}
-
-/// A listed item as a row of the mirror: the placeholders' columns come from the call.
-pub(super) fn below(
-    resource: &Resource,
-    list: &List,
-    item: &Map<String, Value>,
-    values: &Map<String, Value>,
-) -> Row {
-    let mut row = row_from_auth0(resource, item, |column| {
-        let renamed = list.fields.get(column).map(String::as_str);
-        renamed.or_else(|| list.item.as_deref().filter(|item| *item == column))
-    });
-    place(resource, values, &mut row);
-    row
 }
 
 /// Puts what the call named into the row, and an empty text where a link lacks a part of its key.

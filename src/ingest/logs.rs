@@ -8,13 +8,12 @@ use serde_json::{Map, Value};
 use sqlx::PgPool;
 
 use super::hints::targets;
-use super::listing::below;
 use super::{Context, Queue, bulk};
 use crate::auth0::{Lane, Request};
 use crate::catalog::{Catalog, List, Paging, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::pg::fault;
-use crate::pg::mirror::Tick;
+use crate::pg::mirror::{Tick, row_listed};
 
 /// Entries a call; the most that Auth0 gives.
 const TAKE: usize = 100;
@@ -154,7 +153,7 @@ impl Logs {
         let Some(resource) = self.context.catalog.iter().find(pages) else { return Ok(()) };
         let list = &self.entries.0;
         let rows = found.iter().filter_map(|entry| {
-            let row = below(resource, list, entry.as_object()?, &Map::new());
+            let row = row_listed(resource, list, entry.as_object()?, &Map::new());
             Some((RowKey::of(resource, &row)?, row))
         });
         bulk::add(&self.context, resource, &rows.collect::<Vec<_>>(), began).await

@@ -10,7 +10,7 @@ use super::{body, recognise, shown};
 use crate::auth0::{Lane, Pages, Request};
 use crate::catalog::{List, NewKey, Paging, Recognise, Resource, RowKey, fill_path};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Operation, Row, row_from_auth0};
+use crate::pg::mirror::{Operation, Row, row_listed};
 
 /// What reading a row found.
 #[derive(Clone, Debug)]
@@ -79,32 +79,13 @@ pub(super) async fn search(
     let mut pages = Pages::new(&context.auth0, list, values, Lane::Write)?;
     while let Some(items) = pages.next_page().await? {
         for item in items {
-            let row = listed(resource, list, &item, values);
+            let row = row_listed(resource, list, &item, values);
             if wanted(&row) {
                 return Ok(Some((item, row)));
             }
         }
     }
     Ok(None)
-}
-
-/// A listed item as a row: what stands in the path is of the parent.
-pub(super) fn listed(
-    resource: &Resource,
-    list: &List,
-    item: &Map<String, Value>,
-    values: &Map<String, Value>,
-) -> Row {
-    let mut row = row_from_auth0(resource, item, |column| {
-        let renamed = list.fields.get(column).map(String::as_str);
-        renamed.or_else(|| list.item.as_deref().filter(|item| *item == column))
-    });
-    for name in list.placeholders().filter(|name| resource.columns.contains_key(*name)) {
-        if let Some(value) = values.get(name) {
-            row.insert(name.to_owned(), value.clone());
-        }
-    }
-    row
 }
 
 /// The verdict with the row as reading shows it, where the catalogue says that the answer to a

@@ -10,13 +10,12 @@ use tokio::time::Instant;
 
 use super::call::{Step, Verdict, after_call, not_there};
 use super::links::{self, Edited};
-use super::readback::listed;
 use super::request::{self, Content};
 use super::worker::{Context, not_sent, unfit};
 use crate::auth0::{Lane, Pages};
 use crate::catalog::{List, Replace, Resource, RowKey, fill_path};
 use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::Row;
+use crate::pg::mirror::{Row, row_listed};
 
 /// Parents whose lists are being edited.
 #[derive(Debug, Default)]
@@ -82,7 +81,7 @@ async fn there(
     let mut pages = Pages::new(&context.auth0, list, key, Lane::Write)?;
     let mut rows = Vec::new();
     while let Some(items) = pages.next_page().await? {
-        rows.extend(items.iter().map(|item| listed(resource, list, item, key)));
+        rows.extend(items.iter().map(|item| row_listed(resource, list, item, key)));
     }
     match pages.cut() {
         Some(_) => {
@@ -107,7 +106,7 @@ fn answered(resource: &Resource, replace: &Replace, content: &Content, answer: &
     let list = list_of(resource, replace, &content.key)?;
     let wanted = RowKey::of(resource, &content.key);
     let rows = items.as_array()?.iter().filter_map(Value::as_object);
-    let mut rows = rows.map(|item| listed(resource, list, item, &content.key)).enumerate();
+    let mut rows = rows.map(|item| row_listed(resource, list, item, &content.key)).enumerate();
     let (place, mut row) = rows.find(|(_, row)| RowKey::of(resource, row) == wanted)?;
     if let Some(column) = &replace.order {
         row.insert(column.clone(), Value::from(place));

@@ -12,6 +12,6 @@ mod version;
 pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending, lock_names};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, rebase};
-pub use shape::{row_from_answer, row_from_auth0};
+pub use shape::{row_from_answer, row_from_auth0, row_listed};
 pub use unclaimed::may_be_ours;
 pub use version::version_order;

@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use serde_json::{Map, Value, json};
 
 use super::Row;
-use crate::catalog::{Class, ColumnType, NewKey, Resource, ResourceKind};
+use crate::catalog::{Class, ColumnType, List, NewKey, Resource, ResourceKind};
 
 /// The column of what has no column.
 const EXTRA: &str = "extra";
@@ -28,6 +28,25 @@ pub fn row_from_answer(resource: &Resource, body: Value) -> Row {
         (None, Value::Object(object)) => row_from_auth0(resource, &object, |_| None),
         (None, _) => row_from_auth0(resource, &Map::new(), |_| None),
     }
+}
+
+/// A listed item as a row: names by the list, and the columns that the call named by its placeholders.
+pub fn row_listed(
+    resource: &Resource,
+    list: &List,
+    item: &Map<String, Value>,
+    values: &Map<String, Value>,
+) -> Row {
+    let mut row = row_from_auth0(resource, item, |column| {
+        let renamed = list.fields.get(column).map(String::as_str);
+        renamed.or_else(|| list.item.as_deref().filter(|item| *item == column))
+    });
+    for name in list.placeholders().filter(|name| resource.columns.contains_key(*name)) {
+        if let Some(value) = values.get(name) {
+            row.insert(name.to_owned(), value.clone());
+        }
+    }
+    row
 }
 
 /// The row that Auth0's object shows, a singleton's own key included; `names` maps columns to fields
