@@ -14,7 +14,7 @@ pub(super) const BETWEEN: char = '\u{1f}';
 
 /// The store's key of a row whose key columns have these values.
 pub(super) fn key_of<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
-    values.into_iter().collect::<Vec<_>>().join("\u{1f}")
+    values.into_iter().collect::<Vec<_>>().join(&BETWEEN.to_string())
 }
 
 /// The key of the row that a path names.
@@ -54,6 +54,16 @@ pub(super) fn part<'k>(resource: &Resource, key: &'k str, column: &str) -> Optio
     }
     let place = resource.key.iter().position(|name| name == column)?;
     key.split(BETWEEN).nth(place)
+}
+
+/// The first part of a key: the parent's.
+pub(super) fn first(key: &str) -> Option<&str> {
+    key.split(BETWEEN).next()
+}
+
+/// The last part of a key: the row's own, or the far side's.
+pub(super) fn last(key: &str) -> Option<&str> {
+    key.rsplit(BETWEEN).next()
 }
 
 /// The key columns of a row, by column name.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::actions::name_secrets;
 use super::{Draft, Quirks};
 use crate::emulator::ids;
-use crate::emulator::keys::key_of;
+use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::{Action, Route};
 use crate::emulator::rules::Fields;
@@ -71,7 +71,7 @@ impl Quirks for Modules {
         values: &Fields,
     ) -> Option<Result<Answer, Problem>> {
         let id = values.get("id").and_then(Value::as_str)?;
-        let used = store.table(USES).keys().any(|key| key.split('\u{1f}').next() == Some(id));
+        let used = store.table(USES).keys().any(|key| keys::first(key) == Some(id));
         let what = "The Actions Module cannot be deleted because it is in use by one or more actions.";
         (matches!(route.action, Action::Delete(_)) && used).then(|| Err(Problem::plain(412, what)))
     }
@@ -175,7 +175,7 @@ fn fill(store: &Store, request: &Request, id: &str, version: &mut Fields) {
             version.insert(name.into(), value.clone());
         }
     }
-    let numbers = store.table(VERSIONS).iter().filter(|(key, _)| key.split('\u{1f}').next() == Some(id));
+    let numbers = store.table(VERSIONS).iter().filter(|(key, _)| keys::first(key) == Some(id));
     let last = numbers.filter_map(|(_, row)| row.body.get("version_number")?.as_u64()).max();
     version.insert("version_number".into(), (last.unwrap_or(0) + 1).into());
     version.entry("created_at").or_insert_with(|| ids::time(request.now).into());

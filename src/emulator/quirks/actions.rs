@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Draft, Quirks, action_modules};
 use crate::emulator::ids;
-use crate::emulator::keys::key_of;
+use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::{Action, Route};
 use crate::emulator::rules::Fields;
@@ -75,7 +75,7 @@ impl Quirks for Actions {
     ) -> Option<Result<Answer, Problem>> {
         let deleted = matches!(route.action, Action::Delete(_)) && !request.flag("force");
         let id = values.get("id").and_then(Value::as_str)?;
-        let bound = store.table(BINDINGS).keys().any(|key| key.rsplit('\u{1f}').next() == Some(id));
+        let bound = store.table(BINDINGS).keys().any(|key| keys::last(key) == Some(id));
         let what = "The action cannot be deleted while it is bound to a trigger.";
         (deleted && bound).then(|| Err(Problem::plain(400, what)))
     }
@@ -200,7 +200,7 @@ fn deploy(store: &mut Store, request: &Request, id: &str, source: Option<Fields>
     let of_draft = source.is_none();
     let source = source.unwrap_or_else(|| action.clone());
     let now = ids::time(request.now);
-    let of_action = |key: &str| key.split('\u{1f}').next() == Some(id);
+    let of_action = |key: &str| keys::first(key) == Some(id);
     let earlier: Vec<(String, Row)> = store
         .table(VERSIONS)
         .iter()
@@ -248,7 +248,7 @@ fn deploy(store: &mut Store, request: &Request, id: &str, source: Option<Fields>
 /// Which modules the version that runs uses.
 fn uses(store: &mut Store, id: &str, action: &Fields, version: &Fields) {
     let old: Vec<String> =
-        store.table(USES).keys().filter(|key| key.rsplit('\u{1f}').next() == Some(id)).cloned().collect();
+        store.table(USES).keys().filter(|key| keys::last(key) == Some(id)).cloned().collect();
     for key in old {
         store.remove(USES, &key);
     }

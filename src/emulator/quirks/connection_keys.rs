@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Quirks, connections};
 use crate::emulator::ids;
-use crate::emulator::keys::key_of;
+use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
@@ -150,7 +150,7 @@ fn rotate(
 }
 
 fn of(store: &Store, id: &str) -> Vec<(String, Row)> {
-    let rows = store.table(TABLE).iter().filter(|(key, _)| key.split('\u{1f}').next() == Some(id));
+    let rows = store.table(TABLE).iter().filter(|(key, _)| keys::first(key) == Some(id));
     rows.map(|(key, row)| (key.clone(), row.clone())).collect()
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Draft, Quirks, connection_keys, discovery, saml, users};
 use crate::emulator::ids;
-use crate::emulator::keys::key_of;
+use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::Route;
 use crate::emulator::rules::{Fields, KindOf, fill};
@@ -134,7 +134,7 @@ impl Quirks for Clients {
 /// Applications linked to a connection, in the order in which they were.
 fn linked(store: &Store, key: &str) -> Vec<String> {
     let links = store.table(CLIENTS).iter().filter_map(|(link, row)| {
-        let (connection, client) = link.split_once('\u{1f}')?;
+        let (connection, client) = link.split_once(keys::BETWEEN)?;
         (connection == key).then(|| (row.number, client.to_owned()))
     });
     let mut links: Vec<_> = links.collect();
