@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::budget::Lane;
 use super::client::Client;
 use super::request::Request;
-use crate::catalog::{List, Paging, fill_path};
+use crate::catalog::{List, Paging, fill_path, placeholder};
 use crate::error::{Error, Kind, Result};
 
 /// One item of a list, as Auth0 sends it.
@@ -64,8 +64,7 @@ pub fn list_request(list: &List, values: &Item, lane: Lane) -> Result<Request> {
     let path = fill_path(&list.path, values).ok_or_else(missing)?;
     let mut request = Request::get(path, lane);
     for (name, value) in &list.query {
-        let column = value.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        let value = match column {
+        let value = match placeholder(value) {
             Some(column) => values.get(column).and_then(Value::as_str).ok_or_else(missing)?,
             None => value,
         };

@@ -1,9 +1,11 @@
 //! One call to make.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::budget::Lane;
+use crate::catalog::{Call, fill_path, fill_query};
+use crate::error::{Error, Kind, Result};
 
 /// One call of the Management API.
 #[derive(Clone, Debug)]
@@ -54,6 +56,16 @@ impl Upload {
 }
 
 impl Request {
+    /// The read that a call of the catalogue makes for the row with these values.
+    ///
+    /// # Errors
+    /// `internal` where a value of the path is missing.
+    pub fn of_row(call: &Call, values: &Map<String, Value>, lane: Lane) -> Result<Self> {
+        let missing = || Error::new(Kind::Internal, format!("a value for {} is missing", call.path));
+        let path = fill_path(&call.path, values).ok_or_else(missing)?;
+        Ok(Request { query: fill_query(&call.query, values), ..Request::get(path, lane) })
+    }
+
     /// A read.
     pub fn get(path: impl Into<String>, lane: Lane) -> Self {
         Request {

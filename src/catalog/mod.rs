@@ -19,4 +19,4 @@ pub use model::{
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};
-pub use template::{fill_body, fill_path, placeholders};
+pub use template::{fill_body, fill_path, fill_query, placeholder, placeholders};

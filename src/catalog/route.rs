@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::placeholder;
+
 /// What the placeholders of a template stood for in a path.
 pub type PathMatch = Map<String, Value>;
 
@@ -12,7 +14,7 @@ pub fn path_matches(template: &str, path: &str) -> Option<PathMatch> {
     let mut segments = path.trim_end_matches('/').split('/');
     for expected in template.split('/') {
         let actual = segments.next()?;
-        match expected.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+        match placeholder(expected) {
             Some(column) => {
                 if actual.is_empty() {
                     return None;

@@ -4,7 +4,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::load::Catalog;
 use super::model::{Lifecycle, Recognise, Resource};
-use super::template::placeholders;
+use super::template::{placeholder, placeholders};
 use crate::error::{Error, Kind, Result};
 
 /// Every table but those that Auth0 has ended.
@@ -238,10 +238,6 @@ fn for_another(resource: &Resource, other: &Resource) -> Vec<String> {
         needed.extend(other.key.iter().map(|name| other.field(name).to_owned()));
     }
     needed
-}
-
-fn placeholder(text: &str) -> Option<&str> {
-    text.strip_prefix('{')?.strip_suffix('}')
 }
 
 fn in_template(template: &toml::Value, found: &mut IndexSet<String>) {

@@ -1,5 +1,6 @@
 //! `{column}` placeholders in paths and bodies.
 
+use indexmap::IndexMap;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value};
 
@@ -22,16 +23,21 @@ const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
+/// The column that a text stands for, where it is a placeholder: `{column}`.
+pub fn placeholder(text: &str) -> Option<&str> {
+    text.strip_prefix('{')?.strip_suffix('}')
+}
+
 /// Names of the placeholders of a path, in order.
 pub fn placeholders(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/').filter_map(placeholder)
 }
 
 /// The path with every `{column}` replaced by the percent-encoded value; none where one is missing.
 pub fn fill_path(path: &str, values: &Map<String, Value>) -> Option<String> {
     let mut filled = Vec::new();
     for segment in path.split('/') {
-        match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+        match placeholder(segment) {
             Some(column) => {
                 let value = values.get(column)?.as_str()?;
                 filled.push(utf8_percent_encode(value, SEGMENT).to_string());
@@ -42,27 +48,39 @@ pub fn fill_path(path: &str, values: &Map<String, Value>) -> Option<String> {
     Some(filled.join("/"))
 }
 
-/// A body template with every `"{column}"` replaced by the row's JSON value; none where one is missing.
+/// A body template with every `"{column}"` replaced by the row's JSON value. What the row lacks is left
+/// out of objects and arrays; none where the template is nothing but that.
 pub fn fill_body(template: &toml::Value, values: &Map<String, Value>) -> Option<Value> {
     Some(match template {
-        toml::Value::String(text) => match text.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
-            Some(column) => values.get(column)?.clone(),
+        toml::Value::String(text) => match placeholder(text) {
+            Some(column) => values.get(column).filter(|value| !value.is_null())?.clone(),
             None => Value::String(text.clone()),
         },
-        toml::Value::Array(items) => {
-            Value::Array(items.iter().map(|item| fill_body(item, values)).collect::<Option<_>>()?)
-        }
+        toml::Value::Array(items) => items.iter().filter_map(|item| fill_body(item, values)).collect(),
         toml::Value::Table(table) => Value::Object(
-            table
-                .iter()
-                .map(|(key, item)| Some((key.clone(), fill_body(item, values)?)))
-                .collect::<Option<_>>()?,
+            table.iter().filter_map(|(key, item)| Some((key.clone(), fill_body(item, values)?))).collect(),
         ),
         toml::Value::Boolean(value) => Value::Bool(*value),
         toml::Value::Integer(value) => Value::from(*value),
         toml::Value::Float(value) => Value::from(*value),
         toml::Value::Datetime(value) => Value::String(value.to_string()),
     })
+}
+
+/// Query parameters with every `{column}` replaced by the row's value; those that it lacks are left out.
+pub fn fill_query(query: &IndexMap<String, String>, values: &Map<String, Value>) -> Vec<(String, String)> {
+    let filled = query.iter().filter_map(|(name, template)| {
+        let value = match placeholder(template) {
+            Some(column) => match values.get(column)? {
+                Value::Null => return None,
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            },
+            None => template.clone(),
+        };
+        Some((name.clone(), value))
+    });
+    filled.collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::store::Store;
 use super::template::{Context, put_at};
 use super::world::{Request, Scene, World};
 use super::writes::{Done, complete, remove, stamp, status, whole_row};
-use crate::catalog::{Call, Replace, Resource};
+use crate::catalog::{Call, Replace, Resource, placeholder};
 
 /// Why a body does not fit a template.
 enum Misfit {
@@ -330,7 +330,7 @@ fn bind(
             }
             Ok(())
         }
-        toml::Value::String(text) => match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        toml::Value::String(text) => match placeholder(text) {
             Some(column) => {
                 let what = match resource.columns.get(column) {
                     Some(_) if value.is_null() => Some(expected("string", value)),
@@ -362,7 +362,7 @@ fn bind(
 
 /// Whether a part of a body may be left out: it carries a column that need not be given.
 fn optional(resource: &Resource, template: &toml::Value) -> bool {
-    let column = template.as_str().and_then(|text| text.strip_prefix('{')?.strip_suffix('}'));
+    let column = template.as_str().and_then(placeholder);
     let column = column.filter(|column| !resource.key.iter().any(|key| key == column));
     column.and_then(|column| resource.columns.get(column)).is_some_and(|column| !column.required)
 }
@@ -386,7 +386,7 @@ fn refuse(resource: &Resource, template: &toml::Value, name: &str, what: &str) -
         return Problem::payload(what, None);
     }
     let item = template.get(name).and_then(|list| list.as_array()?.first()?.as_str());
-    let column = item.and_then(|text| text.strip_prefix('{')?.strip_suffix('}'));
+    let column = item.and_then(placeholder);
     let comment = column.and_then(|column| resource.columns.get(column)).map_or("", |c| c.comment.as_str());
     Problem::payload(what, Some((name, comment)))
 }

@@ -16,7 +16,7 @@ use super::store::{Row, Store};
 use super::template::Context;
 use super::world::{Scene, World};
 use super::writes::complete;
-use crate::catalog::{List, Paging, Resource, ResourceKind, placeholders};
+use crate::catalog::{List, Paging, Resource, ResourceKind, placeholder, placeholders};
 
 /// One row by the key in the path; a singleton's row by its only key.
 ///
@@ -130,8 +130,7 @@ pub(super) fn list(scene: Scene, shape: Shape, list: &List, values: &Fields) -> 
     }
     let mut wanted = values.clone();
     for (parameter, template) in &list.query {
-        let column = template.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        if let (Some(column), Some(value)) = (column, request.param(parameter)) {
+        if let (Some(column), Some(value)) = (placeholder(template), request.param(parameter)) {
             wanted.insert(column.to_owned(), value.into());
         }
     }

@@ -36,7 +36,6 @@ pub(super) async fn apply(
 ) -> Result<Applied> {
     let mut locked = Locked::take(&context.database, &context.schema, resource, key).await?;
     let base = locked.base();
-    let row = row.map(|row| keep(resource, row, base.as_ref()));
     // With the lock held: a call that has settled before has set its mark.
     let fresh = context.freshness.may_apply(&resource.table, key, began);
     let inserting = locked.unsettled.first().is_some_and(|p| p.mutation.operation == Operation::Insert);
@@ -98,16 +97,6 @@ pub(super) fn following(
         found.push(Target::Below { table: resource.table.clone(), key: key.clone() });
     }
     found
-}
-
-/// What Auth0 shows in the answer to a write alone stays as it is known.
-fn keep(resource: &Resource, mut row: Row, base: Option<&Row>) -> Row {
-    for (name, _) in resource.columns.iter().filter(|(_, column)| column.kept) {
-        if let Some(value) = base.and_then(|base| base.get(name)) {
-            row.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-    }
-    row
 }
 
 /// Removes rows that are listed below this one and cannot be listed any more; those with unsettled

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::target::Target;
 use crate::catalog::{
-    Call, Catalog, List, LogHint, NewKey, Paging, Resource, ResourceKind, RowKey, path_matches, placeholders,
+    Call, Catalog, List, LogHint, NewKey, Paging, Resource, ResourceKind, RowKey, path_matches, placeholder,
+    placeholders,
 };
 use crate::pg::mirror::{Row, row_from_answer};
 
@@ -236,10 +237,6 @@ fn writes(resource: &Resource) -> impl Iterator<Item = &Call> {
     let replace = resource.replace.iter().map(|replace| &replace.call);
     let row = resource.update.iter().chain(&resource.delete);
     create.chain(replace).chain(row).chain(resource.command.iter().map(|command| &command.call))
-}
-
-fn placeholder(template: &str) -> Option<&str> {
-    template.strip_prefix('{')?.strip_suffix('}')
 }
 
 /// What a write of `row` changes in another table: the row or the list that the row's own values

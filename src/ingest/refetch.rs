@@ -6,7 +6,7 @@ use super::listing::{keys, known_below, read_set};
 use super::target::Target;
 use super::{Context, Queue, sets};
 use crate::auth0::{Lane, Request};
-use crate::catalog::{NewKey, Resource, ResourceKind, RowKey, fill_path};
+use crate::catalog::{NewKey, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::fault;
 use crate::pg::mirror::{Row, row_from_answer};
@@ -156,10 +156,7 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
         return Ok(false);
     }
     let named = key.to_json(resource);
-    let path = fill_path(&get.path, &named)
-        .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {} is missing", get.path)))?;
-    let request =
-        get.query.iter().fold(Request::get(path, Lane::Refetch), |r, (name, value)| r.query(name, value));
+    let request = Request::of_row(get, &named, Lane::Refetch)?;
     let reading = context.freshness.begin();
     let row = match context.auth0.read(&request).await {
         Ok(answer) => {
@@ -204,8 +201,7 @@ pub(super) async fn read_singleton(
     let NewKey::Fixed { value } = &resource.new_key else { return Err(wrong("key of its own")) };
     let key = RowKey::single(value.clone());
     let reading = context.freshness.begin();
-    let request =
-        get.query.iter().fold(Request::get(get.path.clone(), lane), |r, (name, value)| r.query(name, value));
+    let request = Request::of_row(get, &key.to_json(resource), lane)?;
     let row = match context.auth0.read(&request).await {
         Ok(answer) => Some(row_from_answer(resource, answer.body)),
         Err(error) if error.kind() == Kind::Auth0NotFound => None,

@@ -4,48 +4,9 @@ use serde_json::{Map, Value};
 
 use super::request::Content;
 use crate::catalog::{
-    Call, Class, Column, ColumnType, JsonShape, Merge, NewKey, Resource, WriteCall, placeholders,
+    Call, Class, Column, ColumnType, JsonShape, Merge, NewKey, Resource, WriteCall, placeholder, placeholders,
 };
 use crate::pg::mirror::Row;
-
-/// A template with every `"{column}"` replaced by the row's value. What the row lacks is left out of
-/// objects and arrays; none where the template is nothing but that.
-pub(super) fn fill(template: &toml::Value, values: &Row) -> Option<Value> {
-    Some(match template {
-        toml::Value::String(text) => match placeholder(text) {
-            Some(column) => values.get(column).filter(|value| !value.is_null())?.clone(),
-            None => Value::String(text.clone()),
-        },
-        toml::Value::Array(items) => items.iter().filter_map(|item| fill(item, values)).collect(),
-        toml::Value::Table(table) => Value::Object(
-            table.iter().filter_map(|(key, item)| Some((key.clone(), fill(item, values)?))).collect(),
-        ),
-        toml::Value::Boolean(value) => Value::Bool(*value),
-        toml::Value::Integer(value) => Value::from(*value),
-        toml::Value::Float(value) => Value::from(*value),
-        toml::Value::Datetime(value) => Value::String(value.to_string()),
-    })
-}
-
-/// The query parameters of a call; those that the row has no value for are left out.
-pub(super) fn query(call: &Call, values: &Row) -> Vec<(String, String)> {
-    let filled = call.query.iter().filter_map(|(name, template)| {
-        let value = match placeholder(template) {
-            Some(column) => match values.get(column)? {
-                Value::Null => return None,
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            },
-            None => template.clone(),
-        };
-        Some((name.clone(), value))
-    });
-    filled.collect()
-}
-
-fn placeholder(text: &str) -> Option<&str> {
-    text.strip_prefix('{')?.strip_suffix('}')
-}
 
 /// Whether path or query carry the column already.
 pub(super) fn is_outside_body(call: &Call, column: &str) -> bool {

@@ -7,7 +7,7 @@ use super::call::Verdict;
 use super::request::{Content, request, values};
 use super::{body, settle, shown};
 use crate::auth0::{Request, Upload};
-use crate::catalog::{Catalog, Class, Command, Resource, RowKey};
+use crate::catalog::{Catalog, Class, Command, Resource, RowKey, fill_body};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::Row;
 
@@ -23,7 +23,7 @@ pub(super) fn build(resource: &Resource, content: &Content, correlation_id: &str
     let command = fitting(resource, &values)?;
     let mut upload = None;
     let body = match &command.call.body {
-        Some(template) => body::fill(template, &values),
+        Some(template) => fill_body(template, &values),
         None => {
             let mut inputs = resource.columns.iter().filter(|(name, column)| {
                 column.class != Class::ReadOnly

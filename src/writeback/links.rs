@@ -3,9 +3,8 @@
 
 use serde_json::Value;
 
-use super::body::fill;
 use super::request::Content;
-use crate::catalog::{Replace, Resource, RowKey};
+use crate::catalog::{Replace, Resource, RowKey, fill_body};
 use crate::pg::mirror::{Operation, Row};
 
 /// What a mutation makes of a list.
@@ -51,7 +50,7 @@ pub(super) fn edit(resource: &Resource, replace: &Replace, mut list: Vec<Row>, c
 
 /// The body that carries a list.
 pub(super) fn body(replace: &Replace, list: &[Row]) -> Value {
-    let items = Value::Array(list.iter().filter_map(|row| fill(&replace.item, row)).collect());
+    let items = Value::Array(list.iter().filter_map(|row| fill_body(&replace.item, row)).collect());
     match &replace.array {
         Some(key) => Value::Object([(key.clone(), items)].into_iter().collect()),
         None => items,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::call::{Found, Verdict, delay};
 use super::request::{self, Content};
 use super::worker::Context;
-use super::{body, recognise, shown};
+use super::{recognise, shown};
 use crate::auth0::{Lane, Pages, Request};
 use crate::catalog::{List, NewKey, Paging, Recognise, Resource, RowKey, fill_path};
 use crate::error::{Error, Kind, Result, Retry};
@@ -33,11 +33,7 @@ pub(super) async fn current(
     key: &Map<String, Value>,
 ) -> Result<There> {
     if let Some(get) = &resource.get {
-        let path = fill_path(&get.path, key)
-            .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {} is missing", get.path)))?;
-        let mut request = Request::get(path, Lane::Write);
-        request.query = body::query(get, key);
-        return one(context, resource, &request, key).await;
+        return one(context, resource, &Request::of_row(get, key, Lane::Write)?, key).await;
     }
     for list in &resource.list {
         let Some(path) = fill_path(&list.path, key) else { continue };

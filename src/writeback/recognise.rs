@@ -10,7 +10,7 @@ use super::call::{Found, holds};
 use super::readback::search;
 use super::request::{Content, values};
 use super::worker::Context;
-use crate::catalog::{List, Resource, RowKey, fill_path};
+use crate::catalog::{List, Resource, RowKey, fill_path, placeholder};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::Row;
 use crate::pg::{fault, ident, qualified};
@@ -67,8 +67,7 @@ fn list_for<'a>(resource: &'a Resource, values: &Row) -> Option<&'a List> {
 fn filtered(list: &List, query: &IndexMap<String, String>, values: &Row) -> List {
     let mut list = list.clone();
     for (name, template) in query {
-        let column = template.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
-        let value = match column {
+        let value = match placeholder(template) {
             Some(column) => values.get(column).and_then(Value::as_str).unwrap_or_default().to_owned(),
             None => template.clone(),
         };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::body;
 use crate::auth0::Request;
-use crate::catalog::{Call, Merge, Resource, WriteCall, fill_path};
+use crate::catalog::{Call, Merge, Resource, WriteCall, fill_body, fill_path, fill_query};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::{Operation, Row};
 
@@ -47,7 +47,7 @@ pub(super) fn build(
     })?;
     let values = values(content);
     let body = match (&call.body, write) {
-        (Some(template), _) => body::fill(template, &values),
+        (Some(template), _) => fill_body(template, &values),
         (None, Some(write)) => Some(body::of_row(resource, call, content, current, write)),
         (None, None) => None,
     };
@@ -106,7 +106,7 @@ pub(super) fn request(
     let path = fill_path(&call.path, values)
         .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {} is missing", call.path)))?;
     let mut request = Request::write(method, path, body, correlation_id);
-    request.query = body::query(call, values);
+    request.query = fill_query(&call.query, values);
     Ok(request)
 }
 

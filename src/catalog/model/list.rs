@@ -101,7 +101,7 @@ impl List {
 
     /// Names of the placeholders of path and query, in order.
     pub fn placeholders(&self) -> impl Iterator<Item = &str> {
-        let query = self.query.values().filter_map(|value| value.strip_prefix('{')?.strip_suffix('}'));
+        let query = self.query.values().filter_map(|value| crate::catalog::placeholder(value));
         crate::catalog::placeholders(&self.path).chain(query)
     }
 
