@@ -1,10 +1,13 @@
 //! Wires the layers into one service for one or more tenants.
 
 mod config;
+mod follow;
 mod owner;
 mod page;
 mod service;
 mod stream;
+mod tasks;
+mod tenant;
 
-pub use config::Config;
+pub use config::{Backfill, Config, Mail, Sweep, Users, Webhook};
 pub use service::{Ready, run};

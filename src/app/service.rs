@@ -1,8 +1,8 @@
 //! One tenant's service: everything it runs, started in the order that loses nothing.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -11,15 +11,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::follow::fill_and_follow;
 use super::owner::Owner;
 use super::page::{Page, recorder};
 use super::stream::stream;
+use super::tasks::{forever, until, until_shutdown};
+use super::tenant::{selection_kept, tenant};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
-use crate::error::{Error, Kind, Result, Retry};
-use crate::ingest::{self, Due, Entries, Logs, Queue, Target};
+use crate::error::{Error, Kind, Result};
+use crate::ingest::{self, Entries, Queue, Target};
 use crate::pg::mirror::Freshness;
-use crate::pg::{Database, connect, digest_of, fault};
+use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
 use crate::writeback::{self, Dispatch, Report, Suspicion};
 use crate::{status, wal};
@@ -28,10 +31,6 @@ use crate::{status, wal};
 const SPARE_CONNECTIONS: u32 = 8;
 const READERS: usize = 4;
 const ARRIVALS: usize = 256;
-/// How often the service looks for tables that are to be filled again.
-const BACKFILL_LOOK: Duration = Duration::from_secs(1);
-/// How often the service looks whether it still mirrors what setup has made.
-const SELECTION_LOOK: Duration = Duration::from_secs(1);
 
 /// The service is ready: tables are filled, the stream is on.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +52,7 @@ struct Standing {
 }
 
 /// Told once, however often the service starts anew.
-type Announce = Arc<Mutex<Option<Box<dyn FnOnce(Ready) + Send>>>>;
+pub(super) type Announce = Arc<Mutex<Option<Box<dyn FnOnce(Ready) + Send>>>>;
 
 /// Runs the service until `shutdown`; `ready` is called once.
 ///
@@ -116,6 +115,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         freshness: Arc::clone(&freshness),
         instance: instance.clone(),
         refused: Arc::default(),
+        activity: Arc::default(),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
@@ -194,96 +194,6 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     outcome
 }
 
-/// Checks that setup has made the schema for this tenant and this selection; returns the instance's name.
-async fn tenant(database: &Database, config: &Config, catalog: &Catalog) -> Result<String> {
-    let not_set_up =
-        |what: String| Error::new(Kind::SetupCheck, format!("{what}; run `auth0-sync setup` first"));
-    let found: Option<(String, String, Option<String>)> =
-        match sqlx::query_as("select domain, instance, selection from _auth0_sync.tenant where schema = $1")
-            .bind(&config.schema)
-            .fetch_optional(&database.pool)
-            .await
-        {
-            // undefined_table, invalid_schema_name, undefined_column
-            Err(error)
-                if matches!(crate::pg::sqlstate(&error).as_deref(), Some("42P01" | "3F000" | "42703")) =>
-            {
-                return Err(not_set_up("schema _auth0_sync is not there, or older than this program".into()));
-            }
-            found => found.map_err(fault("cannot read the tenant"))?,
-        };
-    let Some((domain, instance, selection)) = found else {
-        return Err(not_set_up(format!("schema {} is not set up", config.schema)));
-    };
-    if domain != config.auth0.domain {
-        let what = format!("schema {} mirrors {domain}, not {}", config.schema, config.auth0.domain);
-        return Err(Error::new(Kind::SetupConflict, what));
-    }
-    if selection != Some(digest_of(catalog)) {
-        let what = format!("schema {} has other tables or columns than are selected", config.schema);
-        return Err(not_set_up(what));
-    }
-    Ok(instance)
-}
-
-/// Ends with an error once setup has made other tables or columns than this service was told of: it
-/// would fill what nobody keeps up to date.
-async fn selection_kept(database: Database, schema: String, made: String) -> Result<()> {
-    loop {
-        tokio::time::sleep(SELECTION_LOOK).await;
-        // Whoever cannot read it now reads it later.
-        let now: std::result::Result<Option<String>, _> =
-            sqlx::query_scalar("select selection from _auth0_sync.tenant where schema = $1")
-                .bind(&schema)
-                .fetch_one(&database.pool)
-                .await;
-        if now.is_ok_and(|now| now.as_ref() != Some(&made)) {
-            let what = format!("setup has changed what schema {schema} mirrors; start the service again");
-            return Err(Error::new(Kind::SetupCheck, what));
-        }
-    }
-}
-
-/// Repeats what a passing cause has stopped; none where `shutdown` came first.
-async fn until<T, F: Future<Output = Result<T>>>(
-    shutdown: &CancellationToken,
-    work: impl Fn() -> F,
-) -> Result<Option<T>> {
-    let mut delays = Delays::default();
-    loop {
-        let done = tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
-            done = work() => done,
-        };
-        match done {
-            Ok(done) => return Ok(Some(done)),
-            Err(error) if error.kind().policy().retry == Retry::Backoff => {
-                tracing::warn!(%error, "not yet: {}", error.kind().policy().hint);
-            }
-            Err(error) => return Err(error),
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(None),
-            () = tokio::time::sleep(delays.next_delay()) => {}
-        }
-    }
-}
-
-async fn until_shutdown(shutdown: CancellationToken, work: impl Future<Output = Result<()>>) -> Result<()> {
-    tokio::select! {
-        () = shutdown.cancelled() => Ok(()),
-        done = work => done,
-    }
-}
-
-async fn forever(shutdown: CancellationToken, work: impl Future<Output = ()>) -> Result<()> {
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        () = work => {}
-    }
-    Ok(())
-}
-
 /// Runs the dispatcher; where the database fails it begins anew from the table.
 async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Result<()> {
     let mut delays = Delays::default();
@@ -321,55 +231,5 @@ async fn suspect(
                 queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))
             }
         }
-    }
-}
-
-/// The log is opened before the tables are filled: what changes meanwhile is seen there.
-async fn fill_and_follow(
-    reading: ingest::Context,
-    queue: Arc<Queue>,
-    (log, log_interval): (Entries, Duration),
-    page: Arc<Page>,
-    (announce, ready): (Announce, Ready),
-    shutdown: CancellationToken,
-) -> Result<()> {
-    let open = || Logs::open(reading.clone(), Arc::clone(&queue), log.clone());
-    let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
-    let filled = async {
-        let mut due = Due::All;
-        loop {
-            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue, due)).await? else {
-                return Ok(());
-            };
-            due = Due::Now;
-            while !page.streaming.load(Ordering::Relaxed) && !shutdown.is_cancelled() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            page.ready.store(true, Ordering::Relaxed);
-            if let Some(tell) = announce.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                tell(ready);
-            }
-            // `auth0-sync backfill` marks tables as waiting.
-            tokio::time::sleep(BACKFILL_LOOK).await;
-        }
-    };
-    // Nobody waits for a log to be filled: it may have years.
-    let entries = async {
-        let mut due = Due::All;
-        loop {
-            let Some(()) = until(&shutdown, || ingest::backfill_entries(&reading, &queue, due)).await? else {
-                return Ok(());
-            };
-            due = Due::Now;
-            tokio::time::sleep(BACKFILL_LOOK).await;
-        }
-    };
-    let keep = Logs::keep(reading.clone(), Arc::clone(&queue));
-    tokio::select! {
-        () = shutdown.cancelled() => Ok(()),
-        entries = entries => entries,
-        () = logs.follow(log_interval) => Ok(()),
-        () = keep => Ok(()),
-        filled = filled => filled,
     }
 }

@@ -26,6 +26,11 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// `User-Agent` of every request.
     pub user_agent: String,
+    /// Name of the subscription, whose rate limits are kept from the start; none learns them from
+    /// Auth0's answers.
+    pub plan: Option<String>,
+    /// What is left to the tenant's other applications, in percent of each limit.
+    pub reserve_percent: u8,
 }
 
 impl Settings {
@@ -43,6 +48,8 @@ impl Settings {
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             user_agent: concat!("auth0-sync/", env!("CARGO_PKG_VERSION")).to_owned(),
+            plan: None,
+            reserve_percent: 20,
         }
     }
 
@@ -68,6 +75,9 @@ impl Settings {
         }
         if self.client_secret.expose_secret().is_empty() {
             return wrong("AUTH0_CLIENT_SECRET", "is missing");
+        }
+        if self.reserve_percent > 95 {
+            return wrong("auth0.reserve_percent", "must be between 0 and 95");
         }
         if self.request_timeout.is_zero() {
             return wrong("auth0.request_timeout", "must be longer than zero");

@@ -3,6 +3,7 @@
 //! Most sources only say what to read again ([`target`]); [`mod@refetch`] reads it, [`apply`] writes
 //! it. Nothing here decides about a mutation: that is writeback's.
 
+mod activity;
 mod apply;
 mod backfill;
 mod bulk;
@@ -19,6 +20,7 @@ mod target;
 
 use std::sync::Arc;
 
+pub use activity::Activity;
 pub use backfill::{Due, backfill, backfill_entries};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
@@ -55,6 +57,8 @@ pub struct Context {
     pub instance: String,
     /// Tables that Auth0 does not show.
     pub refused: Arc<Refused>,
+    /// Whether something happens in the tenant.
+    pub activity: Arc<Activity>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
 }

@@ -10,6 +10,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+mod sections;
+
+pub use sections::{Backfill, Mail, Sweep, Users, Webhook};
+
 use crate::auth0;
 use crate::catalog::{Catalog, Selection};
 use crate::error::{Error, Kind, Result};
@@ -32,8 +36,20 @@ pub struct Config {
     pub auth0: auth0::Settings,
     /// Where the status page listens.
     pub status_listen: SocketAddr,
-    /// How often the tenant log is asked when it had nothing new.
+    /// How often the tenant log is asked while something happens in the tenant.
     pub log_interval: Duration,
+    /// How often it is asked in a tenant where nothing happens.
+    pub log_idle_interval: Duration,
+    /// Whether Auth0's events are followed where the token may read them.
+    pub events: bool,
+    /// How tables are filled.
+    pub backfill: Backfill,
+    /// How often everything is compared.
+    pub sweep: Sweep,
+    /// Where Auth0 reports by itself; none where nothing can reach this service.
+    pub webhook: Option<Webhook>,
+    /// Who is told when tables are filled; none sends no mail.
+    pub mail: Option<Mail>,
     /// Writes to Auth0 under way at most.
     pub concurrency: usize,
     /// How long settled mutations stay in `_sync_cdc`.
@@ -50,6 +66,16 @@ struct File {
     log_interval_ms: Option<u64>,
     concurrency: Option<usize>,
     keep_settled_days: Option<u32>,
+    log_idle_interval_seconds: Option<u64>,
+    events: Option<bool>,
+    #[serde(default)]
+    backfill: sections::BackfillFile,
+    #[serde(default)]
+    sweep: sections::SweepFile,
+    #[serde(default)]
+    webhook: sections::WebhookFile,
+    #[serde(default)]
+    mail: sections::MailFile,
     #[serde(default)]
     objects: Vec<String>,
     #[serde(default)]
@@ -65,6 +91,8 @@ struct Auth0File {
     base_url: Option<String>,
     client_id: Option<String>,
     client_secret: Option<SecretString>,
+    plan: Option<String>,
+    reserve_percent: Option<u8>,
 }
 
 impl Config {
@@ -117,6 +145,8 @@ impl Config {
                 .ok_or_else(|| missing("AUTH0_CLIENT_SECRET", "auth0.client_secret"))?,
         );
         auth0.base_url = base_url;
+        auth0.plan = text("AUTH0_SYNC_PLAN", file.auth0.plan);
+        auth0.reserve_percent = file.auth0.reserve_percent.unwrap_or(auth0.reserve_percent);
         auth0.validate()?;
         let listen =
             text("AUTH0_SYNC_STATUS_LISTEN", file.status_listen).unwrap_or_else(|| "127.0.0.1:4011".into());
@@ -152,6 +182,12 @@ impl Config {
                 )
             })?,
             log_interval: Duration::from_millis(file.log_interval_ms.unwrap_or(1000).max(100)),
+            log_idle_interval: Duration::from_secs(file.log_idle_interval_seconds.unwrap_or(300).max(1)),
+            events: file.events.unwrap_or(true),
+            backfill: file.backfill.read()?,
+            sweep: file.sweep.read()?,
+            webhook: file.webhook.read(&env)?,
+            mail: file.mail.read(&env)?,
             concurrency: file.concurrency.unwrap_or(16).clamp(1, 256),
             keep_settled: Duration::from_secs(86_400 * u64::from(file.keep_settled_days.unwrap_or(30))),
         })

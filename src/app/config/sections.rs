@@ -1,0 +1,167 @@
+//! The parts of the configuration that have a table of their own in `auth0-sync.toml`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use crate::error::{Error, Kind, Result};
+
+/// How tables are filled.
+#[derive(Clone, Debug)]
+pub struct Backfill {
+    /// How users are read.
+    pub users: Users,
+    /// Tables that are not filled at the start: they show what live sources bring.
+    pub skip: Vec<String>,
+}
+
+/// How a table is read of which Auth0 offers an export.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Users {
+    /// By export; by search where exports are refused.
+    #[default]
+    Auto,
+    /// By export alone.
+    Export,
+    /// By search in ranges that each end by themselves.
+    Search,
+}
+
+/// How often everything is compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep {
+    /// From the end of a comparison to the start of the next; none compares only when asked.
+    pub every: Option<Duration>,
+}
+
+/// Where Auth0 reports by itself.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Where this service listens for it.
+    pub listen: SocketAddr,
+    /// The address under which Auth0 reaches that, without a slash at the end.
+    pub url: Url,
+    /// Whether the service makes Actions that report logins, sign-ups and password changes.
+    pub actions: bool,
+    /// Whether the service makes an event stream that posts there.
+    pub event_stream: bool,
+}
+
+/// Who is told when tables are filled.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// `smtp://user:password@host:port`, `smtps://…`; `?tls=required` asks for STARTTLS.
+    pub server: SecretString,
+    /// Sender.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BackfillFile {
+    users: Option<Users>,
+    #[serde(default)]
+    skip: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SweepFile {
+    every_hours: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookFile {
+    listen: Option<String>,
+    url: Option<String>,
+    actions: Option<bool>,
+    event_stream: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MailFile {
+    server: Option<SecretString>,
+    from: Option<String>,
+    #[serde(default)]
+    to: Vec<String>,
+}
+
+const WEBHOOK_LISTEN: &str = "127.0.0.1:4012";
+/// A day: what live sources miss is found the next day at the latest.
+const SWEEP_HOURS: f64 = 24.0;
+
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+fn wrong(what: impl Into<String>) -> Error {
+    Error::new(Kind::Config, what)
+}
+
+impl BackfillFile {
+    pub(super) fn read(self) -> Result<Backfill> {
+        Ok(Backfill { users: self.users.unwrap_or_default(), skip: self.skip })
+    }
+}
+
+impl SweepFile {
+    pub(super) fn read(self) -> Result<Sweep> {
+        let hours = self.every_hours.unwrap_or(SWEEP_HOURS);
+        if !(0.0..=8_760.0).contains(&hours) {
+            return Err(wrong("sweep.every_hours must be between 0 (never) and 8760"));
+        }
+        Ok(Sweep { every: (hours > 0.0).then(|| Duration::from_secs_f64(hours * 3600.0)) })
+    }
+}
+
+impl WebhookFile {
+    pub(super) fn read(self, env: Env) -> Result<Option<Webhook>> {
+        let Some(url) = env("AUTH0_SYNC_WEBHOOK_URL").or(self.url) else {
+            if self.actions == Some(true) || self.event_stream == Some(true) {
+                return Err(wrong(
+                    "webhook.url (AUTH0_SYNC_WEBHOOK_URL) is missing: Actions and event streams post to it",
+                ));
+            }
+            return Ok(None);
+        };
+        let parsed = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let parsed =
+            parsed.ok_or_else(|| wrong(format!("webhook.url: {url} is not an http or https URL")))?;
+        let listen = env("AUTH0_SYNC_WEBHOOK_LISTEN").or(self.listen);
+        let listen = listen.unwrap_or_else(|| WEBHOOK_LISTEN.to_owned());
+        Ok(Some(Webhook {
+            listen: listen.parse().map_err(|error| {
+                let what = format!("webhook.listen: {listen} is no address like {WEBHOOK_LISTEN}");
+                Error::with(Kind::Config, what, error)
+            })?,
+            url: parsed,
+            actions: self.actions.unwrap_or(true),
+            event_stream: self.event_stream.unwrap_or(false),
+        }))
+    }
+}
+
+impl MailFile {
+    pub(super) fn read(self, env: Env) -> Result<Option<Mail>> {
+        let Some(server) = env("AUTH0_SYNC_SMTP_URL").map(SecretString::from).or(self.server) else {
+            return match self.from.is_some() || !self.to.is_empty() {
+                true => Err(wrong("mail.server (AUTH0_SYNC_SMTP_URL) is missing")),
+                false => Ok(None),
+            };
+        };
+        let from = env("AUTH0_SYNC_MAIL_FROM").or(self.from).ok_or_else(|| wrong("mail.from is missing"))?;
+        let to = env("AUTH0_SYNC_MAIL_TO")
+            .map(|list| list.split(',').map(|address| address.trim().to_owned()).collect());
+        let to: Vec<String> = to.unwrap_or(self.to);
+        if to.is_empty() {
+            return Err(wrong("mail.to is missing: a list of addresses"));
+        }
+        Ok(Some(Mail { server, from, to }))
+    }
+}
