@@ -152,6 +152,7 @@ impl Pretend {
             freshness: Arc::new(Freshness::default()),
             instance: "ours".to_owned(),
             refused: Arc::default(),
+            activity: Arc::default(),
             gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
         };
         let mut pretend = Pretend { tenant, mirror, context, queue: Arc::default(), tasks: vec![server] };
