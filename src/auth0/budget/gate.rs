@@ -233,9 +233,8 @@ impl<W> Gate<W> {
 
     /// The bucket of the call that an answer speaks of, by its size, and the call's number there.
     fn speaks_of(&self, taken: Taken, told: Told) -> Option<(usize, u64)> {
-        let own = self.sets[taken.set].buckets.iter().copied().zip(taken.serials);
-        own.filter(|(n, _)| told.limit.is_some_and(|limit| self.buckets[*n].burst == limit as f64))
-            .next_back()
+        let mut own = self.sets[taken.set].buckets.iter().copied().zip(taken.serials);
+        own.rfind(|(n, _)| told.limit.is_some_and(|limit| self.buckets[*n].burst == limit as f64))
     }
 
     /// The bucket of this size becomes that of the set: groups that show the same size share it.

@@ -74,6 +74,16 @@ pub struct LaneCounts {
 }
 
 impl LaneCounts {
+    /// That of one lane.
+    pub fn of_lane(self, lane: Lane) -> u64 {
+        match lane {
+            Lane::Write => self.write,
+            Lane::Refetch => self.refetch,
+            Lane::Sweep => self.sweep,
+            Lane::Backfill => self.backfill,
+        }
+    }
+
     fn of(counts: [u64; LANES]) -> LaneCounts {
         let [write, refetch, sweep, backfill] = counts;
         LaneCounts { write, refetch, sweep, backfill }
