@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 
 use super::completion::{self, Completed};
-use super::listing::{Listed, keys, read_set};
+use super::listing::{Listed, any_known, keys, read_set, unseen};
 use super::refetch::read_singleton;
 use super::target::Target;
 use super::{Context, Method, Queue, sets};
@@ -221,7 +222,7 @@ fn own_row(resource: &Resource) -> Vec<RowKey> {
 
 /// Lists a table by lists that together show all of it.
 async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: Lane) -> Result<Filled> {
-    let some_known = !keys(context, resource).await?.is_empty();
+    let some_known = any_known(context, resource).await?;
     let mut work = Vec::new();
     for list in group.iter().filter_map(|n| resource.list.get(*n)) {
         work.extend(sets::all(context, list).await?.into_iter().map(|set| (list, set)));
@@ -248,8 +249,7 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
     }
     if some_known && !resource.keeps_rows && (all.cut.is_none() || resource.get.is_some()) {
         // Rows below parents that are not asked for any more.
-        let left = keys(context, resource).await?;
-        all.again.extend(left.into_iter().filter(|key| !all.seen.contains(key)));
+        all.again.extend(unseen(context, resource, &Map::new(), &all.seen, None).await?);
     }
     let short = match (all.cut, reason) {
         (Some(cut), _) => Some(shortened(resource, cut)),

@@ -108,10 +108,9 @@ impl Statements {
             follow.columns.iter().map(|column| format!("{}, t.{}", literal(column), ident(column))).collect();
         let before = match pairs.is_empty() {
             true => "null::jsonb".to_owned(),
-            false => format!(
-                "pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object({}))",
-                pairs.join(", ")
-            ),
+            false => {
+                format!("pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object({}))", pairs.join(", "))
+            }
         };
         format!("{}, {before} {}", self.hold.0, self.hold.1)
     }
