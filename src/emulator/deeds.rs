@@ -27,7 +27,9 @@ pub(super) fn gates(
         let meant = gate.on.is_empty() || gate.on.contains(&moment);
         let field = gate.field.as_ref();
         let asked = field.is_none_or(|field| has(body, field));
-        let among = |plan: &String| gate.plans.is_empty() || gate.plans.contains(plan);
+        let among = |plan: &String| {
+            !gate.lacking.contains(plan) && (gate.plans.is_empty() || gate.plans.contains(plan))
+        };
         let planned = world.plan.as_ref().map_or(!gate.rare, among);
         if meant && asked && (world.without.contains(&gate.feature) || !planned) {
             return Err(refused(&gate.refusal, &Context { body, ..Context::default() }));

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::exports::Exports;
+use super::faults::JobFault;
 use super::keys;
 use super::options::Options;
 use super::problem::Problem;
@@ -30,6 +32,8 @@ pub(super) struct World {
     pub(super) plan: Option<String>,
     /// Features that the tenant lacks, whatever its plan.
     pub(super) without: HashSet<String>,
+    /// Files of jobs.
+    pub(super) exports: Exports,
 }
 
 /// What a call reads.
@@ -68,6 +72,8 @@ pub(super) struct Request {
     pub(super) ip: String,
     /// When it came.
     pub(super) now: DateTime<Utc>,
+    /// What goes wrong with the job that it starts.
+    pub(super) job_fault: Option<JobFault>,
 }
 
 impl Request {
@@ -98,11 +104,11 @@ impl Request {
 }
 
 impl World {
-    /// The world of a catalogue.
+    /// The world of a catalogue; links are signed with `key`.
     ///
     /// # Errors
-    /// `catalog`: an `[emulator]` table is wrong.
-    pub(super) fn new(catalog: Catalog, options: &Options) -> Result<World> {
+    /// `catalog`: an `[emulator]` table is wrong; `io`: the folder for exports cannot be made.
+    pub(super) fn new(catalog: Catalog, options: &Options, key: &str) -> Result<World> {
         let rules = catalog
             .iter()
             .map(|resource| Ok((resource.table.clone(), Rules::of(resource)?)))
@@ -110,7 +116,8 @@ impl World {
         let routes = Routes::new(&catalog, &rules);
         let plan = options.plan.map(|plan| plan.name().to_owned());
         let without = options.without.iter().cloned().collect();
-        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, without })
+        let exports = Exports::new(options, key)?;
+        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, without, exports })
     }
 
     /// Shape and rules of a table.
