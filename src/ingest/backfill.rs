@@ -13,7 +13,7 @@ use super::completion::{self, Completed};
 use super::listing::{Listed, any_known, keys, read_set, unseen};
 use super::refetch::read_singleton;
 use super::target::Target;
-use super::{Context, Method, Queue, sets};
+use super::{Context, Method, Queue, export, sets};
 use crate::auth0::{Cut, Lane};
 use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -201,6 +201,11 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
         let again = if read.is_some() { Vec::new() } else { own_row(resource) };
         let (again, rows) = (rows(context, resource, again), keys(context, resource).await?.len());
         return Ok(Filled { rows, again, following: read.unwrap_or_default(), short: None });
+    }
+    if let Some(exported) = export::fill(context, resource, lane).await? {
+        let again = rows(context, resource, exported.again);
+        let count = usize::try_from(exported.rows).unwrap_or(usize::MAX);
+        return Ok(Filled { rows: count, again, following: exported.following, short: None });
     }
     let mut refused = None;
     for group in sets::groups(&context.catalog, resource) {

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use super::Row;
 use super::instant::{POSTGRES_EPOCH, instant};
 use super::shape::row_from_auth0;
-use crate::catalog::{Class, ColumnType, Resource, RowKey};
+use crate::catalog::{Class, ColumnType, NewKey, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 
 /// What every COPY BINARY begins with: signature, flags, length of the header's extension.
@@ -77,8 +77,10 @@ impl Layout {
         layout.columns.push((EXTRA.to_owned(), ColumnType::Jsonb));
         let place = |key: &String| layout.columns.iter().position(|(name, _)| name == key);
         layout.key = resource.key.iter().filter_map(place).collect();
-        // A row of its own kind has a key or a value that stands not in the answer.
-        layout.nested |= layout.key.len() != resource.key.len() || resource.whole.is_some();
+        // Keys and values that stand not in the answer as they are.
+        layout.nested |= layout.key.len() != resource.key.len()
+            || resource.whole.is_some()
+            || matches!(resource.new_key, NewKey::Fixed { .. });
         layout
     }
 
