@@ -115,6 +115,9 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
     if wanted == Wanted::Only {
         return Err(why);
     }
+    if lane == Lane::Backfill {
+        context.progress.of(&resource.table).method(Way::Search);
+    }
     tracing::warn!(table = %resource.table, error = %why, "there is no export: the table is read by search");
     Ok(None)
 }

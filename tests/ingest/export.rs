@@ -61,7 +61,11 @@ async fn a_download_that_breaks_goes_on_where_it_stopped_by_a_new_link() {
             .await;
         stand.restart_service().await;
         assert_eq!(compare(&stand).await, Vec::<String>::new(), "{form}");
-        assert_eq!((jobs(&stand).await, downloads(&stand).await), (1, 5), "{form}");
+        assert_eq!(
+            (jobs(&stand).await, downloads(&stand).await),
+            (1, 4),
+            "{form}: the refused one is not counted"
+        );
         assert_eq!(count(&stand.admin().await, USERS).await, 3_000);
     }
 }
@@ -72,7 +76,7 @@ async fn a_service_that_is_killed_takes_the_job_up_again_and_shows_nobody_who_is
     let pool = stand.admin().await;
     fault(&stand, cut(200_000)).await;
     fault(&stand, hang(1_000, 60_000)).await;
-    let mut service = launch(&stand);
+    let mut service = launch(&stand, "auto");
     wait_until("a part is stored", SECONDS, async || count(&pool, USERS).await >= 100).await;
     let stored = count(&pool, USERS).await;
     assert!(stored < 3_000, "{stored}");
@@ -106,7 +110,7 @@ async fn a_job_that_has_ended_meanwhile_is_started_anew() {
     let pool = stand.admin().await;
     fault(&stand, cut(200_000)).await;
     fault(&stand, hang(1_000, 60_000)).await;
-    let mut service = launch(&stand);
+    let mut service = launch(&stand, "auto");
     wait_until("a part is stored", SECONDS, async || count(&pool, USERS).await >= 100).await;
     service.kill().await;
     no_faults(&stand).await;
@@ -170,7 +174,6 @@ async fn a_second_export_brings_what_was_missed_and_writes_nothing_else() {
         .await;
     stand.emulator.api.delete("/_emulator/calls").await;
     stand.restart_service().await;
-    same(&stand).await;
     assert_eq!(
         (jobs(&stand).await, calls(&stand, "GET /users/{user_id}").await),
         (1, 3),
@@ -179,6 +182,8 @@ async fn a_second_export_brings_what_was_missed_and_writes_nothing_else() {
     let written = "select count(*) from rows_before b join auth0.\"user\" u using (user_id) where u.xmin::text <> b.version";
     assert_eq!(count(&pool, written).await, 20, "what is the same is not written");
     assert_eq!(count(&pool, "select count(*) from auth0.\"user\" where ours = 'ours'").await, 1_997);
+    execute(&pool, "alter table auth0.\"user\" drop column ours").await;
+    same(&stand).await;
 }
 
 #[tokio::test]
@@ -187,7 +192,7 @@ async fn what_clients_write_while_an_export_is_read_wins() {
     let (app, pool) = (stand.app().await, stand.admin().await);
     fault(&stand, cut(200_000)).await;
     fault(&stand, hang(1_000, 4_000)).await;
-    let service = launch(&stand);
+    let service = launch(&stand, "auto");
     wait_until("a part is stored", SECONDS, async || count(&pool, USERS).await >= 100).await;
     let there: Vec<String> =
         sqlx::query_scalar("select user_id from auth0.\"user\" order by user_id limit 3")
@@ -198,7 +203,7 @@ async fn what_clients_write_while_an_export_is_read_wins() {
         .await;
     execute(&app, &format!("delete from auth0.\"user\" where user_id = '{}'", there[1])).await;
     let insert = "insert into auth0.\"user\" (email, connection, password) \
-                  values ('mine@example.com', 'Username-Password-Authentication', 'Long-enough-9!')";
+                  values ('other@example.com', 'Username-Password-Authentication', 'Long-enough-9!')";
     execute(&app, insert).await;
     // A row that a client holds while the rest of the file comes keeps nobody else waiting.
     let mut client = app.begin().await.unwrap();
