@@ -2,6 +2,7 @@
 
 mod call;
 mod column;
+mod event;
 mod list;
 
 use indexmap::IndexMap;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
+pub use event::{EventKind, Events};
 pub use list::{Each, List, Paging};
 
 /// One kind of thing in the Management API, and the mirror table that shows it.
@@ -96,6 +98,8 @@ pub struct Resource {
     /// Tenant log types (besides `sapi`) after which a row is read again.
     #[serde(default)]
     pub log: Vec<LogHint>,
+    /// The events that tell of its rows.
+    pub event: Option<Events>,
     /// Columns in the order of the table.
     #[serde(default)]
     pub columns: IndexMap<String, Column>,
