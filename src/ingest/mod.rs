@@ -28,7 +28,7 @@ pub use completion::{Completed, skip};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
 pub use progress::{Filling, Method, Progress, Shown, keep_progress};
-pub use queue::{Queue, QueueReport};
+pub use queue::{Queue, QueueReport, Source};
 pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
