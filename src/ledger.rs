@@ -65,12 +65,6 @@ impl<P> Ledger<P> {
         self.done.as_ref()
     }
 
-    /// Whether everything before this batch has ended.
-    pub fn leads(&mut self, token: Token) -> bool {
-        self.done();
-        token.0 <= self.first
-    }
-
     /// Batches of which something has not ended yet, or before which something has not.
     pub fn open(&self) -> usize {
         self.batches.len()
@@ -96,10 +90,9 @@ mod tests {
         }
         ledger.ended(b);
         assert_eq!(ledger.done(), None);
-        assert!(ledger.leads(a) && !ledger.leads(b));
         ledger.ended(a);
         assert_eq!(ledger.done(), Some(&20));
-        assert!(ledger.leads(c) && ledger.open() == 1);
+        assert_eq!(ledger.open(), 1);
         ledger.ended(c);
         assert_eq!(ledger.done(), Some(&30));
         let d = ledger.received(40);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::error::{Error, Kind, Result};
-use crate::ingest::Queue;
+use crate::ingest::{EventsShown, EventsState, Queue};
 use crate::status::Source;
 use crate::telemetry::metric;
 use crate::writeback::Report;
@@ -21,6 +21,7 @@ pub(super) struct Page {
     pub(super) streaming: AtomicBool,
     pub(super) writeback: watch::Receiver<Report>,
     pub(super) queue: Arc<Queue>,
+    pub(super) events: Arc<EventsShown>,
     pub(super) recorder: PrometheusHandle,
 }
 
@@ -47,6 +48,7 @@ impl Source for Page {
                 "hint": writeback.waiting_for.map(|kind| kind.policy().hint),
             },
             "refetch": { "open": queue.open, "done": queue.done },
+            "events": self.events.report(),
         })
     }
 
@@ -62,6 +64,10 @@ impl Source for Page {
         metrics::counter!(metric::SETTLED, "schema" => self.schema.clone()).absolute(writeback.settled);
         metrics::gauge!(metric::REFETCH_OPEN, "schema" => self.schema.clone()).set(queue.open as f64);
         metrics::counter!(metric::REFETCHED, "schema" => self.schema.clone()).absolute(queue.done);
+        let events = self.events.report();
+        let connected = f64::from(u8::from(events.state == EventsState::Connected));
+        metrics::gauge!(metric::EVENTS_CONNECTED, "schema" => self.schema.clone()).set(connected);
+        metrics::counter!(metric::EVENTS, "schema" => self.schema.clone()).absolute(events.events);
         let streaming = f64::from(u8::from(self.streaming.load(Ordering::Relaxed)));
         metrics::gauge!(metric::STREAMING, "schema" => self.schema.clone()).set(streaming);
         self.recorder.render()

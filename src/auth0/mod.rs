@@ -4,6 +4,7 @@
 mod answer;
 mod budget;
 mod client;
+mod events;
 mod outcome;
 mod pages;
 mod request;
@@ -14,6 +15,7 @@ mod transport;
 pub use answer::{Answer, RateHeaders};
 pub use budget::{Budget, Lane};
 pub use client::Client;
+pub use events::{EVENTS_SCOPE, EventStream, Message, Start};
 pub use outcome::{Failure, Outcome, Refusal, decide};
 pub use pages::{Cut, Pages, list_request};
 pub use request::{Request, Upload};

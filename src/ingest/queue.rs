@@ -98,27 +98,6 @@ impl Queue {
         self.progress.notify_waiters();
     }
 
-    /// A batch that ends at `position` and that its source applies by itself, until [`Queue::applied`].
-    pub fn applying(&self, source: Source, position: String) -> Token {
-        let mut state = self.state();
-        let ledger = state.ledger(source);
-        let token = ledger.received(position);
-        ledger.queued(token);
-        ledger.loaded(token);
-        token
-    }
-
-    /// Whether everything before this batch has been read or applied.
-    pub fn leads(&self, source: Source, token: Token) -> bool {
-        self.state().ledger(source).leads(token)
-    }
-
-    /// The batch has been applied.
-    pub fn applied(&self, source: Source, token: Token) {
-        self.state().ledger(source).ended(token);
-        self.progress.notify_waiters();
-    }
-
     /// The position of a source up to which every target has been read.
     pub fn position(&self, source: Source) -> Option<String> {
         self.state().ledger(source).done().cloned()
@@ -352,21 +331,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sources_do_not_wait_for_each_other_and_what_one_applies_keeps_its_order() {
+    async fn sources_do_not_wait_for_each_other_and_each_keeps_its_order() {
         let queue = Queue::default();
         queue.ask_for(Source::Log, [row("a")], "log".into());
         queue.ask_for(Source::Events, [row("b")], "1".into());
-        let second = queue.applying(Source::Events, "2".into());
-        assert!(!queue.leads(Source::Events, second), "b has not been read");
-        queue.applied(Source::Events, second);
+        queue.ask_for(Source::Events, [], "2".into());
         assert_eq!((queue.position(Source::Events), queue.behind(Source::Events)), (None, 2));
         let (a, b) = (queue.next().await, queue.next().await);
         assert!(queue.has(&b));
         queue.done(&b);
         assert_eq!(queue.position(Source::Events).as_deref(), Some("2"));
         assert_eq!(queue.position(Source::Log), None);
-        let third = queue.applying(Source::Events, "3".into());
-        assert!(queue.leads(Source::Events, third));
         queue.done(&a);
         assert_eq!(queue.position(Source::Log).as_deref(), Some("log"));
     }
