@@ -21,7 +21,7 @@ use super::tenant::{selection_kept, tenant};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Entries, Queue, Target};
+use crate::ingest::{self, Entries, EventsShown, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
@@ -126,6 +126,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let (applied_in, applied) = watch::channel(0);
     let (report_in, report) = watch::channel(Report::default());
     let (suspicions_in, suspicions) = mpsc::unbounded_channel();
+    let events = Arc::<EventsShown>::default();
     let page = Arc::new(Page {
         schema: config.schema.clone(),
         domain: config.auth0.domain.clone(),
@@ -134,6 +135,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         writeback: report,
         queue: Arc::clone(&queue),
         budget: auth0.budget().clone(),
+        events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
     });
     let dispatch = Dispatch {
@@ -175,9 +177,10 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     tasks.spawn(until_shutdown(shutdown.clone(), kept));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
     let follow = (standing.entries.clone(), config.log_interval);
+    let events = config.events.then_some(events);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
-    tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
+    tasks.spawn(fill_and_follow(reading, queue, follow, events, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
     loop {

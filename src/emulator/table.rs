@@ -69,16 +69,6 @@ impl Table {
         self.iter().map(|(_, row)| row)
     }
 
-    /// The rows from the one with this place (from 0) on.
-    pub(super) fn skip(&self, mut count: usize) -> impl Iterator<Item = (&String, &Row)> + '_ {
-        let mut chunk = 0;
-        while self.chunks.get(chunk).is_some_and(|rows| rows.len() <= count) {
-            count -= self.chunks[chunk].len();
-            chunk += 1;
-        }
-        self.from_place((chunk, count)).map(|entry| (&entry.key, &*entry.row))
-    }
-
     /// The rows with larger numbers, shared: they stay as they are while the table changes.
     pub(super) fn after(&self, number: u64) -> impl Iterator<Item = &Arc<Row>> + '_ {
         self.from_place(self.place(number + 1)).map(|entry| &entry.row)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use sqlx::PgPool;
 
 use super::hints::targets;
-use super::{Context, Queue, bulk};
+use super::{Context, Queue, Source, bulk};
 use crate::auth0::{Lane, Request};
 use crate::catalog::{Catalog, List, Paging, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
@@ -107,7 +107,7 @@ impl Logs {
             tokio::pin!(moved);
             // Armed before the look, so that no progress in between is missed.
             moved.as_mut().enable();
-            let position = queue.position();
+            let position = queue.position(Source::Log);
             if let Some(position) = position.filter(|position| stored.as_ref() != Some(position)) {
                 match store(&context.database.pool, &context.schema, &position).await {
                     Ok(()) => stored = Some(position),
@@ -142,7 +142,7 @@ impl Logs {
         if !targets.is_empty() {
             tracing::debug!(entries = found.len(), targets = targets.len(), "the tenant log names changes");
         }
-        self.queue.ask_for(targets, last.clone());
+        self.queue.ask_for(Source::Log, targets, last.clone());
         self.position = last;
         Ok(found.len())
     }

@@ -10,6 +10,7 @@ mod support;
 
 mod again;
 mod catalog;
+mod events;
 mod everything;
 mod export;
 mod large;
