@@ -116,6 +116,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         instance: instance.clone(),
         refused: Arc::default(),
         activity: Arc::default(),
+        progress: Arc::default(),
+        skip: config.backfill.skip.as_slice().into(),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
@@ -168,6 +170,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     tasks.spawn(until_shutdown(shutdown.clone(), kept));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
     let follow = (standing.entries.clone(), config.log_interval);
+    let shown = reading.clone();
+    tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
     tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());

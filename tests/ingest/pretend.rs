@@ -153,6 +153,8 @@ impl Pretend {
             instance: "ours".to_owned(),
             refused: Arc::default(),
             activity: Arc::default(),
+            progress: Arc::default(),
+            skip: Arc::default(),
             gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
         };
         let mut pretend = Pretend { tenant, mirror, context, queue: Arc::default(), tasks: vec![server] };
