@@ -10,7 +10,7 @@ use super::page::Page;
 use super::service::{Announce, Ready};
 use super::tasks::until;
 use crate::error::Result;
-use crate::ingest::{self, Due, Entries, Logs, Queue};
+use crate::ingest::{self, Due, Entries, Logs, Pace, Queue};
 
 /// How often the service looks for tables that are to be filled again.
 const BACKFILL_LOOK: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const BACKFILL_LOOK: Duration = Duration::from_secs(1);
 pub(super) async fn fill_and_follow(
     reading: ingest::Context,
     queue: Arc<Queue>,
-    (log, log_interval): (Entries, Duration),
+    (log, pace): (Entries, Pace),
     page: Arc<Page>,
     (announce, ready): (Announce, Ready),
     shutdown: CancellationToken,
@@ -59,7 +59,7 @@ pub(super) async fn fill_and_follow(
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         entries = entries => entries,
-        () = logs.follow(log_interval) => Ok(()),
+        () = logs.follow(pace) => Ok(()),
         () = keep => Ok(()),
         filled = filled => filled,
     }

@@ -8,6 +8,7 @@ use sqlx::AssertSqlSafe;
 
 use super::Context;
 use super::apply::{apply_free, following};
+use super::sweep::Change;
 use super::target::Target;
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Kind, Result};
@@ -33,11 +34,18 @@ pub(super) async fn store(
     rows: Vec<(RowKey, Row)>,
     began: Tick,
 ) -> Result<Stored> {
+    let rows = match &context.compare {
+        Some(differences) => differences.hold_back(context, resource, rows, began).await?,
+        None => rows,
+    };
     let stored = match insert(context, resource, &rows, began).await {
         // One of them is held: one by one, the others go through.
         Err(error) if error.kind() == Kind::DatabaseBusy => HashSet::new(),
         stored => stored?,
     };
+    if let Some(differences) = &context.compare {
+        differences.count(Change::Inserted, stored.len());
+    }
     let mut page = Stored::default();
     for (key, row) in rows {
         if stored.contains(&key) {

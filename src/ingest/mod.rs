@@ -7,27 +7,32 @@ mod activity;
 mod apply;
 mod backfill;
 mod bulk;
+mod gap;
 mod hints;
 mod listing;
 mod logs;
+mod pace;
 mod queue;
 mod refetch;
 mod refused;
 mod sets;
 mod settling;
 mod slices;
+mod sweep;
 mod target;
 
 use std::sync::Arc;
 
-pub use activity::Activity;
+pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
+pub use pace::Pace;
 pub use queue::{Queue, QueueReport};
 pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
+pub use sweep::{Differences, Sweeps, Why, ask, ask_for, is_compared, sweep};
 pub use target::Target;
 
 use tokio::sync::Semaphore;
@@ -61,4 +66,6 @@ pub struct Context {
     pub activity: Arc<Activity>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
+    /// While a table is compared: takes what differs instead of the table.
+    pub compare: Option<Arc<Differences>>,
 }
