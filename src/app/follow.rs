@@ -26,10 +26,11 @@ pub(super) async fn fill_and_follow(
 ) -> Result<()> {
     let open = || Logs::open(reading.clone(), Arc::clone(&queue), log.clone());
     let Some(logs) = until(&shutdown, open).await? else { return Ok(()) };
+    let Some(()) = until(&shutdown, || ingest::skip(&reading)).await? else { return Ok(()) };
     let filled = async {
         let mut due = Due::All;
         loop {
-            let Some(()) = until(&shutdown, || ingest::backfill(&reading, &queue, due)).await? else {
+            let Some(_) = until(&shutdown, || ingest::backfill(&reading, &queue, due)).await? else {
                 return Ok(());
             };
             due = Due::Now;

@@ -116,6 +116,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         instance: instance.clone(),
         refused: Arc::default(),
         activity: Arc::default(),
+        progress: Arc::default(),
+        skip: config.backfill.skip.as_slice().into(),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
         compare: None,
     };
@@ -178,6 +180,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     ));
     let pace = ingest::Pace { busy: config.log_interval, idle: config.log_idle_interval };
     let follow = (standing.entries.clone(), pace);
+    let shown = reading.clone();
+    tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
     tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());

@@ -1,6 +1,7 @@
 //! Reads what one call of a list shows (over all its pages) and applies it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
@@ -8,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use super::apply::apply_free;
 use super::slices::{Slice, Span};
 use super::target::Target;
-use super::{Context, bulk, sets};
+use super::{Context, Filling, bulk, sets};
 use crate::auth0::{Cut, Lane, Pages, list_request};
 use crate::catalog::{List, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Kind, Result};
@@ -98,6 +99,8 @@ async fn read_single(
 ) -> Result<Listed> {
     let reading = context.freshness.begin();
     let mut listed = Listed::default();
+    let filling = counted(context, resource, lane);
+    filling.iter().for_each(|filling| filling.calls(1));
     let body = match context.auth0.read(&list_request(list, values, lane)?).await {
         Ok(answer) => answer.body,
         Err(error) if error.kind() == Kind::Auth0NotFound => return Ok(listed),
@@ -110,6 +113,7 @@ async fn read_single(
     place(resource, values, &mut row);
     let Some(key) = RowKey::of(resource, &row) else { return Ok(listed) };
     listed.seen.insert(key.clone());
+    filling.iter().for_each(|filling| filling.rows(1));
     listed.add(bulk::store(context, resource, vec![(key, row)], reading.began()).await?);
     Ok(listed)
 }
@@ -121,6 +125,7 @@ async fn read_pages(
     values: &Row,
     lane: Lane,
 ) -> Result<Listed> {
+    let filling = counted(context, resource, lane);
     let (mut listed, mut span) = (Listed::default(), None);
     let mut slices = vec![Slice::whole(list)];
     while let Some(slice) = slices.pop() {
@@ -128,7 +133,10 @@ async fn read_pages(
         let mut pages = Pages::new(&context.auth0, list, values, lane)?.search(query);
         loop {
             let reading = context.freshness.begin();
-            let items = match pages.next_page().await {
+            let calls = pages.calls();
+            let page = pages.next_page().await;
+            filling.iter().for_each(|filling| filling.calls(pages.calls() - calls));
+            let items = match page {
                 Ok(Some(items)) => items,
                 Ok(None) => break,
                 // The parent is gone, and what hung on it with it.
@@ -146,6 +154,7 @@ async fn read_pages(
                 row
             });
             let page: Vec<_> = page.filter_map(|row| Some((RowKey::of(resource, &row)?, row))).collect();
+            let rows = page.len() as u64;
             listed.seen.extend(page.iter().map(|(key, _)| key.clone()));
             if list.part && resource.get.is_some() {
                 listed.again.extend(page.into_iter().map(|(key, _)| key));
@@ -163,13 +172,20 @@ async fn read_pages(
                 };
                 if let Some(halves) = slice.halves(span) {
                     slices.extend(halves.map(Some));
+                    // They show these rows again.
                     break;
                 }
             }
+            filling.iter().for_each(|filling| filling.rows(rows));
         }
         listed.cut = listed.cut.or(pages.cut());
     }
     Ok(listed)
+}
+
+/// Where calls and rows are counted; a sweep and a reading of a few rows are no progress.
+fn counted(context: &Context, resource: &Resource, lane: Lane) -> Option<Arc<Filling>> {
+    (lane == Lane::Backfill).then(|| context.progress.of(&resource.table))
 }
 
 /// Puts what the call named into the row, and an empty text where a link lacks a part of its key.

@@ -7,11 +7,13 @@ mod activity;
 mod apply;
 mod backfill;
 mod bulk;
+mod completion;
 mod gap;
 mod hints;
 mod listing;
 mod logs;
 mod pace;
+mod progress;
 mod queue;
 mod refetch;
 mod refused;
@@ -25,9 +27,11 @@ use std::sync::Arc;
 
 pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
+pub use completion::{Completed, skip};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
 pub use pace::Pace;
+pub use progress::{Filling, Method, Progress, Shown, keep_progress};
 pub use queue::{Queue, QueueReport};
 pub use refetch::refetch;
 pub use refused::Refused;
@@ -64,6 +68,10 @@ pub struct Context {
     pub refused: Arc<Refused>,
     /// Whether something happens in the tenant.
     pub activity: Arc<Activity>,
+    /// How far tables are filled.
+    pub progress: Arc<Progress>,
+    /// Tables that stay unfilled unless they are asked for: live sources alone bring their rows.
+    pub skip: Arc<[String]>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
     /// While a table is compared: takes what differs instead of the table.

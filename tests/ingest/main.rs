@@ -17,6 +17,7 @@ mod overlap;
 mod pretend;
 mod restart;
 mod shapes;
+mod sweep;
 
 use std::time::Duration;
 

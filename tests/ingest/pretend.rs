@@ -155,6 +155,8 @@ impl Pretend {
             instance: "ours".to_owned(),
             refused: Arc::default(),
             activity: Arc::default(),
+            progress: Arc::default(),
+            skip: Arc::default(),
             gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
             compare: None,
         };

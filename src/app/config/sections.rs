@@ -110,8 +110,10 @@ fn wrong(what: impl Into<String>) -> Error {
 }
 
 impl BackfillFile {
-    pub(super) fn read(self) -> Result<Backfill> {
-        Ok(Backfill { users: self.users.unwrap_or_default(), skip: self.skip })
+    pub(super) fn read(self, env: Env) -> Result<Backfill> {
+        let skip = env("AUTH0_SYNC_BACKFILL_SKIP")
+            .map_or(self.skip, |list| list.split(',').map(|table| table.trim().to_owned()).collect());
+        Ok(Backfill { users: self.users.unwrap_or_default(), skip })
     }
 }
 
