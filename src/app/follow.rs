@@ -11,7 +11,7 @@ use super::page::Page;
 use super::service::{Announce, Ready};
 use super::tasks::until;
 use crate::error::Result;
-use crate::ingest::{self, Due, Entries, Events, EventsShown, Logs, Queue};
+use crate::ingest::{self, Due, Entries, Events, EventsShown, Logs, Pace, Queue};
 
 /// How often the service looks for tables that are to be filled again.
 const BACKFILL_LOOK: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ const BACKFILL_LOOK: Duration = Duration::from_secs(1);
 pub(super) async fn fill_and_follow(
     reading: ingest::Context,
     queue: Arc<Queue>,
-    (log, log_interval): (Entries, Duration),
+    (log, pace): (Entries, Pace),
     events: Option<Arc<EventsShown>>,
     page: Arc<Page>,
     (announce, ready): (Announce, Ready),
@@ -69,7 +69,7 @@ pub(super) async fn fill_and_follow(
     tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         entries = entries => entries,
-        () = logs.follow(log_interval) => Ok(()),
+        () = logs.follow(pace) => Ok(()),
         () = keep => Ok(()),
         filled = filled => filled,
     }

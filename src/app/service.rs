@@ -121,6 +121,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         skip: config.backfill.skip.as_slice().into(),
         exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
+        compare: None,
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
@@ -176,8 +177,17 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let kept = selection_kept(database.clone(), config.schema.clone(), digest_of(catalog));
     tasks.spawn(until_shutdown(shutdown.clone(), kept));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
-    let follow = (standing.entries.clone(), config.log_interval);
     let events = config.events.then_some(events);
+    let (comparing, asked) = (reading.clone(), Arc::clone(&queue));
+    let sweeps = ingest::Sweeps { every: config.sweep.every, grace: config.sweep.grace };
+    let sweep = async move { ingest::sweep(&comparing, &asked, sweeps).await };
+    tasks.spawn(forever(shutdown.clone(), sweep));
+    tasks.spawn(forever(
+        shutdown.clone(),
+        notice_writes(page.writeback.clone(), Arc::clone(&reading.activity)),
+    ));
+    let pace = ingest::Pace { busy: config.log_interval, idle: config.log_idle_interval };
+    let follow = (standing.entries.clone(), pace);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
     tasks.spawn(fill_and_follow(reading, queue, follow, events, page, announce, shutdown.clone()));
@@ -229,6 +239,18 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
         }
     }
     Ok(())
+}
+
+/// Clients that write are a sign that somebody works in the tenant.
+async fn notice_writes(mut report: watch::Receiver<Report>, activity: Arc<ingest::Activity>) {
+    let mut settled = report.borrow().settled;
+    while report.changed().await.is_ok() {
+        let now = report.borrow_and_update().settled;
+        if now != settled {
+            settled = now;
+            activity.noticed();
+        }
+    }
 }
 
 /// Rows that writeback suspects to differ are read.

@@ -45,6 +45,8 @@ pub(super) enum Step {
     Log(Value),
     /// One of the tenant's own values is this.
     Own(String, String),
+    /// The tenant log is empty.
+    ForgetLogs,
     /// Rows, logs and events are gone; the tenant's own values stay.
     Clear,
     /// An event has been told.
@@ -119,6 +121,7 @@ impl Store {
             Step::Own(key, value) => {
                 self.own.insert(key, value);
             }
+            Step::ForgetLogs => self.logs.clear(),
             Step::Clear => {
                 self.tables.clear();
                 self.logs.clear();
@@ -220,6 +223,11 @@ impl Store {
     /// Appends a tenant log entry.
     pub(super) fn log(&mut self, entry: Value) {
         self.change(Step::Log(entry));
+    }
+
+    /// Drops the tenant log, as Auth0 does with what is older than the plan allows.
+    pub(super) fn forget_logs(&mut self) {
+        self.change(Step::ForgetLogs);
     }
 
     /// One of the tenant's own values.

@@ -22,13 +22,13 @@ use crate::pg::fault;
 /// What the lists had to say of a table.
 pub(super) struct Filled {
     /// How many rows Auth0 has.
-    rows: usize,
+    pub(super) rows: usize,
     /// What has to be read by itself.
     pub(super) again: Vec<Target>,
     /// What has to be read because of these rows, unless it is filled anyway.
     pub(super) following: Vec<Target>,
     /// What Auth0 did not show.
-    short: Option<String>,
+    pub(super) short: Option<String>,
 }
 
 /// Which tables a run of [`backfill`] takes up.
@@ -109,7 +109,7 @@ pub async fn backfill_entries(context: &Context, queue: &Queue, due: Due) -> Res
 }
 
 /// Whether the table may take longer than anybody wants to wait.
-fn is_endless(resource: &Resource) -> bool {
+pub(super) fn is_endless(resource: &Resource) -> bool {
     resource.list.iter().any(|list| list.paging == Paging::Log)
 }
 

@@ -15,9 +15,11 @@ mod events;
 mod export;
 mod export_lines;
 mod export_state;
+mod gap;
 mod hints;
 mod listing;
 mod logs;
+mod pace;
 mod progress;
 mod queue;
 mod refetch;
@@ -26,22 +28,25 @@ mod seen;
 mod sets;
 mod settling;
 mod slices;
+mod sweep;
 mod target;
 
 use std::sync::Arc;
 
-pub use activity::Activity;
+pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
 pub use completion::{Completed, skip};
 pub use events::{Events, EventsReport, EventsShown, EventsState};
 pub use export::{Exports, Wanted};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
+pub use pace::Pace;
 pub use progress::{Filling, Method, Progress, Shown, keep_progress};
 pub use queue::{Queue, QueueReport, Source};
 pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
+pub use sweep::{Differences, Sweeps, Why, ask, ask_for, is_compared, sweep};
 pub use target::Target;
 
 use tokio::sync::Semaphore;
@@ -81,4 +86,6 @@ pub struct Context {
     pub exports: Arc<Exports>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
+    /// While a table is compared: takes what differs instead of the table.
+    pub compare: Option<Arc<Differences>>,
 }

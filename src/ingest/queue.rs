@@ -134,6 +134,11 @@ impl Queue {
         }
     }
 
+    /// Whether something of this table is waiting or being read.
+    pub fn is_open(&self, table: &str) -> bool {
+        self.state().known.keys().any(|target| target.table() == table)
+    }
+
     /// The next target to read; waits for one.
     pub async fn next(&self) -> Target {
         loop {

@@ -13,12 +13,14 @@ mod catalog;
 mod events;
 mod everything;
 mod export;
+mod idle;
 mod large;
 mod live;
 mod overlap;
 mod pretend;
 mod restart;
 mod shapes;
+mod sweep;
 
 use std::time::Duration;
 

@@ -66,7 +66,7 @@ struct File {
     log_interval_ms: Option<u64>,
     concurrency: Option<usize>,
     keep_settled_days: Option<u32>,
-    log_idle_interval_seconds: Option<u64>,
+    log_idle_interval_seconds: Option<f64>,
     events: Option<bool>,
     #[serde(default)]
     backfill: sections::BackfillFile,
@@ -188,7 +188,9 @@ impl Config {
                 )
             })?,
             log_interval: Duration::from_millis(file.log_interval_ms.unwrap_or(1000).max(100)),
-            log_idle_interval: Duration::from_secs(file.log_idle_interval_seconds.unwrap_or(300).max(1)),
+            log_idle_interval: Duration::from_secs_f64(
+                file.log_idle_interval_seconds.unwrap_or(300.0).clamp(0.1, 86_400.0),
+            ),
             events: file.events.unwrap_or(true),
             backfill: file.backfill.read(&env)?,
             sweep: file.sweep.read()?,

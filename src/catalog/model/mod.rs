@@ -50,6 +50,8 @@ pub struct Resource {
     pub absent_when_empty: Option<String>,
     /// While a row has such a value Auth0 is still at work, and it is read again.
     pub settling: Option<Settling>,
+    /// What of its changes no live source tells: only a comparison finds it.
+    pub unseen: Option<String>,
     /// Rows that Auth0 shows no more stay.
     #[serde(default)]
     pub keeps_rows: bool,
