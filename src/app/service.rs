@@ -119,6 +119,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         activity: Arc::default(),
         progress: Arc::default(),
         skip: config.backfill.skip.as_slice().into(),
+        exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
@@ -200,6 +201,15 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     .await;
     tracing::info!("stopped");
     outcome
+}
+
+/// How the configuration wants exports to be used.
+fn exports(users: super::config::Users) -> ingest::Wanted {
+    match users {
+        super::config::Users::Auto => ingest::Wanted::Auto,
+        super::config::Users::Export => ingest::Wanted::Only,
+        super::config::Users::Search => ingest::Wanted::Never,
+    }
 }
 
 /// Runs the dispatcher; where the database fails it begins anew from the table.

@@ -29,6 +29,8 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     http: reqwest::Client,
+    /// For files of any length, from other hosts.
+    files: reqwest::Client,
     api: String,
     token: Arc<Token>,
     budget: Budget,
@@ -46,10 +48,16 @@ impl Client {
             .redirect(Policy::none())
             .build()
             .map_err(|error| Error::with(Kind::Config, "cannot set up HTTPS", error))?;
+        let files = reqwest::Client::builder()
+            .user_agent(&settings.user_agent)
+            .connect_timeout(settings.connect_timeout)
+            .redirect(Policy::limited(5))
+            .build()
+            .map_err(|error| Error::with(Kind::Config, "cannot set up HTTPS", error))?;
         let budget = Budget::new(settings)?;
         let token = Arc::new(Token::new(settings, http.clone(), budget.clone()));
         let api = format!("{}/api/v2", settings.root());
-        Ok(Client(Arc::new(Inner { http, api, token, budget })))
+        Ok(Client(Arc::new(Inner { http, files, api, token, budget })))
     }
 
     /// The scopes that the application was granted; asks for a token where none is held.
@@ -100,6 +108,10 @@ impl Client {
                 Err(failure) => return Err(failure.into()),
             }
         }
+    }
+
+    pub(super) fn files(&self) -> &reqwest::Client {
+        &self.0.files
     }
 
     /// The budget that every call waits for.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::Result;
 use crate::catalog::Limits;
-use crate::emulator::{Credentials, Emulator, Options};
+use crate::emulator::{Credentials, Emulator, Gzip, Options};
 use crate::error::{Error, Kind};
 
 /// Arguments of `auth0-sync emulator`.
@@ -39,6 +39,15 @@ pub struct Args {
     /// Whether offset paging ends after 1,000 results, as Auth0's does: on or off
     #[arg(long, value_name = "SWITCH", default_value = "on", value_parser = ["on", "off"])]
     result_cap: String,
+    /// How files of exports are compressed: on is the same as file
+    #[arg(long, value_name = "WAY", default_value = "off", value_parser = ["off", "on", "encoding", "file"])]
+    export_gzip: String,
+    /// How long a link to an export holds, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    export_link_seconds: f64,
+    /// How long a job and its file are kept, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400.0)]
+    export_job_seconds: f64,
     /// How long tokens hold, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     token_lifetime: u64,
@@ -101,12 +110,24 @@ fn options(args: Args) -> Result<Options> {
         plan,
         without: args.without.map(split).unwrap_or_default(),
         result_cap: args.result_cap == "on",
+        export_gzip: match args.export_gzip.as_str() {
+            "off" => Gzip::Off,
+            "encoding" => Gzip::Encoding,
+            _ => Gzip::File,
+        },
+        export_link: seconds("--export-link-seconds", args.export_link_seconds)?,
+        export_job: seconds("--export-job-seconds", args.export_job_seconds)?,
         token_lifetime: Duration::from_secs(args.token_lifetime),
         scopes: args.scopes.map(split),
         withheld: args.withhold.map(split).unwrap_or_default(),
         domain: args.domain,
         client: args.client_id.zip(args.client_secret).map(|(id, secret)| Credentials { id, secret }),
     })
+}
+
+fn seconds(name: &str, value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|error| Error::with(Kind::Config, format!("{name} {value}"), error))
 }
 
 fn announce(json: bool, address: SocketAddr, client: &Credentials) {

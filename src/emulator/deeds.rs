@@ -27,7 +27,9 @@ pub(super) fn gates(
         let meant = gate.on.is_empty() || gate.on.contains(&moment);
         let field = gate.field.as_ref();
         let asked = field.is_none_or(|field| has(body, field));
+        let lacking = world.is_planned(&gate.lacking) == Some(true);
         let planned = world.is_planned(&gate.plans).map_or(!gate.rare, |has| has || gate.plans.is_empty());
+        let planned = planned && !lacking;
         if meant && asked && (world.without.contains(&gate.feature) || !planned) {
             return Err(refused(&gate.refusal, &Context { body, ..Context::default() }));
         }

@@ -20,7 +20,7 @@ use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
 use super::world::{Request, World};
-use super::{calls, control, ids, multipart, populate, preload, tenant_name};
+use super::{calls, control, exports, ids, interrupt, multipart, populate, preload, tenant_name};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 
@@ -81,7 +81,6 @@ impl Emulator {
     /// # Errors
     /// `io`, naming the file; `catalog`, naming the file.
     pub fn open(options: Options) -> Result<Emulator> {
-        let world = World::new(Catalog::load()?, &options)?;
         let mut store = match &options.data {
             Some(folder) => Store::open(folder)?,
             None => Store::default(),
@@ -89,6 +88,7 @@ impl Emulator {
         let kept = |name: &str| store.own(name).map(str::to_owned);
         let stored = kept(OWN_ID).zip(kept(OWN_SECRET)).map(|(id, secret)| Credentials { id, secret });
         let key = kept(OWN_KEY).unwrap_or_else(|| ids::word(64));
+        let world = World::new(Catalog::load()?, &options, &key)?;
         let new = stored.is_none();
         let client = stored.or_else(|| options.client.clone()).unwrap_or_else(Credentials::random);
         if new {
@@ -135,12 +135,16 @@ impl Emulator {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
+        let jobs = exports::work(Arc::clone(&self.shared));
         let service = Router::new().fallback(answer).with_state(self.shared);
         let service = service.into_make_service_with_connect_info::<Caller>();
-        axum::serve(Socket(listener), service)
-            .with_graceful_shutdown(shutdown)
-            .await
-            .map_err(|error| Error::with(Kind::Io, "the emulator's socket failed", error))
+        let served = axum::serve(Socket(listener), service).with_graceful_shutdown(shutdown);
+        tokio::select! {
+            served = served.into_future() => {
+                served.map_err(|error| Error::with(Kind::Io, "the emulator's socket failed", error))
+            }
+            () = jobs => Ok(()),
+        }
     }
 }
 
@@ -149,7 +153,7 @@ fn tenant_of(options: &Options) -> &str {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // A request that panicked changed nothing that a later one cannot see.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,34 +173,41 @@ async fn answer(
         None => shared.state().faults.take(parts.method.as_str(), path),
     };
     let read = to_bytes(body, largest).await;
-    let answer = match (read, &fault) {
-        (_, Some(Fault::DropBefore)) => Answer::empty(503),
+    let response = match (read, &fault) {
+        (_, Some(Fault::DropBefore)) => respond(Answer::empty(503)),
         (_, Some(Fault::Status(status, body))) => {
             let usual = Answer::from(Problem::plain(*status, "A fault that was asked for"));
-            Answer { body: body.clone().or(usual.body), ..Answer::empty(*status) }
+            respond(Answer { body: body.clone().or(usual.body), ..Answer::empty(*status) })
         }
         (Err(_), _) => {
             let what = format!("Payload content length greater than maximum allowed: {largest}");
-            Problem::plain(413, what).into()
+            respond(Problem::plain(413, what).into())
         }
         (Ok(body), _) => {
-            if let Some(Fault::Delay(delay)) = fault {
-                tokio::time::sleep(delay).await;
+            if let Some(Fault::Delay(delay)) = &fault {
+                tokio::time::sleep(*delay).await;
             }
             if own.is_none() && !shared.options.latency.is_zero() {
                 tokio::time::sleep(shared.options.latency).await;
             }
-            let answer = run(&shared, &caller, &parts, &body);
-            if let Some(Fault::DelayAfter(delay)) = fault {
-                tokio::time::sleep(delay).await;
+            let response = match path.starts_with(exports::PATH) {
+                true => exports::serve(&shared, &parts),
+                false => respond(run(&shared, &caller, &parts, &body, fault.as_ref())),
+            };
+            if let Some(Fault::DelayAfter(delay)) = &fault {
+                tokio::time::sleep(*delay).await;
             }
-            answer
+            response
         }
     };
     if matches!(fault, Some(Fault::DropBefore | Fault::DropAfter)) {
         caller.cut();
     }
-    respond(answer)
+    match fault {
+        Some(Fault::Cut(bytes)) => interrupt::after(response, bytes, None, caller),
+        Some(Fault::Stall(bytes, pause)) => interrupt::after(response, bytes, Some(pause), caller),
+        _ => response,
+    }
 }
 
 fn respond(answer: Answer) -> Response<Body> {
@@ -219,7 +230,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer {
+fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Option<&Fault>) -> Answer {
     let headers = &parts.headers;
     let query = parts.uri.query().unwrap_or_default();
     let mut request = Request {
@@ -239,6 +250,10 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
         agent: text(headers, "user-agent").unwrap_or_default().to_owned(),
         ip: caller.address.ip().to_string(),
         now: Utc::now(),
+        job_fault: match fault {
+            Some(Fault::Job(fault)) => Some(fault.clone()),
+            _ => None,
+        },
     };
     let mut state = shared.state();
     let state = &mut *state;
@@ -278,7 +293,7 @@ fn seconds(request: &Request) -> f64 {
     request.now.timestamp_micros() as f64 / 1e6
 }
 
-fn count(state: &mut State, method: &str, path: &str) {
+pub(super) fn count(state: &mut State, method: &str, path: &str) {
     *state.calls.entry(format!("{method} {path}")).or_default() += 1;
 }
 

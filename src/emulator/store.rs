@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::journal::Journal;
 use super::rules::Fields;
+use super::table::Table;
 use crate::error::Result;
 
 /// One row.
@@ -47,9 +47,6 @@ pub(super) enum Step {
     Clear,
 }
 
-/// Rows by key, in the order of creation.
-pub(super) type Table = IndexMap<String, Row>;
-
 /// Everything that the emulator keeps.
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -61,7 +58,7 @@ pub(super) struct Store {
     pending: Vec<Step>,
 }
 
-static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::new);
+static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::default);
 
 impl Store {
     /// A store that keeps its changes in `folder`, with what is there already.
@@ -88,10 +85,10 @@ impl Store {
         match step {
             Step::Put(table, key, row) => {
                 self.last_number = self.last_number.max(row.number);
-                self.tables.entry(table).or_default().insert(key, row);
+                self.tables.entry(table).or_default().put(key, row);
             }
             Step::Remove(table, key) => {
-                self.tables.get_mut(&table).and_then(|rows| rows.shift_remove(&key));
+                self.tables.get_mut(&table).and_then(|rows| rows.remove(&key));
             }
             Step::Log(entry) => self.logs.push(entry),
             Step::Own(key, value) => {

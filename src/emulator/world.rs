@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::exports::Exports;
+use super::faults::JobFault;
 use super::keys;
 use super::options::Options;
 use super::problem::Problem;
@@ -32,6 +34,8 @@ pub(super) struct World {
     pub(super) limits: Limits,
     /// Features that the tenant lacks, whatever its plan.
     pub(super) without: HashSet<String>,
+    /// Files of jobs.
+    pub(super) exports: Exports,
 }
 
 /// What a call reads.
@@ -70,6 +74,8 @@ pub(super) struct Request {
     pub(super) ip: String,
     /// When it came.
     pub(super) now: DateTime<Utc>,
+    /// What goes wrong with the job that it starts.
+    pub(super) job_fault: Option<JobFault>,
 }
 
 impl Request {
@@ -100,11 +106,12 @@ impl Request {
 }
 
 impl World {
-    /// The world of a catalogue.
+    /// The world of a catalogue; links are signed with `key`.
     ///
     /// # Errors
-    /// `catalog`: an `[emulator]` table is wrong; `config`: there is no such plan.
-    pub(super) fn new(catalog: Catalog, options: &Options) -> Result<World> {
+    /// `catalog`: an `[emulator]` table is wrong; `config`: there is no such plan; `io`: the folder for
+    /// exports cannot be made.
+    pub(super) fn new(catalog: Catalog, options: &Options, key: &str) -> Result<World> {
         let rules = catalog
             .iter()
             .map(|resource| Ok((resource.table.clone(), Rules::of(resource)?)))
@@ -113,7 +120,8 @@ impl World {
         let limits = Limits::load()?;
         let plan = options.plan.as_deref().map(|name| limits.plan(name).cloned()).transpose()?;
         let without = options.without.iter().cloned().collect();
-        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, limits, without })
+        let exports = Exports::new(options, key)?;
+        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, limits, without, exports })
     }
 
     /// Whether the tenant's plan is one of these, by its own name or that of the plan that it is like.

@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 
 use super::completion::{self, Completed};
-use super::listing::{Listed, keys, read_set};
+use super::listing::{Listed, any_known, keys, read_set, unseen};
 use super::refetch::read_singleton;
 use super::target::Target;
-use super::{Context, Method, Queue, sets};
+use super::{Context, Method, Queue, export, sets};
 use crate::auth0::{Cut, Lane};
 use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -201,6 +202,11 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
         let (again, rows) = (rows(context, resource, again), keys(context, resource).await?.len());
         return Ok(Filled { rows, again, following: read.unwrap_or_default(), short: None });
     }
+    if let Some(exported) = export::fill(context, resource, lane).await? {
+        let again = rows(context, resource, exported.again);
+        let count = usize::try_from(exported.rows).unwrap_or(usize::MAX);
+        return Ok(Filled { rows: count, again, following: exported.following, short: None });
+    }
     let mut refused = None;
     for group in sets::groups(&context.catalog, resource) {
         match fill_by(context, resource, &group, lane).await {
@@ -221,7 +227,7 @@ fn own_row(resource: &Resource) -> Vec<RowKey> {
 
 /// Lists a table by lists that together show all of it.
 async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: Lane) -> Result<Filled> {
-    let some_known = !keys(context, resource).await?.is_empty();
+    let some_known = any_known(context, resource).await?;
     let mut work = Vec::new();
     for list in group.iter().filter_map(|n| resource.list.get(*n)) {
         work.extend(sets::all(context, list).await?.into_iter().map(|set| (list, set)));
@@ -248,8 +254,7 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
     }
     if some_known && !resource.keeps_rows && (all.cut.is_none() || resource.get.is_some()) {
         // Rows below parents that are not asked for any more.
-        let left = keys(context, resource).await?;
-        all.again.extend(left.into_iter().filter(|key| !all.seen.contains(key)));
+        all.again.extend(unseen(context, resource, &Map::new(), &all.seen, None).await?);
     }
     let short = match (all.cut, reason) {
         (Some(cut), _) => Some(shortened(resource, cut)),

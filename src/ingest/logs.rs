@@ -156,7 +156,7 @@ impl Logs {
             let row = row_listed(resource, list, entry.as_object()?, &Map::new());
             Some((RowKey::of(resource, &row)?, row))
         });
-        bulk::add(&self.context, resource, &rows.collect::<Vec<_>>(), began).await
+        bulk::add(&self.context, resource, rows.collect(), began).await
     }
 }
 

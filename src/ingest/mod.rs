@@ -7,7 +7,13 @@ mod activity;
 mod apply;
 mod backfill;
 mod bulk;
+mod bulk_copy;
+mod bulk_follow;
+mod bulk_sql;
 mod completion;
+mod export;
+mod export_lines;
+mod export_state;
 mod hints;
 mod listing;
 mod logs;
@@ -15,6 +21,7 @@ mod progress;
 mod queue;
 mod refetch;
 mod refused;
+mod seen;
 mod sets;
 mod settling;
 mod slices;
@@ -25,6 +32,7 @@ use std::sync::Arc;
 pub use activity::Activity;
 pub use backfill::{Due, backfill, backfill_entries};
 pub use completion::{Completed, skip};
+pub use export::{Exports, Wanted};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
 pub use progress::{Filling, Method, Progress, Shown, keep_progress};
@@ -67,6 +75,8 @@ pub struct Context {
     pub progress: Arc<Progress>,
     /// Tables that stay unfilled unless they are asked for: live sources alone bring their rows.
     pub skip: Arc<[String]>,
+    /// How exports are used.
+    pub exports: Arc<Exports>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
 }

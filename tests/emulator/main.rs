@@ -4,6 +4,7 @@
 
 mod access;
 mod client;
+mod exports;
 mod faults;
 mod paging;
 mod process;
@@ -11,4 +12,7 @@ mod shapes;
 mod state;
 mod tenant_log;
 mod users;
+#[path = "../support/wait.rs"]
+#[expect(unreachable_pub, reason = "other tests see it from outside")]
+mod wait;
 mod writes;

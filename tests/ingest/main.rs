@@ -11,6 +11,7 @@ mod support;
 mod again;
 mod catalog;
 mod everything;
+mod export;
 mod large;
 mod live;
 mod overlap;

@@ -2,6 +2,7 @@
 
 mod call;
 mod column;
+mod export;
 mod list;
 
 use indexmap::IndexMap;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
+pub use export::Export;
 pub use list::{Each, List, Paging};
 
 /// One kind of thing in the Management API, and the mirror table that shows it.
@@ -79,6 +81,8 @@ pub struct Resource {
     /// The ways to list rows; the first is the preferred one.
     #[serde(default)]
     pub list: Vec<List>,
+    /// All rows in one file.
+    pub export: Option<Export>,
     /// Reads one row by its key.
     pub get: Option<Call>,
     /// Creates one row.

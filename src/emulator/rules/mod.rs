@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(super) use deeds::{Answers, Effect, Forbid, Gate, Limit, Moment, Run};
+pub(super) use deeds::{Answers, Effect, Export, Forbid, Gate, Limit, Moment, Run};
 pub(super) use parts::{
     Case, Delete, Filter, Inside, Join, KindOf, Kinds, Page, PathShape, Refusal, Route, Titles, Unique,
 };
@@ -118,6 +118,8 @@ pub(super) struct Rules {
     pub(super) most: Vec<Limit>,
     /// Rules of bodies beyond their schema.
     pub(super) forbid: Vec<Forbid>,
+    /// Of a command that exports: what of which table.
+    pub(super) export: Option<Export>,
     /// Key column → the shape that it must have in a path.
     pub(super) path: IndexMap<String, PathShape>,
     /// Place in a body (`rule.match.names`, `groups[].email`) → what stands there.
