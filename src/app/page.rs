@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::auth0::{Budget, Lane};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::Queue;
 use crate::status::Source;
@@ -21,6 +22,7 @@ pub(super) struct Page {
     pub(super) streaming: AtomicBool,
     pub(super) writeback: watch::Receiver<Report>,
     pub(super) queue: Arc<Queue>,
+    pub(super) budget: Budget,
     pub(super) recorder: PrometheusHandle,
 }
 
@@ -29,6 +31,26 @@ pub(super) fn recorder() -> Result<PrometheusHandle> {
     PrometheusBuilder::new()
         .install_recorder()
         .map_err(|error| Error::with(Kind::Internal, "metrics cannot be recorded", error))
+}
+
+impl Page {
+    fn budget_metrics(&self) {
+        let (report, calls) = (self.budget.report(), self.budget.calls());
+        let schema = || self.schema.clone();
+        for (n, lane) in Lane::ALL.iter().enumerate() {
+            let waiting = report.waiting.of_lane(*lane) as f64;
+            metrics::gauge!(metric::BUDGET_WAITING, "schema" => schema(), "lane" => lane.as_str())
+                .set(waiting);
+            metrics::counter!(metric::CALLS, "schema" => schema(), "lane" => lane.as_str())
+                .absolute(calls.by_lane[n]);
+            metrics::counter!(metric::THROTTLED, "schema" => schema(), "lane" => lane.as_str())
+                .absolute(calls.throttled[n]);
+        }
+        for bucket in report.buckets {
+            metrics::gauge!(metric::BUDGET_AVAILABLE, "schema" => schema(), "bucket" => bucket.name)
+                .set(bucket.available as f64);
+        }
+    }
 }
 
 impl Source for Page {
@@ -47,6 +69,7 @@ impl Source for Page {
                 "hint": writeback.waiting_for.map(|kind| kind.policy().hint),
             },
             "refetch": { "open": queue.open, "done": queue.done },
+            "budget": self.budget.report(),
         })
     }
 
@@ -62,6 +85,7 @@ impl Source for Page {
         metrics::counter!(metric::SETTLED, "schema" => self.schema.clone()).absolute(writeback.settled);
         metrics::gauge!(metric::REFETCH_OPEN, "schema" => self.schema.clone()).set(queue.open as f64);
         metrics::counter!(metric::REFETCHED, "schema" => self.schema.clone()).absolute(queue.done);
+        self.budget_metrics();
         let streaming = f64::from(u8::from(self.streaming.load(Ordering::Relaxed)));
         metrics::gauge!(metric::STREAMING, "schema" => self.schema.clone()).set(streaming);
         self.recorder.render()

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::calls::count_calls;
 use super::follow::fill_and_follow;
 use super::owner::Owner;
 use super::page::{Page, recorder};
@@ -132,6 +133,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         streaming: AtomicBool::new(false),
         writeback: report,
         queue: Arc::clone(&queue),
+        budget: auth0.budget().clone(),
         recorder: standing.recorder.clone(),
     });
     let dispatch = Dispatch {
@@ -151,6 +153,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     };
 
     let mut tasks = JoinSet::new();
+    let counted = (database.clone(), config.schema.clone(), page.budget.clone());
+    tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
     let stop = shutdown.clone();
     tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
         stop.cancelled().await;

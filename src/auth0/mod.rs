@@ -13,7 +13,7 @@ mod token;
 mod transport;
 
 pub use answer::{Answer, RateHeaders};
-pub use budget::{Budget, Lane};
+pub use budget::{BucketReport, Budget, BudgetReport, Calls, Lane, Permit};
 pub use client::Client;
 pub use download::Download;
 pub use outcome::{Failure, Outcome, Refusal, decide};

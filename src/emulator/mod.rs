@@ -36,7 +36,6 @@ mod token;
 mod world;
 mod writes;
 
-pub use limits::Plan;
 pub use options::{Credentials, Gzip, Options};
 pub use server::{Emulator, serve};
 
