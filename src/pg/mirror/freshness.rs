@@ -217,7 +217,7 @@ mod tests {
         freshness.applied("user", &key, newer.began());
         assert!(!freshness.may_apply("user", &key, older.began()), "something later was applied");
         assert!(freshness.may_apply("user", &RowKey::single("u2"), early.began()));
-        assert_eq!(freshness.held_back("user", older.began()), [key.clone()]);
+        assert_eq!(freshness.held_back("user", older.began()), std::slice::from_ref(&key));
         assert_eq!(freshness.held_back("role", older.began()), []);
         freshness.applied_whole("user", newer.began());
         assert!(!freshness.may_apply("user", &RowKey::single("u2"), older.began()));
