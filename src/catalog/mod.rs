@@ -5,6 +5,7 @@
 mod ability;
 mod check;
 mod key;
+mod limits;
 mod load;
 mod model;
 mod route;
@@ -12,6 +13,7 @@ mod select;
 mod template;
 
 pub use key::RowKey;
+pub use limits::{Limits, Plan, REST, Rate, WHOLE, share};
 pub use load::Catalog;
 pub use model::{
     Call, Class, Column, ColumnType, Command, Create, Each, Format, JsonShape, Lifecycle, List, LogHint,

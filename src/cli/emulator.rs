@@ -8,7 +8,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::Result;
-use crate::emulator::{Credentials, Emulator, Options, Plan};
+use crate::catalog::Limits;
+use crate::emulator::{Credentials, Emulator, Options};
 use crate::error::{Error, Kind};
 
 /// Arguments of `auth0-sync emulator`.
@@ -29,7 +30,7 @@ pub struct Args {
     /// How long each answer takes at least, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
-    /// Whose rate limits are kept: off, free, professional, enterprise, enterprise-development
+    /// Whose rate limits are kept: off, or a plan (free, professional, enterprise, …)
     #[arg(long, visible_alias = "plan", value_name = "PLAN", default_value = "off")]
     rate_limits: String,
     /// Features that the tenant lacks, separated by commas, as `gate` in the catalogue names them
@@ -85,8 +86,8 @@ pub fn run(args: Args) -> Result<()> {
 fn options(args: Args) -> Result<Options> {
     let plan = match args.rate_limits.as_str() {
         "off" => None,
-        name => Some(<Plan as clap::ValueEnum>::from_str(name, true).map_err(|_| {
-            Error::new(Kind::Config, format!("--rate-limits {name} is neither off nor a plan"))
+        name => Some(Limits::load()?.plan(name).map(|plan| plan.name.clone()).map_err(|error| {
+            Error::new(Kind::Config, format!("--rate-limits is neither off nor a plan: {}", error.what()))
         })?),
     };
     let split = |text: String| -> Vec<String> {

@@ -33,7 +33,6 @@ mod token;
 mod world;
 mod writes;
 
-pub use limits::Plan;
 pub use options::{Credentials, Options};
 pub use server::{Emulator, serve};
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ids;
-use super::limits::Plan;
 
 /// Everything that one may choose; the default is an empty tenant in memory without rate limits.
 #[derive(Clone, Debug)]
@@ -17,8 +16,9 @@ pub struct Options {
     pub seed: Option<PathBuf>,
     /// How long every answer of the Management API takes at least.
     pub latency: Duration,
-    /// Whose rate limits are kept; none keeps none.
-    pub plan: Option<Plan>,
+    /// The plan whose rate limits are kept and whose features the tenant has, by its name in
+    /// `limits.toml`; none keeps no limits.
+    pub plan: Option<String>,
     /// Features that the tenant lacks whatever its plan, as `gate` in the catalogue names them.
     pub without: Vec<String>,
     /// Whether offset paging ends where Auth0 ends it (1,000 users).

@@ -116,7 +116,7 @@ impl Emulator {
             scopes
         });
         let scopes = scopes.into_iter().filter(|scope| !options.withheld.contains(scope)).collect();
-        let limits = options.plan.map(Limits::new);
+        let limits = world.plan.clone().map(Limits::new);
         let state = Mutex::new(State { store, faults: Faults::default(), calls: BTreeMap::new(), limits });
         Ok(Emulator { shared: Arc::new(Shared { world, client, options, key, scopes, state }) })
     }
@@ -245,6 +245,10 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
     let answer = match parts.uri.path() {
         TOKEN if request.method == "POST" => {
             count(state, "POST", TOKEN);
+            let limits = state.limits.as_mut().map(|limits| limits.take_token(seconds(&request)));
+            if let Some(Err(refused)) = limits {
+                return refused;
+            }
             let credentials = text(headers, "authorization");
             grant(
                 shared,
@@ -269,6 +273,11 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
     }
 }
 
+/// When a request came, in UNIX seconds.
+fn seconds(request: &Request) -> f64 {
+    request.now.timestamp_micros() as f64 / 1e6
+}
+
 fn count(state: &mut State, method: &str, path: &str) {
     *state.calls.entry(format!("{method} {path}")).or_default() += 1;
 }
@@ -287,10 +296,9 @@ fn manage(
         return Problem::plain(404, "Not Found").into();
     };
     count(state, &route.method, &route.path);
-    let group = shared.world.rules.get(&route.table).and_then(|rules| rules.limit.as_deref());
-    let now = request.now.timestamp_millis() as f64 / 1000.0;
-    let limits =
-        state.limits.as_mut().map(|limits| limits.take(group.unwrap_or(&route.table), &route.method, now));
+    let group =
+        shared.world.limits.group(&request.method, &request.path, |name| request.param(name).is_some());
+    let limits = state.limits.as_mut().map(|limits| limits.take(group, seconds(request)));
     let figures = match limits.transpose() {
         Ok(headers) => headers.unwrap_or_default(),
         Err(refused) => return refused,

@@ -12,7 +12,7 @@ use super::routes::Routes;
 use super::rules::{Fields, Rules};
 use super::store::{Row, Store};
 use super::token::Claims;
-use crate::catalog::{Catalog, Resource};
+use crate::catalog::{Catalog, Limits, Plan, Resource};
 use crate::error::{Error, Kind, Result};
 
 /// What never changes while the emulator runs.
@@ -26,8 +26,10 @@ pub(super) struct World {
     pub(super) routes: Routes,
     /// Whether offset paging ends where Auth0 ends it.
     pub(super) result_cap: bool,
-    /// The subscription, by its name; none has everything.
-    pub(super) plan: Option<String>,
+    /// The subscription; none has everything.
+    pub(super) plan: Option<Plan>,
+    /// Groups of calls that have limits of their own.
+    pub(super) limits: Limits,
     /// Features that the tenant lacks, whatever its plan.
     pub(super) without: HashSet<String>,
 }
@@ -101,16 +103,23 @@ impl World {
     /// The world of a catalogue.
     ///
     /// # Errors
-    /// `catalog`: an `[emulator]` table is wrong.
+    /// `catalog`: an `[emulator]` table is wrong; `config`: there is no such plan.
     pub(super) fn new(catalog: Catalog, options: &Options) -> Result<World> {
         let rules = catalog
             .iter()
             .map(|resource| Ok((resource.table.clone(), Rules::of(resource)?)))
             .collect::<Result<HashMap<_, _>>>()?;
         let routes = Routes::new(&catalog, &rules);
-        let plan = options.plan.map(|plan| plan.name().to_owned());
+        let limits = Limits::load()?;
+        let plan = options.plan.as_deref().map(|name| limits.plan(name).cloned()).transpose()?;
         let without = options.without.iter().cloned().collect();
-        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, without })
+        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, limits, without })
+    }
+
+    /// Whether the tenant's plan is one of these, by its own name or that of the plan that it is like.
+    pub(super) fn is_planned(&self, plans: &[String]) -> Option<bool> {
+        let plan = self.plan.as_ref()?;
+        Some(plans.iter().any(|name| *name == plan.name || plan.like.as_ref() == Some(name)))
     }
 
     /// Shape and rules of a table.

@@ -68,8 +68,6 @@ pub(super) struct Rules {
     pub(super) delete: Delete,
     /// Texts of the tenant log for each kind of write.
     pub(super) log: Titles,
-    /// The bucket of the rate limits that counts these calls.
-    pub(super) limit: Option<String>,
     /// A checkpoint page that holds items always names a next one, even if that is empty.
     pub(super) trailing_page: bool,
     /// Envelopes of offset paging carry `length` too.
