@@ -118,6 +118,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         activity: Arc::default(),
         progress: Arc::default(),
         skip: config.backfill.skip.as_slice().into(),
+        pace: config.pace()?.map(Arc::new),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);

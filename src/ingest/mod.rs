@@ -8,6 +8,7 @@ mod apply;
 mod backfill;
 mod bulk;
 mod completion;
+mod estimate;
 mod hints;
 mod listing;
 mod logs;
@@ -17,6 +18,7 @@ mod refetch;
 mod refused;
 mod sets;
 mod settling;
+mod sides;
 mod slices;
 mod target;
 
@@ -25,6 +27,7 @@ use std::sync::Arc;
 pub use activity::Activity;
 pub use backfill::{Due, backfill, backfill_entries};
 pub use completion::{Completed, skip};
+pub use estimate::{Estimate, Expected, Pace, estimate};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
 pub use progress::{Filling, Method, Progress, Shown, keep_progress};
@@ -67,6 +70,8 @@ pub struct Context {
     pub progress: Arc<Progress>,
     /// Tables that stay unfilled unless they are asked for: live sources alone bring their rows.
     pub skip: Arc<[String]>,
+    /// What the plan lets through; none where it is not named.
+    pub pace: Option<Arc<Pace>>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
 }

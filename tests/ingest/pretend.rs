@@ -155,6 +155,7 @@ impl Pretend {
             activity: Arc::default(),
             progress: Arc::default(),
             skip: Arc::default(),
+            pace: None,
             gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
         };
         let mut pretend = Pretend { tenant, mirror, context, queue: Arc::default(), tasks: vec![server] };
