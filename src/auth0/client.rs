@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 
 use super::answer::{Answer, RateHeaders, link_next};
-use super::budget::{Budget, Lane};
+use super::budget::{Budget, Permit};
 use super::outcome::{Failure, Outcome, decide};
 use super::request::Request;
 use super::settings::Settings;
@@ -46,9 +46,10 @@ impl Client {
             .redirect(Policy::none())
             .build()
             .map_err(|error| Error::with(Kind::Config, "cannot set up HTTPS", error))?;
-        let token = Arc::new(Token::new(settings, http.clone()));
+        let budget = Budget::new(settings)?;
+        let token = Arc::new(Token::new(settings, http.clone(), budget.clone()));
         let api = format!("{}/api/v2", settings.root());
-        Ok(Client(Arc::new(Inner { http, api, token, budget: Budget::default() })))
+        Ok(Client(Arc::new(Inner { http, api, token, budget })))
     }
 
     /// The scopes that the application was granted; asks for a token where none is held.
@@ -61,12 +62,15 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let mut fresh = false;
         loop {
-            self.pass(request.lane).await;
+            // Whoever has no token need not wait for the budget; who had to wait takes the newest.
+            self.0.token.get().await?;
+            let mut permit = self.permit(request).await;
             let grant = self.0.token.get().await?;
+            permit.leaves();
             let result = exchange(self.build(request, &grant)).await;
             let now = Now::read();
             if let Ok(wire) = &result {
-                self.0.budget.learn(wire.status, &wire.headers, now);
+                permit.answered(wire.status, &wire.headers, now);
                 if wire.status == 401 && !fresh {
                     self.0.token.invalidate(&grant);
                     fresh = true;
@@ -85,26 +89,27 @@ impl Client {
         }
     }
 
-    /// Makes one read; waits as long as the rate limit asks for, some times.
+    /// Makes one read; where the rate limit refuses it all the same, it waits for the budget again, some times.
     pub async fn read(&self, request: &Request) -> Result<Answer> {
         let mut waits = 0;
         loop {
             match self.send(request).await {
                 Ok(answer) => return Ok(answer),
-                Err(Failure { outcome: Outcome::Throttled { until }, .. }) if waits < READ_WAITS => {
-                    waits += 1;
-                    tokio::time::sleep_until(until).await;
-                }
+                // The budget holds the next try back until the limit allows it.
+                Err(Failure { outcome: Outcome::Throttled { .. }, .. }) if waits < READ_WAITS => waits += 1,
                 Err(failure) => return Err(failure.into()),
             }
         }
     }
 
-    async fn pass(&self, lane: Lane) {
-        let random = rand::random::<f64>();
-        while let Some(until) = self.0.budget.wait_until(lane, tokio::time::Instant::now(), random) {
-            tokio::time::sleep_until(until).await;
-        }
+    /// The budget that every call waits for.
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// Waits until a call of one's own making (a stream) may leave; tell the permit how it was answered.
+    pub async fn permit(&self, request: &Request) -> Permit {
+        self.0.budget.permit(request.lane, &request.method, &request.path, &request.query).await
     }
 
     fn build(&self, request: &Request, grant: &Grant) -> reqwest::RequestBuilder {

@@ -12,7 +12,7 @@ mod token;
 mod transport;
 
 pub use answer::{Answer, RateHeaders};
-pub use budget::{Budget, Lane};
+pub use budget::{BucketReport, Budget, BudgetReport, Calls, Lane, Permit};
 pub use client::Client;
 pub use outcome::{Failure, Outcome, Refusal, decide};
 pub use pages::{Cut, Pages, list_request};
