@@ -120,6 +120,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         progress: Arc::default(),
         skip: config.backfill.skip.as_slice().into(),
         exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
+        rates: config.rates()?.map(Arc::new),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
         compare: None,
     };

@@ -11,6 +11,7 @@ mod bulk_copy;
 mod bulk_follow;
 mod bulk_sql;
 mod completion;
+mod estimate;
 mod events;
 mod export;
 mod export_lines;
@@ -27,6 +28,7 @@ mod refused;
 mod seen;
 mod sets;
 mod settling;
+mod sides;
 mod slices;
 mod sweep;
 mod target;
@@ -36,6 +38,7 @@ use std::sync::Arc;
 pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
 pub use completion::{Completed, skip};
+pub use estimate::{Estimate, Expected, Rates, estimate};
 pub use events::{Events, EventsReport, EventsShown, EventsState};
 pub use export::{Exports, Wanted};
 pub use hints::changed;
@@ -84,6 +87,8 @@ pub struct Context {
     pub skip: Arc<[String]>,
     /// How exports are used.
     pub exports: Arc<Exports>,
+    /// What the plan lets through; none where it is not named.
+    pub rates: Option<Arc<Rates>>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
     /// While a table is compared: takes what differs instead of the table.
