@@ -21,7 +21,7 @@ use super::tenant::{selection_kept, tenant};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Entries, Queue, Target};
+use crate::ingest::{self, Entries, EventsShown, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
@@ -119,6 +119,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         activity: Arc::default(),
         progress: Arc::default(),
         skip: config.backfill.skip.as_slice().into(),
+        exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
+        rates: config.rates()?.map(Arc::new),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
         compare: None,
     };
@@ -126,6 +128,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let (applied_in, applied) = watch::channel(0);
     let (report_in, report) = watch::channel(Report::default());
     let (suspicions_in, suspicions) = mpsc::unbounded_channel();
+    let events = Arc::<EventsShown>::default();
     let page = Arc::new(Page {
         schema: config.schema.clone(),
         domain: config.auth0.domain.clone(),
@@ -134,6 +137,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         writeback: report,
         queue: Arc::clone(&queue),
         budget: auth0.budget().clone(),
+        events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
     });
     let dispatch = Dispatch {
@@ -174,6 +178,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let kept = selection_kept(database.clone(), config.schema.clone(), digest_of(catalog));
     tasks.spawn(until_shutdown(shutdown.clone(), kept));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
+    let events = config.events.then_some(events);
     let (comparing, asked) = (reading.clone(), Arc::clone(&queue));
     let sweeps = ingest::Sweeps { every: config.sweep.every, grace: config.sweep.grace };
     let sweep = async move { ingest::sweep(&comparing, &asked, sweeps).await };
@@ -186,7 +191,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let follow = (standing.entries.clone(), pace);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
-    tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
+    tasks.spawn(fill_and_follow(reading, queue, follow, events, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
     loop {
@@ -210,6 +215,15 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     .await;
     tracing::info!("stopped");
     outcome
+}
+
+/// How the configuration wants exports to be used.
+fn exports(users: super::config::Users) -> ingest::Wanted {
+    match users {
+        super::config::Users::Auto => ingest::Wanted::Auto,
+        super::config::Users::Export => ingest::Wanted::Only,
+        super::config::Users::Search => ingest::Wanted::Never,
+    }
 }
 
 /// Runs the dispatcher; where the database fails it begins anew from the table.

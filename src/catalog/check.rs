@@ -96,12 +96,35 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
             regex::Regex::new(pattern).map_err(|error| format!("column {name}: {error}"))?;
         }
     }
+    if let Some(export) = &resource.export {
+        let named = export.columns.iter().chain(&export.born);
+        if let Some(strange) = named
+            .chain(&resource.key)
+            .find(|name| !resource.columns.contains_key(*name) || !export.columns.contains(name))
+        {
+            return Err(format!("column {strange} of the export is not described or not exported"));
+        }
+        if resource.get.is_none() {
+            return Err("it is exported and has no call to read a row".to_owned());
+        }
+    }
     let calls = [resource.get.as_ref(), resource.update.as_ref(), resource.delete.as_ref()];
     for call in calls.into_iter().flatten() {
         if let Some(strange) =
             placeholders(&call.path).find(|name| !resource.key.iter().any(|key| key == name))
         {
             return Err(format!("{{{strange}}} in {} is not a key column", call.path));
+        }
+    }
+    if let Some(event) = &resource.event {
+        if let Some(strange) = event.shows.iter().find(|name| !resource.columns.contains_key(*name)) {
+            return Err(format!("column {strange} of its events is not described"));
+        }
+        if !resource.key.iter().all(|column| event.key.contains_key(column)) {
+            return Err("its events do not name the whole key".into());
+        }
+        if event.reading && resource.version.as_ref().is_none_or(|version| !event.shows.contains(version)) {
+            return Err("its events are readings and do not show the version".into());
         }
     }
     for command in &resource.command {

@@ -63,8 +63,9 @@ pub(super) async fn apply(
         locked.remove_children(&context.catalog).await?;
         remove_listed_below(context, &mut locked, resource, key).await?;
     }
-    locked.commit().await?;
+    // Before the lock is free: whoever has it next must see it.
     context.freshness.applied(&resource.table, key, began);
+    locked.commit().await?;
     if let Some(differences) = &context.compare
         && let Some(change) = Change::between(base.as_ref(), rebased.base.as_ref())
     {

@@ -6,13 +6,17 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 
 use super::completion::{self, Completed};
-use super::listing::{Listed, keys, read_set};
+use super::listing::{Listed, any_known, keys, read_set, unseen};
 use super::refetch::read_singleton;
+use super::seen::Seen;
+use super::sets::Work;
+use super::sides::sides;
 use super::target::Target;
-use super::{Context, Method, Queue, sets};
+use super::{Context, Method, Queue, estimate, export};
 use crate::auth0::{Cut, Lane};
 use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -64,7 +68,9 @@ pub async fn backfill(context: &Context, queue: &Queue, due: Due) -> Result<Opti
     }
     let finite = context.catalog.iter().filter(|resource| !is_endless(resource));
     let finite: Vec<&str> = finite.map(|resource| resource.table.as_str()).collect();
-    completion::begin(context, &finite).await?;
+    if completion::begin(context, &finite).await? {
+        estimate::announce(context, &tables).await?;
+    }
     let ends: HashMap<&str, End> =
         tables.iter().map(|resource| (resource.table.as_str(), End::default())).collect();
     let work = tables.iter().map(|resource| -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
@@ -201,9 +207,19 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
         let (again, rows) = (rows(context, resource, again), keys(context, resource).await?.len());
         return Ok(Filled { rows, again, following: read.unwrap_or_default(), short: None });
     }
+    if let Some(exported) = export::fill(context, resource, lane).await? {
+        let again = rows(context, resource, exported.again);
+        let count = usize::try_from(exported.rows).unwrap_or(usize::MAX);
+        return Ok(Filled { rows: count, again, following: exported.following, short: None });
+    }
     let mut refused = None;
-    for group in sets::groups(&context.catalog, resource) {
-        match fill_by(context, resource, &group, lane).await {
+    for side in sides(context, resource).await? {
+        if lane == Lane::Backfill {
+            let filling = context.progress.of(&resource.table);
+            filling.method(side.method(resource));
+            filling.expect_calls(side.calls);
+        }
+        match fill_by(context, resource, &side.group, lane).await {
             Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
             outcome => return outcome,
         }
@@ -221,23 +237,27 @@ fn own_row(resource: &Resource) -> Vec<RowKey> {
 
 /// Lists a table by lists that together show all of it.
 async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: Lane) -> Result<Filled> {
-    let some_known = !keys(context, resource).await?.is_empty();
-    let mut work = Vec::new();
-    for list in group.iter().filter_map(|n| resource.list.get(*n)) {
-        work.extend(sets::all(context, list).await?.into_iter().map(|set| (list, set)));
-    }
-    let (whole, parented) = (work.len(), group.iter().any(|n| !resource.list[*n].names().is_empty()));
-    let (mut work, mut running) = (work.into_iter(), FuturesUnordered::new());
-    let (mut all, mut unread, mut reason) = (Listed::default(), 0, None);
+    let some_known = any_known(context, resource).await?;
+    let parented = group.iter().any(|n| !resource.list[*n].names().is_empty());
+    let (mut work, mut running) = (Work::of(resource, group), FuturesUnordered::new());
+    let (mut all, mut count, mut whole, mut unread, mut reason) = (Listed::default(), 0, 0, 0, None);
     loop {
         while running.len() < super::READS_AT_A_TIME
-            && let Some((list, set)) = work.next()
+            && let Some((list, set)) = work.next(context).await?
         {
+            whole += 1;
             running.push(read_in_turn(context, resource, list, set, lane, some_known));
         }
         match running.next().await {
             None => break,
-            Some(Ok(listed)) => all.join(listed),
+            Some(Ok(mut listed)) => {
+                count += listed.seen.len();
+                if !some_known {
+                    // Nothing can be missing that was there before, and there may be a million.
+                    listed.seen = Seen::default();
+                }
+                all.join(listed);
+            }
             // This one alone: its parent is of a kind that has no such rows.
             Some(Err(error)) if error.kind() == Kind::Auth0Refused && parented => {
                 unread += 1;
@@ -248,15 +268,13 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
     }
     if some_known && !resource.keeps_rows && (all.cut.is_none() || resource.get.is_some()) {
         // Rows below parents that are not asked for any more.
-        let left = keys(context, resource).await?;
-        all.again.extend(left.into_iter().filter(|key| !all.seen.contains(key)));
+        all.again.extend(unseen(context, resource, &Map::new(), &all.seen, None).await?);
     }
     let short = match (all.cut, reason) {
         (Some(cut), _) => Some(shortened(resource, cut)),
         (None, Some(reason)) => Some(format!("{unread} of {whole} lists: {reason}")),
         (None, None) => None,
     };
-    let count = all.seen.len();
     all.again.sort_unstable();
     all.again.dedup();
     let again = rows(context, resource, all.again);

@@ -13,7 +13,7 @@ use super::activity::LogRead;
 use super::hints::targets;
 use super::pace::Pace;
 use super::sweep::{self, Why};
-use super::{Context, Queue, bulk, gap};
+use super::{Context, Queue, Source, bulk, gap};
 use crate::auth0::{Lane, Request};
 use crate::catalog::{Catalog, List, Paging, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
@@ -137,7 +137,7 @@ impl Logs {
             tokio::pin!(moved);
             // Armed before the look, so that no progress in between is missed.
             moved.as_mut().enable();
-            let position = queue.position();
+            let position = queue.position(Source::Log);
             if let Some(position) = position.filter(|position| stored.as_ref() != Some(position)) {
                 match store(&context.database.pool, &context.schema, &position).await {
                     Ok(()) => stored = Some(position),
@@ -200,7 +200,7 @@ impl Logs {
         if found.iter().any(tells_of_a_change) {
             self.context.activity.noticed();
         }
-        self.queue.ask_for(targets, last.clone());
+        self.queue.ask_for(Source::Log, targets, last.clone());
         self.position = last;
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Logs {
         // In this order: a crash in between only compares once more.
         sweep::ask(&self.context, None, Why::Gap).await?;
         store(&self.context.database.pool, &self.context.schema, &newest).await?;
-        self.queue.ask_for([], newest.clone());
+        self.queue.ask_for(Source::Log, [], newest.clone());
         (self.position, self.read_at) = (newest, Instant::now());
         Ok(())
     }
@@ -244,7 +244,7 @@ impl Logs {
             let row = row_listed(resource, list, entry.as_object()?, &Map::new());
             Some((RowKey::of(resource, &row)?, row))
         });
-        bulk::add(&self.context, resource, &rows.collect::<Vec<_>>(), began).await
+        bulk::add(&self.context, resource, rows.collect(), began).await
     }
 }
 

@@ -7,7 +7,15 @@ mod activity;
 mod apply;
 mod backfill;
 mod bulk;
+mod bulk_copy;
+mod bulk_follow;
+mod bulk_sql;
 mod completion;
+mod estimate;
+mod events;
+mod export;
+mod export_lines;
+mod export_state;
 mod gap;
 mod hints;
 mod listing;
@@ -17,8 +25,10 @@ mod progress;
 mod queue;
 mod refetch;
 mod refused;
+mod seen;
 mod sets;
 mod settling;
+mod sides;
 mod slices;
 mod sweep;
 mod target;
@@ -28,11 +38,14 @@ use std::sync::Arc;
 pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
 pub use completion::{Completed, skip};
+pub use estimate::{Estimate, Expected, Rates, estimate};
+pub use events::{Events, EventsReport, EventsShown, EventsState};
+pub use export::{Exports, Wanted};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
 pub use pace::Pace;
 pub use progress::{Filling, Method, Progress, Shown, keep_progress};
-pub use queue::{Queue, QueueReport};
+pub use queue::{Queue, QueueReport, Source};
 pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
@@ -72,6 +85,10 @@ pub struct Context {
     pub progress: Arc<Progress>,
     /// Tables that stay unfilled unless they are asked for: live sources alone bring their rows.
     pub skip: Arc<[String]>,
+    /// How exports are used.
+    pub exports: Arc<Exports>,
+    /// What the plan lets through; none where it is not named.
+    pub rates: Option<Arc<Rates>>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
     /// While a table is compared: takes what differs instead of the table.

@@ -110,7 +110,7 @@ async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: 
             else {
                 continue;
             };
-            let sets = sets::below(context, list, Some(key)).await?;
+            let sets = sets::below(context, list, key).await?;
             queue.ask(sets.into_iter().map(|parent| Target::Set {
                 table: other.table.clone(),
                 list: n,

@@ -10,7 +10,9 @@ mod support;
 
 mod again;
 mod catalog;
+mod events;
 mod everything;
+mod export;
 mod idle;
 mod large;
 mod live;

@@ -157,6 +157,8 @@ impl Pretend {
             activity: Arc::default(),
             progress: Arc::default(),
             skip: Arc::default(),
+            exports: Arc::default(),
+            rates: None,
             gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
             compare: None,
         };

@@ -15,8 +15,9 @@ mod sections;
 pub use sections::{Backfill, Mail, Sweep, Users, Webhook};
 
 use crate::auth0;
-use crate::catalog::{Catalog, Selection};
+use crate::catalog::{Catalog, Limits, Selection};
 use crate::error::{Error, Kind, Result};
+use crate::ingest::Rates;
 
 /// The file that is read where no other is named; it may be missing.
 pub(super) const DEFAULT_FILE: &str = "auth0-sync.toml";
@@ -124,6 +125,17 @@ impl Config {
             return Err(Error::new(Kind::Config, what));
         }
         catalog.selected(&self.selection)
+    }
+
+    /// What the plan lets through, where it is named.
+    ///
+    /// # Errors
+    /// `config`, listing the names of plans.
+    pub fn rates(&self) -> Result<Option<Rates>> {
+        let Some(name) = &self.auth0.plan else { return Ok(None) };
+        let limits = Limits::load()?;
+        let plan = limits.plan(name)?.clone();
+        Ok(Some(Rates { limits, plan, reserve: self.auth0.reserve_percent }))
     }
 
     fn from_sources(file: File, env: impl Fn(&str) -> Option<String>) -> Result<Config> {

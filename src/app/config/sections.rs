@@ -113,7 +113,19 @@ impl BackfillFile {
     pub(super) fn read(self, env: Env) -> Result<Backfill> {
         let skip = env("AUTH0_SYNC_BACKFILL_SKIP")
             .map_or(self.skip, |list| list.split(',').map(|table| table.trim().to_owned()).collect());
-        Ok(Backfill { users: self.users.unwrap_or_default(), skip })
+        let users = match env("AUTH0_SYNC_BACKFILL_USERS").as_deref() {
+            None => self.users,
+            Some("auto") => Some(Users::Auto),
+            Some("export") => Some(Users::Export),
+            Some("search") => Some(Users::Search),
+            Some(other) => {
+                let what = format!(
+                    "backfill.users (AUTH0_SYNC_BACKFILL_USERS): {other} is none of auto, export, search"
+                );
+                return Err(wrong(what));
+            }
+        };
+        Ok(Backfill { users: users.unwrap_or_default(), skip })
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod call;
 mod column;
+mod event;
+mod export;
 mod list;
 
 use indexmap::IndexMap;
@@ -9,6 +11,8 @@ use serde::Deserialize;
 
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
+pub use event::{EventKind, Events};
+pub use export::Export;
 pub use list::{Each, List, Paging};
 
 /// One kind of thing in the Management API, and the mirror table that shows it.
@@ -81,6 +85,8 @@ pub struct Resource {
     /// The ways to list rows; the first is the preferred one.
     #[serde(default)]
     pub list: Vec<List>,
+    /// All rows in one file.
+    pub export: Option<Export>,
     /// Reads one row by its key.
     pub get: Option<Call>,
     /// Creates one row.
@@ -98,6 +104,8 @@ pub struct Resource {
     /// Tenant log types (besides `sapi`) after which a row is read again.
     #[serde(default)]
     pub log: Vec<LogHint>,
+    /// The events that tell of its rows.
+    pub event: Option<Events>,
     /// Columns in the order of the table.
     #[serde(default)]
     pub columns: IndexMap<String, Column>,

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 pub(super) use differences::Change;
 pub use differences::Differences;
 
-use super::{Context, Queue, backfill, sets};
+use super::sides::sides;
+use super::{Context, Queue, backfill};
 use crate::auth0::Lane;
 use crate::catalog::Resource;
 use crate::error::{Result, Retry};
@@ -212,10 +213,7 @@ impl Sweeper<'_> {
 
 /// How many lists a comparison of the table takes.
 async fn lists(context: &Context, resource: &Resource) -> Result<usize> {
-    let preferred = sets::groups(&context.catalog, resource).into_iter().next().unwrap_or_default();
-    let mut lists = 0;
-    for list in preferred.iter().filter_map(|n| resource.list.get(*n)) {
-        lists += sets::all(context, list).await?.len();
-    }
-    Ok(lists)
+    let preferred = sides(context, resource).await?.into_iter().next();
+    let calls = preferred.map_or(0, |side| side.calls);
+    Ok(usize::try_from(calls).unwrap_or(usize::MAX))
 }
