@@ -221,5 +221,6 @@ async fn a_checkpoint_that_auth0_does_not_take_any_more_leads_to_a_comparison_to
     .await;
     stand.restart_service().await;
     same(&stand).await;
-    assert_eq!(count(&pool, "select count(*) from _auth0_sync.sweep where finished_at is not null").await, 8);
+    let over = "select count(*) from _auth0_sync.sweep where finished_at is not null";
+    wait_until("every table has been compared", SECONDS, async || count(&pool, over).await == 8).await;
 }
