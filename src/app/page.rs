@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::auth0::{Budget, Lane};
 use crate::error::{Error, Kind, Result};
-use crate::ingest::Queue;
+use crate::ingest::{EventsShown, EventsState, Queue};
 use crate::status::Source;
 use crate::telemetry::metric;
 use crate::writeback::Report;
@@ -23,6 +23,7 @@ pub(super) struct Page {
     pub(super) writeback: watch::Receiver<Report>,
     pub(super) queue: Arc<Queue>,
     pub(super) budget: Budget,
+    pub(super) events: Arc<EventsShown>,
     pub(super) recorder: PrometheusHandle,
 }
 
@@ -70,6 +71,7 @@ impl Source for Page {
             },
             "refetch": { "open": queue.open, "done": queue.done },
             "budget": self.budget.report(),
+            "events": self.events.report(),
         })
     }
 
@@ -86,6 +88,10 @@ impl Source for Page {
         metrics::gauge!(metric::REFETCH_OPEN, "schema" => self.schema.clone()).set(queue.open as f64);
         metrics::counter!(metric::REFETCHED, "schema" => self.schema.clone()).absolute(queue.done);
         self.budget_metrics();
+        let events = self.events.report();
+        let connected = f64::from(u8::from(events.state == EventsState::Connected));
+        metrics::gauge!(metric::EVENTS_CONNECTED, "schema" => self.schema.clone()).set(connected);
+        metrics::counter!(metric::EVENTS, "schema" => self.schema.clone()).absolute(events.events);
         let streaming = f64::from(u8::from(self.streaming.load(Ordering::Relaxed)));
         metrics::gauge!(metric::STREAMING, "schema" => self.schema.clone()).set(streaming);
         self.recorder.render()

@@ -21,7 +21,7 @@ use super::tenant::{selection_kept, tenant};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Entries, Queue, Target};
+use crate::ingest::{self, Entries, EventsShown, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
@@ -120,12 +120,15 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         progress: Arc::default(),
         skip: config.backfill.skip.as_slice().into(),
         exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
+        rates: config.rates()?.map(Arc::new),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
+        compare: None,
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
     let (report_in, report) = watch::channel(Report::default());
     let (suspicions_in, suspicions) = mpsc::unbounded_channel();
+    let events = Arc::<EventsShown>::default();
     let page = Arc::new(Page {
         schema: config.schema.clone(),
         domain: config.auth0.domain.clone(),
@@ -134,6 +137,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         writeback: report,
         queue: Arc::clone(&queue),
         budget: auth0.budget().clone(),
+        events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
     });
     let dispatch = Dispatch {
@@ -174,10 +178,20 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let kept = selection_kept(database.clone(), config.schema.clone(), digest_of(catalog));
     tasks.spawn(until_shutdown(shutdown.clone(), kept));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
-    let follow = (standing.entries.clone(), config.log_interval);
+    let events = config.events.then_some(events);
+    let (comparing, asked) = (reading.clone(), Arc::clone(&queue));
+    let sweeps = ingest::Sweeps { every: config.sweep.every, grace: config.sweep.grace };
+    let sweep = async move { ingest::sweep(&comparing, &asked, sweeps).await };
+    tasks.spawn(forever(shutdown.clone(), sweep));
+    tasks.spawn(forever(
+        shutdown.clone(),
+        notice_writes(page.writeback.clone(), Arc::clone(&reading.activity)),
+    ));
+    let pace = ingest::Pace { busy: config.log_interval, idle: config.log_idle_interval };
+    let follow = (standing.entries.clone(), pace);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
-    tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
+    tasks.spawn(fill_and_follow(reading, queue, follow, events, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
     loop {
@@ -226,6 +240,18 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
         }
     }
     Ok(())
+}
+
+/// Clients that write are a sign that somebody works in the tenant.
+async fn notice_writes(mut report: watch::Receiver<Report>, activity: Arc<ingest::Activity>) {
+    let mut settled = report.borrow().settled;
+    while report.changed().await.is_ok() {
+        let now = report.borrow_and_update().settled;
+        if now != settled {
+            settled = now;
+            activity.noticed();
+        }
+    }
 }
 
 /// Rows that writeback suspects to differ are read.

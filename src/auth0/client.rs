@@ -22,6 +22,8 @@ use crate::error::{Error, Kind, Result};
 const POOL_IDLE: Duration = Duration::from_secs(20);
 /// How many times a read waits for the rate limit before it gives up.
 const READ_WAITS: usize = 10;
+/// The longest that an answer without an end may last: whoever reads it watches over it.
+const ENDLESS: Duration = Duration::from_secs(7 * 86_400);
 
 /// The Management API of one tenant. Clones share connections, token and budget.
 #[derive(Clone)]
@@ -34,6 +36,7 @@ struct Inner {
     api: String,
     token: Arc<Token>,
     budget: Budget,
+    head_timeout: Duration,
 }
 
 impl Client {
@@ -57,7 +60,8 @@ impl Client {
         let budget = Budget::new(settings)?;
         let token = Arc::new(Token::new(settings, http.clone(), budget.clone()));
         let api = format!("{}/api/v2", settings.root());
-        Ok(Client(Arc::new(Inner { http, files, api, token, budget })))
+        let head_timeout = settings.request_timeout;
+        Ok(Client(Arc::new(Inner { http, files, api, token, budget, head_timeout })))
     }
 
     /// The scopes that the application was granted; asks for a token where none is held.
@@ -86,6 +90,47 @@ impl Client {
                 }
             }
             return answer(&request.method, result, now);
+        }
+    }
+
+    /// Opens an answer that does not end; the head alone has a time limit.
+    ///
+    /// # Errors
+    /// Any answer but a success.
+    pub(super) async fn open(&self, request: &Request) -> Result<reqwest::Response, Failure> {
+        let mut fresh = false;
+        loop {
+            self.0.token.get().await?;
+            let mut permit = self.permit(request).await;
+            let grant = self.0.token.get().await?;
+            permit.leaves();
+            let sent = self.build(request, &grant).timeout(ENDLESS).send();
+            let response = match tokio::time::timeout(self.0.head_timeout, sent).await {
+                Ok(Ok(response)) => response,
+                broken => {
+                    let error = match broken {
+                        Ok(Err(error)) => TransportError::from_reqwest(&error),
+                        _ => TransportError::Timeout("no answer in time".to_owned()),
+                    };
+                    let outcome = decide(&request.method, &Err(error), Now::read());
+                    return Err(Failure { outcome, method: request.method.clone() });
+                }
+            };
+            let status = response.status().as_u16();
+            permit.answered(status, response.headers(), Now::read());
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            if status == 401 && !fresh {
+                self.0.token.invalidate(&grant);
+                fresh = true;
+                continue;
+            }
+            let headers = response.headers().clone();
+            let body = tokio::time::timeout(self.0.head_timeout, response.bytes()).await;
+            let body = body.ok().and_then(Result::ok).unwrap_or_default();
+            let outcome = decide(&request.method, &Ok(Wire { status, headers, body }), Now::read());
+            return Err(Failure { outcome, method: request.method.clone() });
         }
     }
 

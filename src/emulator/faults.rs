@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::events::StreamFaults;
+
 /// What goes wrong with a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fault {
@@ -46,14 +48,18 @@ pub(super) struct Order {
     times: Option<u32>,
     /// Calls that pass before the first fault.
     after: u32,
-    /// `status`, `drop_before`, `drop_after`, `delay`, `delay_after`, `cut`, `stall`, `fail_job` or `hold_job`.
+    /// `status`, `drop_before`, `drop_after`, `delay`, `delay_after`, `cut`, `stall`, `fail_job` or `hold_job`;
+    /// of event streams under way `events_drop`, `events_stall`, `events_error`, `events_duplicate`,
+    /// `events_disorder`, `events_delay`.
     #[serde(rename = "do")]
     what: Option<String>,
     /// For `status`.
     status: Option<u16>,
     /// For `status`: the body instead of Auth0's usual one; for `fail_job`: the job's `summary`.
     body: Option<Value>,
-    /// For `delay`, `delay_after`, `stall` and `hold_job`; `fail_job` takes it too.
+    /// For `events_error`.
+    code: Option<String>,
+    /// For `delay`, `delay_after`, `stall`, `hold_job` and `events_delay`; `fail_job` takes it too.
     delay_ms: Option<u64>,
     /// For `cut` and `stall`: bytes of the body that still come.
     bytes: Option<u64>,
@@ -85,11 +91,20 @@ struct Rule {
 pub(super) struct Faults {
     rules: Vec<Rule>,
     down: bool,
+    /// Of event streams under way.
+    pub(super) stream: StreamFaults,
 }
 
 impl Faults {
     /// Takes an order; an error is a sentence for its sender.
     pub(super) fn order(&mut self, order: Order) -> Result<usize, String> {
+        if let Some(what) = order.what.as_deref().filter(|what| what.starts_with("events_")) {
+            if order.clear {
+                *self = Faults::default();
+            }
+            self.stream.order((what, order.code, order.delay_ms), order.times, order.after)?;
+            return Ok(self.rules.len() + self.stream.len());
+        }
         let bytes = order.bytes.unwrap_or(0);
         let fault = match (order.what.as_deref(), order.status, order.delay_ms) {
             (Some("cut"), ..) => Some(Fault::Cut(bytes)),

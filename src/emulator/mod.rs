@@ -5,6 +5,7 @@
 mod calls;
 mod control;
 mod deeds;
+mod events;
 mod exports;
 mod faults;
 mod ids;
@@ -36,6 +37,7 @@ mod token;
 mod world;
 mod writes;
 
+pub use events::EventOptions;
 pub use options::{Credentials, Gzip, Options};
 pub use server::{Emulator, serve};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::events::EventOptions;
 use super::ids;
 
 /// Everything that one may choose; the default is an empty tenant in memory without rate limits.
@@ -39,6 +40,8 @@ pub struct Options {
     pub withheld: Vec<String>,
     /// The tenant's domain, besides the host that it is asked by.
     pub domain: Option<String>,
+    /// How events are kept and served.
+    pub events: EventOptions,
     /// The machine-to-machine client of a fresh tenant; none makes one.
     pub client: Option<Credentials>,
 }
@@ -60,6 +63,7 @@ impl Default for Options {
             scopes: None,
             withheld: Vec::new(),
             domain: None,
+            events: EventOptions::default(),
             client: None,
         }
     }

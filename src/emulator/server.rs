@@ -2,17 +2,20 @@
 //! tenant, and writes what changed before it answers. It decides nothing about resources.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, State as Shares};
-use axum::http::{HeaderMap, Response, header, request::Parts};
-use chrono::Utc;
+use axum::http::{HeaderMap, Method, Response, header, request::Parts};
+use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::faults::{Fault, Faults};
-use super::limits::Limits;
+use super::limits::{Headers, Limits};
 use super::options::{Credentials, Options};
 use super::problem::{Answer, Problem};
 use super::quirks::clients;
@@ -20,7 +23,7 @@ use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
 use super::world::{Request, World};
-use super::{calls, control, exports, ids, interrupt, multipart, populate, preload, tenant_name};
+use super::{calls, control, events, exports, ids, interrupt, multipart, populate, preload, tenant_name};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 
@@ -47,10 +50,16 @@ pub struct Emulator {
 pub(super) struct Shared {
     pub(super) world: World,
     pub(super) client: Credentials,
-    options: Options,
-    key: String,
+    pub(super) options: Options,
+    pub(super) key: String,
     scopes: Vec<String>,
     state: Mutex<State>,
+    /// Number of the newest event; whoever follows them waits for it to change.
+    pub(super) events: watch::Sender<u64>,
+    /// Event streams under way.
+    pub(super) seats: Arc<AtomicUsize>,
+    /// The server ends: so do answers that never would.
+    pub(super) stopping: CancellationToken,
 }
 
 /// What requests change.
@@ -113,12 +122,18 @@ impl Emulator {
             let mut scopes = world.routes.scopes();
             let hidden = world.rules.values().flat_map(|rules| rules.scoped.values().cloned());
             scopes.extend(hidden.collect::<std::collections::BTreeSet<_>>());
+            scopes.push(events::SCOPE.to_owned());
             scopes
         });
+        let told = world.catalog.iter().filter(|resource| resource.event.is_some());
+        store.watch(told.map(|resource| resource.table.clone()).collect());
+        let news = watch::Sender::new(store.events().last());
         let scopes = scopes.into_iter().filter(|scope| !options.withheld.contains(scope)).collect();
         let limits = world.plan.clone().map(Limits::new);
         let state = Mutex::new(State { store, faults: Faults::default(), calls: BTreeMap::new(), limits });
-        Ok(Emulator { shared: Arc::new(Shared { world, client, options, key, scopes, state }) })
+        let (seats, stopping) = (Arc::default(), CancellationToken::new());
+        let shared = Shared { world, client, options, key, scopes, state, events: news, seats, stopping };
+        Ok(Emulator { shared: Arc::new(shared) })
     }
 
     /// The machine-to-machine client of the tenant.
@@ -136,6 +151,11 @@ impl Emulator {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
         let jobs = exports::work(Arc::clone(&self.shared));
+        let stopping = self.shared.stopping.clone();
+        let shutdown = async move {
+            shutdown.await;
+            stopping.cancel();
+        };
         let service = Router::new().fallback(answer).with_state(self.shared);
         let service = service.into_make_service_with_connect_info::<Caller>();
         let served = axum::serve(Socket(listener), service).with_graceful_shutdown(shutdown);
@@ -150,6 +170,14 @@ impl Emulator {
 
 fn tenant_of(options: &Options) -> &str {
     options.domain.as_deref().map_or("emulator", tenant_name)
+}
+
+impl State {
+    /// Takes a call out of the buckets: what its answer says of them, or the 429.
+    pub(super) fn limit(&mut self, group: Option<&str>, now: DateTime<Utc>) -> Result<Headers, Answer> {
+        let limits = self.limits.as_mut().map(|limits| limits.take(group, seconds(now)));
+        Ok(limits.transpose()?.unwrap_or_default())
+    }
 }
 
 impl Shared {
@@ -190,6 +218,9 @@ async fn answer(
             if own.is_none() && !shared.options.latency.is_zero() {
                 tokio::time::sleep(shared.options.latency).await;
             }
+            if parts.method == Method::GET && path == events::PATH {
+                return events::subscribe(&shared, caller, &parts);
+            }
             let response = match path.starts_with(exports::PATH) {
                 true => exports::serve(&shared, &parts),
                 false => respond(run(&shared, &caller, &parts, &body, fault.as_ref())),
@@ -210,7 +241,7 @@ async fn answer(
     }
 }
 
-fn respond(answer: Answer) -> Response<Body> {
+pub(super) fn respond(answer: Answer) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = axum::http::StatusCode::from_u16(answer.status).unwrap_or_default();
     if let Some(body) = answer.body {
@@ -226,7 +257,7 @@ fn respond(answer: Answer) -> Response<Body> {
     response
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -260,7 +291,7 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Opt
     let answer = match parts.uri.path() {
         TOKEN if request.method == "POST" => {
             count(state, "POST", TOKEN);
-            let limits = state.limits.as_mut().map(|limits| limits.take_token(seconds(&request)));
+            let limits = state.limits.as_mut().map(|limits| limits.take_token(seconds(request.now)));
             if let Some(Err(refused)) = limits {
                 return refused;
             }
@@ -279,8 +310,13 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Opt
             None => manage(shared, state, &mut request, headers, body),
         },
     };
+    let teller = events::Teller { host: &request.host, tenant: &request.tenant, now: request.now };
+    events::note(&shared.world, &mut state.store, teller, &shared.options.events);
     match state.store.commit() {
-        Ok(()) => answer,
+        Ok(()) => {
+            shared.events.send_replace(state.store.events().last());
+            answer
+        }
         Err(error) => {
             tracing::error!(%error, "the emulator cannot keep its state");
             Problem::plain(500, "Internal Server Error").into()
@@ -288,9 +324,9 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Opt
     }
 }
 
-/// When a request came, in UNIX seconds.
-fn seconds(request: &Request) -> f64 {
-    request.now.timestamp_micros() as f64 / 1e6
+/// A moment in UNIX seconds.
+fn seconds(now: DateTime<Utc>) -> f64 {
+    now.timestamp_micros() as f64 / 1e6
 }
 
 pub(super) fn count(state: &mut State, method: &str, path: &str) {
@@ -313,9 +349,8 @@ fn manage(
     count(state, &route.method, &route.path);
     let group =
         shared.world.limits.group(&request.method, &request.path, |name| request.param(name).is_some());
-    let limits = state.limits.as_mut().map(|limits| limits.take(group, seconds(request)));
-    let figures = match limits.transpose() {
-        Ok(headers) => headers.unwrap_or_default(),
+    let figures = match state.limit(group, request.now) {
+        Ok(headers) => headers,
         Err(refused) => return refused,
     };
     let mut answer = match token::check(&shared.key, authorization, request.now.timestamp()) {

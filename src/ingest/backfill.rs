@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 use super::completion::{self, Completed};
 use super::listing::{Listed, any_known, keys, read_set, unseen};
 use super::refetch::read_singleton;
+use super::seen::Seen;
+use super::sets::Work;
+use super::sides::sides;
 use super::target::Target;
-use super::{Context, Method, Queue, export, sets};
+use super::{Context, Method, Queue, estimate, export};
 use crate::auth0::{Cut, Lane};
 use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -22,13 +25,13 @@ use crate::pg::fault;
 /// What the lists had to say of a table.
 pub(super) struct Filled {
     /// How many rows Auth0 has.
-    rows: usize,
+    pub(super) rows: usize,
     /// What has to be read by itself.
     pub(super) again: Vec<Target>,
     /// What has to be read because of these rows, unless it is filled anyway.
     pub(super) following: Vec<Target>,
     /// What Auth0 did not show.
-    short: Option<String>,
+    pub(super) short: Option<String>,
 }
 
 /// Which tables a run of [`backfill`] takes up.
@@ -65,7 +68,9 @@ pub async fn backfill(context: &Context, queue: &Queue, due: Due) -> Result<Opti
     }
     let finite = context.catalog.iter().filter(|resource| !is_endless(resource));
     let finite: Vec<&str> = finite.map(|resource| resource.table.as_str()).collect();
-    completion::begin(context, &finite).await?;
+    if completion::begin(context, &finite).await? {
+        estimate::announce(context, &tables).await?;
+    }
     let ends: HashMap<&str, End> =
         tables.iter().map(|resource| (resource.table.as_str(), End::default())).collect();
     let work = tables.iter().map(|resource| -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
@@ -109,7 +114,7 @@ pub async fn backfill_entries(context: &Context, queue: &Queue, due: Due) -> Res
 }
 
 /// Whether the table may take longer than anybody wants to wait.
-fn is_endless(resource: &Resource) -> bool {
+pub(super) fn is_endless(resource: &Resource) -> bool {
     resource.list.iter().any(|list| list.paging == Paging::Log)
 }
 
@@ -208,8 +213,13 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
         return Ok(Filled { rows: count, again, following: exported.following, short: None });
     }
     let mut refused = None;
-    for group in sets::groups(&context.catalog, resource) {
-        match fill_by(context, resource, &group, lane).await {
+    for side in sides(context, resource).await? {
+        if lane == Lane::Backfill {
+            let filling = context.progress.of(&resource.table);
+            filling.method(side.method(resource));
+            filling.expect_calls(side.calls);
+        }
+        match fill_by(context, resource, &side.group, lane).await {
             Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
             outcome => return outcome,
         }
@@ -228,22 +238,26 @@ fn own_row(resource: &Resource) -> Vec<RowKey> {
 /// Lists a table by lists that together show all of it.
 async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: Lane) -> Result<Filled> {
     let some_known = any_known(context, resource).await?;
-    let mut work = Vec::new();
-    for list in group.iter().filter_map(|n| resource.list.get(*n)) {
-        work.extend(sets::all(context, list).await?.into_iter().map(|set| (list, set)));
-    }
-    let (whole, parented) = (work.len(), group.iter().any(|n| !resource.list[*n].names().is_empty()));
-    let (mut work, mut running) = (work.into_iter(), FuturesUnordered::new());
-    let (mut all, mut unread, mut reason) = (Listed::default(), 0, None);
+    let parented = group.iter().any(|n| !resource.list[*n].names().is_empty());
+    let (mut work, mut running) = (Work::of(resource, group), FuturesUnordered::new());
+    let (mut all, mut count, mut whole, mut unread, mut reason) = (Listed::default(), 0, 0, 0, None);
     loop {
         while running.len() < super::READS_AT_A_TIME
-            && let Some((list, set)) = work.next()
+            && let Some((list, set)) = work.next(context).await?
         {
+            whole += 1;
             running.push(read_in_turn(context, resource, list, set, lane, some_known));
         }
         match running.next().await {
             None => break,
-            Some(Ok(listed)) => all.join(listed),
+            Some(Ok(mut listed)) => {
+                count += listed.seen.len();
+                if !some_known {
+                    // Nothing can be missing that was there before, and there may be a million.
+                    listed.seen = Seen::default();
+                }
+                all.join(listed);
+            }
             // This one alone: its parent is of a kind that has no such rows.
             Some(Err(error)) if error.kind() == Kind::Auth0Refused && parented => {
                 unread += 1;
@@ -261,7 +275,6 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
         (None, Some(reason)) => Some(format!("{unread} of {whole} lists: {reason}")),
         (None, None) => None,
     };
-    let count = all.seen.len();
     all.again.sort_unstable();
     all.again.dedup();
     let again = rows(context, resource, all.again);

@@ -11,6 +11,7 @@ use super::Context;
 use super::apply::{apply_free, following};
 use super::bulk_follow::Follow;
 use super::bulk_sql::Statements;
+use super::sweep::Change;
 use super::target::Target;
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Kind, Result};
@@ -85,6 +86,10 @@ pub(super) async fn merge(
     if rows.is_empty() {
         return Ok(stored);
     }
+    let rows = match &context.compare {
+        Some(differences) => differences.hold_back(context, resource, rows, began).await?,
+        None => rows,
+    };
     // The same row twice: the list has moved under the reading, and the later one is the newer.
     let rows: Rows = rows.into_iter().collect();
     context.freshness.applied_all(&resource.table, rows.keys(), began);
@@ -132,6 +137,10 @@ pub(super) async fn merge(
             }
             None => drop(single.insert(key, row)),
         }
+    }
+    if let Some(differences) = &context.compare {
+        differences.count(Change::Inserted, stored.inserted.len());
+        differences.count(Change::Updated, stored.updated.len());
     }
     for (key, row) in single {
         match apply_free(context, resource, &key, Some(row), began).await? {

@@ -69,8 +69,10 @@ impl<'c> Loader<'c> {
             ),
             began,
             gone,
-            // A row may be what a create under way has made: only the table can tell.
-            crowded: crowded || may_be_ours(resource, &context.schema, "r").is_some(),
+            // A row may be what a create under way has made, or is compared only: the table can tell.
+            crowded: crowded
+                || context.compare.is_some()
+                || may_be_ours(resource, &context.schema, "r").is_some(),
         }
     }
 
@@ -101,6 +103,7 @@ impl<'c> Loader<'c> {
             state.advanced(batch.end, keys.len());
         }
         let fresh = may_be_ours(self.resource, &self.context.schema, "r").is_none();
+        let fresh = fresh && self.context.compare.is_none();
         self.crowded = !(fresh && 2 * stored.inserted.len() >= batch.rows.len());
         if self.follow.any && stored.following.len() > PAGE {
             stored.following = self.follow.all().collect();

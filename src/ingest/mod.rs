@@ -11,12 +11,16 @@ mod bulk_copy;
 mod bulk_follow;
 mod bulk_sql;
 mod completion;
+mod estimate;
+mod events;
 mod export;
 mod export_lines;
 mod export_state;
+mod gap;
 mod hints;
 mod listing;
 mod logs;
+mod pace;
 mod progress;
 mod queue;
 mod refetch;
@@ -24,22 +28,28 @@ mod refused;
 mod seen;
 mod sets;
 mod settling;
+mod sides;
 mod slices;
+mod sweep;
 mod target;
 
 use std::sync::Arc;
 
-pub use activity::Activity;
+pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
 pub use completion::{Completed, skip};
+pub use estimate::{Estimate, Expected, Rates, estimate};
+pub use events::{Events, EventsReport, EventsShown, EventsState};
 pub use export::{Exports, Wanted};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
+pub use pace::Pace;
 pub use progress::{Filling, Method, Progress, Shown, keep_progress};
-pub use queue::{Queue, QueueReport};
+pub use queue::{Queue, QueueReport, Source};
 pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
+pub use sweep::{Differences, Sweeps, Why, ask, ask_for, is_compared, sweep};
 pub use target::Target;
 
 use tokio::sync::Semaphore;
@@ -77,6 +87,10 @@ pub struct Context {
     pub skip: Arc<[String]>,
     /// How exports are used.
     pub exports: Arc<Exports>,
+    /// What the plan lets through; none where it is not named.
+    pub rates: Option<Arc<Rates>>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
+    /// While a table is compared: takes what differs instead of the table.
+    pub compare: Option<Arc<Differences>>,
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use auth0_sync::emulator::{Gzip, Options, Plan};
+use auth0_sync::emulator::{Gzip, Options};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
 use serde_json::{Value, json};
 
@@ -263,7 +263,7 @@ async fn a_job_fails_and_a_file_breaks_off_or_stalls_on_demand() {
 #[tokio::test]
 async fn a_tenant_without_exports_says_so() {
     let lacks = Options { without: vec!["exports".into()], ..Options::default() };
-    let free = Options { plan: Some(Plan::Free), ..Options::default() };
+    let free = Options { plan: Some("free".to_owned()), ..Options::default() };
     for options in [lacks, free] {
         let tenant = Tenant::start(options).await;
         let refused = tenant.post("/api/v2/jobs/users-exports", json!({"format": "json"})).await;

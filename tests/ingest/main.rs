@@ -10,14 +10,17 @@ mod support;
 
 mod again;
 mod catalog;
+mod events;
 mod everything;
 mod export;
+mod idle;
 mod large;
 mod live;
 mod overlap;
 mod pretend;
 mod restart;
 mod shapes;
+mod sweep;
 
 use std::time::Duration;
 

@@ -55,8 +55,8 @@ async fn a_filling_that_is_cut_short_is_taken_up_and_misses_nothing() {
     let mut stand = Stand::set_up(Postgres::start(), Emulator::start(300).await).await;
     let pool = stand.admin().await;
     for round in 0..3 {
-        // The first page of users passes, the second hangs.
-        fault(&stand, json!({"match": {"method": "GET", "path": "^/api/v2/users$"}, "after": 1, "do": "delay", "delay_ms": 60_000})).await;
+        // The count of users and their first page pass, the second page hangs.
+        fault(&stand, json!({"match": {"method": "GET", "path": "^/api/v2/users$"}, "after": 2, "do": "delay", "delay_ms": 60_000})).await;
         let mut service = launch(&stand, "search");
         wait_until("the first page is in", SECONDS, async || {
             count(&pool, "select count(*) from auth0.\"user\"").await >= 100
@@ -80,7 +80,7 @@ async fn a_filling_that_is_cut_short_is_taken_up_and_misses_nothing() {
 async fn what_changes_while_the_tables_are_filled_is_not_lost() {
     let mut stand = Stand::set_up(Postgres::start(), Emulator::start(200).await).await;
     let pool = stand.admin().await;
-    fault(&stand, json!({"match": {"method": "GET", "path": "^/api/v2/users$"}, "after": 1, "times": 1, "do": "delay_after", "delay_ms": 1500})).await;
+    fault(&stand, json!({"match": {"method": "GET", "path": "^/api/v2/users$"}, "after": 2, "times": 1, "do": "delay_after", "delay_ms": 1500})).await;
     let mut service = launch(&stand, "search");
     wait_until("the first page is in", SECONDS, async || {
         count(&pool, "select count(*) from auth0.\"user\"").await >= 100

@@ -240,7 +240,7 @@ impl Client {
         let user = some(rng, "user", "user_id", "");
         let own = format!("and name not like '{OWN}%'");
         let role = some(rng, "role", "id", &own);
-        let organization = some(rng, "organization", "id", "");
+        let organization = some(rng, "organization", "id", &own);
         match rng.random_range(0..24) {
             0..5 => format!("update auth0.user set nickname = '{word}' where user_id = {user}"),
             5 => format!(
@@ -253,11 +253,13 @@ impl Client {
                 "update auth0.user set email = (select max(email) from auth0.user where user_id like 'auth0|{OWN}%') where user_id = {user}"
             ),
             8 => format!(
-                "delete from auth0.user where user_id = {user} and (select count(*) from auth0.user) > 30"
+                "delete from auth0.user where user_id = {user} and (select count(*) from auth0.user where user_id not like '%{OWN}%') > 30"
             ),
             9 => format!("update auth0.role set description = '{word}' where id = {role}"),
             10 => {
-                format!("delete from auth0.role where id = {role} and (select count(*) from auth0.role) > 15")
+                format!(
+                    "delete from auth0.role where id = {role} and (select count(*) from auth0.role where name not like '{OWN}%') > 8"
+                )
             }
             11 => format!(
                 "update auth0.organization set display_name = '{word}', metadata = '{{\"w\": \"{word}\"}}' where id = {organization}"
@@ -300,7 +302,7 @@ impl Client {
                  insert into auth0.organization_member (organization_id, user_id) select o.id, u.user_id from o, (select user_id from auth0.user where user_id not like '%{OWN}%' order by md5(user_id || '{word}') limit 2) u"
             ),
             _ => format!(
-                "delete from auth0.organization where id = {organization} and name not like '{OWN}%' and (select count(*) from auth0.organization) > 15"
+                "delete from auth0.organization where id = {organization} and (select count(*) from auth0.organization where name not like '{OWN}%') > 8"
             ),
         }
     }

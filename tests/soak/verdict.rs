@@ -9,7 +9,9 @@ use crate::clients::{Book, OWN};
 use crate::support::{Stand, compare, wait_until};
 
 /// Until nothing is under way any more.
-const QUIET_WITHIN: Duration = Duration::from_secs(150);
+const QUIET_WITHIN: Duration = Duration::from_secs(120);
+/// So many looks in a row must find nothing under way.
+const LOOKS: u32 = 20;
 /// What is on its way when all queues are empty arrives by then.
 const EQUAL_WITHIN: Duration = Duration::from_secs(10);
 
@@ -20,17 +22,21 @@ pub(crate) async fn quiet(stand: &mut Stand) -> Duration {
     let mut root = stand.root().await;
     let service = stand.service.as_mut().unwrap();
     assert!(service.runs(), "the service has ended by itself:\n{}", service.log());
-    let mut looks = 0;
-    wait_until("both sides come to rest", QUIET_WITHIN, async || {
+    let (mut looks, mut pace) = (0, tokio::time::interval(Duration::from_millis(20)));
+    while looks < LOOKS {
+        pace.tick().await;
         let unsettled = "select count(*) from auth0._sync_cdc where settled_at is null";
         let read = "select coalesce(max(position), '') from _auth0_sync.checkpoint where source = 'logs'";
-        let rests = root.count(unsettled).await == 0
-            && root.text(read).await == newest_entry(stand).await
-            && idle(&stand.status().await);
+        let status = stand.status().await;
+        let rests = idle(&status)
+            && root.count(unsettled).await == 0
+            && root.text(read).await == newest_entry(stand).await;
         looks = if rests { looks + 1 } else { 0 };
-        looks > 20
-    })
-    .await;
+        if begun.elapsed() > QUIET_WITHIN {
+            let open = "select \"table\", operation, state, attempts, error from auth0._sync_cdc where settled_at is null limit 20";
+            panic!("both sides do not come to rest: {status}\n{:#?}", root.rows(open).await);
+        }
+    }
     begun.elapsed()
 }
 

@@ -15,8 +15,9 @@ mod sections;
 pub use sections::{Backfill, Mail, Sweep, Users, Webhook};
 
 use crate::auth0;
-use crate::catalog::{Catalog, Selection};
+use crate::catalog::{Catalog, Limits, Selection};
 use crate::error::{Error, Kind, Result};
+use crate::ingest::Rates;
 
 /// The file that is read where no other is named; it may be missing.
 pub(super) const DEFAULT_FILE: &str = "auth0-sync.toml";
@@ -66,7 +67,7 @@ struct File {
     log_interval_ms: Option<u64>,
     concurrency: Option<usize>,
     keep_settled_days: Option<u32>,
-    log_idle_interval_seconds: Option<u64>,
+    log_idle_interval_seconds: Option<f64>,
     events: Option<bool>,
     #[serde(default)]
     backfill: sections::BackfillFile,
@@ -124,6 +125,17 @@ impl Config {
             return Err(Error::new(Kind::Config, what));
         }
         catalog.selected(&self.selection)
+    }
+
+    /// What the plan lets through, where it is named.
+    ///
+    /// # Errors
+    /// `config`, listing the names of plans.
+    pub fn rates(&self) -> Result<Option<Rates>> {
+        let Some(name) = &self.auth0.plan else { return Ok(None) };
+        let limits = Limits::load()?;
+        let plan = limits.plan(name)?.clone();
+        Ok(Some(Rates { limits, plan, reserve: self.auth0.reserve_percent }))
     }
 
     fn from_sources(file: File, env: impl Fn(&str) -> Option<String>) -> Result<Config> {
@@ -188,7 +200,9 @@ impl Config {
                 )
             })?,
             log_interval: Duration::from_millis(file.log_interval_ms.unwrap_or(1000).max(100)),
-            log_idle_interval: Duration::from_secs(file.log_idle_interval_seconds.unwrap_or(300).max(1)),
+            log_idle_interval: Duration::from_secs_f64(
+                file.log_idle_interval_seconds.unwrap_or(300.0).clamp(0.1, 86_400.0),
+            ),
             events: file.events.unwrap_or(true),
             backfill: file.backfill.read(&env)?,
             sweep: file.sweep.read()?,

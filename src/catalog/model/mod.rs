@@ -2,6 +2,7 @@
 
 mod call;
 mod column;
+mod event;
 mod export;
 mod list;
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
+pub use event::{EventKind, Events};
 pub use export::Export;
 pub use list::{Each, List, Paging};
 
@@ -48,6 +50,8 @@ pub struct Resource {
     pub absent_when_empty: Option<String>,
     /// While a row has such a value Auth0 is still at work, and it is read again.
     pub settling: Option<Settling>,
+    /// What of its changes no live source tells: only a comparison finds it.
+    pub unseen: Option<String>,
     /// Rows that Auth0 shows no more stay.
     #[serde(default)]
     pub keeps_rows: bool,
@@ -100,6 +104,8 @@ pub struct Resource {
     /// Tenant log types (besides `sapi`) after which a row is read again.
     #[serde(default)]
     pub log: Vec<LogHint>,
+    /// The events that tell of its rows.
+    pub event: Option<Events>,
     /// Columns in the order of the table.
     #[serde(default)]
     pub columns: IndexMap<String, Column>,

@@ -7,8 +7,11 @@ use serde_json::{Map, json};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::bundled().unwrap());
 
+/// Columns and what they hold.
+type Meaning = Vec<(String, Option<Value>)>;
+
 /// What a tuple means: columns by name, jsonb as the value that it holds.
-fn meaning(layout: &Layout, tuple: &[u8]) -> Vec<(String, Option<Value>)> {
+fn meaning(layout: &Layout, tuple: &[u8]) -> Meaning {
     let count = i16::from_be_bytes(tuple[..2].try_into().unwrap());
     assert_eq!(usize::try_from(count).unwrap(), layout.columns.len());
     let (mut rest, mut found) = (&tuple[2..], Vec::new());
@@ -35,10 +38,7 @@ fn meaning(layout: &Layout, tuple: &[u8]) -> Vec<(String, Option<Value>)> {
 }
 
 /// The tuple by the fast way, where it takes the line, and by the slow one.
-fn both(
-    resource: &Resource,
-    line: &str,
-) -> (Option<Vec<(String, Option<Value>)>>, Vec<(String, Option<Value>)>) {
+fn both(resource: &Resource, line: &str) -> (Option<Meaning>, Meaning) {
     let layout = Layout::of(resource);
     let (mut fast, mut slow) = (BytesMut::new(), BytesMut::new());
     let key = layout.direct(line, &mut fast);

@@ -131,6 +131,13 @@ impl Freshness {
         self.state().rows.get(&(table.to_owned(), key.clone())).is_some_and(|marks| marks.in_flight > 0)
     }
 
+    /// Whether a call of ours for the row is under way, or has been of late.
+    pub fn is_ours(&self, table: &str, key: &RowKey) -> bool {
+        let state = self.state();
+        let marks = state.rows.get(&(table.to_owned(), key.clone()));
+        marks.is_some_and(|marks| marks.in_flight > 0 || marks.settled > Tick::default())
+    }
+
     /// A reading has been applied.
     pub fn applied(&self, table: &str, key: &RowKey, began: Tick) {
         self.applied_all(table, [key], began);
@@ -210,7 +217,7 @@ mod tests {
         freshness.applied("user", &key, newer.began());
         assert!(!freshness.may_apply("user", &key, older.began()), "something later was applied");
         assert!(freshness.may_apply("user", &RowKey::single("u2"), early.began()));
-        assert_eq!(freshness.held_back("user", older.began()), [key.clone()]);
+        assert_eq!(freshness.held_back("user", older.began()), std::slice::from_ref(&key));
         assert_eq!(freshness.held_back("role", older.began()), []);
         freshness.applied_whole("user", newer.began());
         assert!(!freshness.may_apply("user", &RowKey::single("u2"), older.began()));
