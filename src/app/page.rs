@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::SecondsFormat;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::error::{Error, Kind, Result};
-use crate::ingest::Queue;
+use crate::ingest::{Queue, Tally};
 use crate::status::Source;
 use crate::telemetry::metric;
 use crate::writeback::Report;
@@ -21,7 +22,21 @@ pub(super) struct Page {
     pub(super) streaming: AtomicBool,
     pub(super) writeback: watch::Receiver<Report>,
     pub(super) queue: Arc<Queue>,
+    pub(super) webhook: Arc<Tally>,
     pub(super) recorder: PrometheusHandle,
+}
+
+impl Page {
+    fn webhook(&self) -> Value {
+        let report = self.webhook.report();
+        json!({
+            "messages": report.taken,
+            "refused": report.refused,
+            "last_message_at": report.last.map(|last| last.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            "in_place": report.deployed.as_ref().map(std::result::Result::is_ok),
+            "error": report.deployed.and_then(std::result::Result::err),
+        })
+    }
 }
 
 /// The recorder of this process's metrics.
@@ -47,6 +62,7 @@ impl Source for Page {
                 "hint": writeback.waiting_for.map(|kind| kind.policy().hint),
             },
             "refetch": { "open": queue.open, "done": queue.done },
+            "webhook": self.webhook(),
         })
     }
 

@@ -96,6 +96,10 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
             regex::Regex::new(pattern).map_err(|error| format!("column {name}: {error}"))?;
         }
     }
+    let told = resource.report.iter().flat_map(|report| report.key.keys());
+    if let Some(missing) = told.into_iter().find(|name| !resource.columns.contains_key(*name)) {
+        return Err(format!("column {missing} of a report is not described"));
+    }
     let calls = [resource.get.as_ref(), resource.update.as_ref(), resource.delete.as_ref()];
     for call in calls.into_iter().flatten() {
         if let Some(strange) =

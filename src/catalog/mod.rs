@@ -15,7 +15,8 @@ pub use key::RowKey;
 pub use load::Catalog;
 pub use model::{
     Call, Class, Column, ColumnType, Command, Create, Each, Format, JsonShape, Lifecycle, List, LogHint,
-    Merge, NewKey, Paging, Recognise, Replace, Resource, ResourceKind, Settling, Touch, View, WriteCall,
+    Merge, NewKey, Paging, Recognise, Replace, Report, Resource, ResourceKind, Serves, Settling, Touch, View,
+    WriteCall,
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};

@@ -12,6 +12,7 @@ pub mod run;
 pub mod setup;
 mod shutdown;
 pub mod status;
+pub mod teardown;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Command {
     Status(status::Args),
     /// Everything that could be wrong, each with its mend
     Doctor(doctor::Args),
+    /// Remove from Auth0 what the service has made there: its Actions and its event stream
+    Teardown(teardown::Args),
     /// Tables, columns, operations, scopes
     Catalog(catalog::Args),
     /// An Auth0 Management API for development and tests
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Backfill(args) => backfill::run(args),
         Command::Status(args) => status::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Teardown(args) => teardown::run(args),
         Command::Catalog(args) => match catalog::run(args) {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -3,6 +3,7 @@
 //! Most sources only say what to read again ([`target`]); [`mod@refetch`] reads it, [`apply`] writes
 //! it. Nothing here decides about a mutation: that is writeback's.
 
+mod actions;
 mod activity;
 mod apply;
 mod backfill;
@@ -17,9 +18,11 @@ mod sets;
 mod settling;
 mod slices;
 mod target;
+mod webhook;
 
 use std::sync::Arc;
 
+pub use actions::{Address, Removed, Site, keep as keep_reports, remove as remove_reports, renew_key};
 pub use activity::Activity;
 pub use backfill::{Due, backfill, backfill_entries};
 pub use hints::changed;
@@ -29,6 +32,7 @@ pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
 pub use target::Target;
+pub use webhook::{Desk, Keys, Tally, TallyReport, listen as listen_for_messages, serve as take_messages};
 
 use tokio::sync::Semaphore;
 

@@ -3,6 +3,7 @@
 mod call;
 mod column;
 mod list;
+mod report;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use serde::Deserialize;
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
 pub use list::{Each, List, Paging};
+pub use report::{Report, Serves};
 
 /// One kind of thing in the Management API, and the mirror table that shows it.
 #[derive(Clone, Debug, Deserialize)]
@@ -96,6 +98,11 @@ pub struct Resource {
     /// Tenant log types (besides `sapi`) after which a row is read again.
     #[serde(default)]
     pub log: Vec<LogHint>,
+    /// Reports of the service's own Actions after which a row is read again.
+    #[serde(default)]
+    pub report: Vec<Report>,
+    /// What the service itself makes rows of it for.
+    pub serves: Option<Serves>,
     /// Columns in the order of the table.
     #[serde(default)]
     pub columns: IndexMap<String, Column>,
