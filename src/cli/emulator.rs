@@ -38,6 +38,9 @@ pub struct Args {
     /// Whether offset paging ends after 1,000 results, as Auth0's does: on or off
     #[arg(long, value_name = "SWITCH", default_value = "on", value_parser = ["on", "off"])]
     result_cap: String,
+    /// How long building an action takes, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    action_build: u64,
     /// How long tokens hold, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     token_lifetime: u64,
@@ -100,6 +103,7 @@ fn options(args: Args) -> Result<Options> {
         plan,
         without: args.without.map(split).unwrap_or_default(),
         result_cap: args.result_cap == "on",
+        action_build: Duration::from_millis(args.action_build),
         token_lifetime: Duration::from_secs(args.token_lifetime),
         scopes: args.scopes.map(split),
         withheld: args.withhold.map(split).unwrap_or_default(),

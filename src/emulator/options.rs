@@ -23,6 +23,8 @@ pub struct Options {
     pub without: Vec<String>,
     /// Whether offset paging ends where Auth0 ends it (1,000 users).
     pub result_cap: bool,
+    /// How long building an action takes.
+    pub action_build: Duration,
     /// How long tokens hold.
     pub token_lifetime: Duration,
     /// The scopes that tokens get; none gives all.
@@ -45,6 +47,7 @@ impl Default for Options {
             plan: None,
             without: Vec::new(),
             result_cap: true,
+            action_build: Duration::ZERO,
             token_lifetime: Duration::from_secs(86_400),
             scopes: None,
             withheld: Vec::new(),

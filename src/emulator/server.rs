@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, State as Shares};
-use axum::http::{HeaderMap, Response, header, request::Parts};
+use axum::http::{HeaderMap, Method, Response, header, request::Parts};
 use chrono::Utc;
 use tokio::net::TcpListener;
 
@@ -16,6 +16,7 @@ use super::limits::Limits;
 use super::options::{Credentials, Options};
 use super::problem::{Answer, Problem};
 use super::quirks::clients;
+use super::runtime::{self, Deed, Node};
 use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
@@ -51,6 +52,7 @@ pub(super) struct Shared {
     key: String,
     scopes: Vec<String>,
     state: Mutex<State>,
+    pub(super) node: Node,
 }
 
 /// What requests change.
@@ -118,7 +120,9 @@ impl Emulator {
         let scopes = scopes.into_iter().filter(|scope| !options.withheld.contains(scope)).collect();
         let limits = options.plan.map(Limits::new);
         let state = Mutex::new(State { store, faults: Faults::default(), calls: BTreeMap::new(), limits });
-        Ok(Emulator { shared: Arc::new(Shared { world, client, options, key, scopes, state }) })
+        Ok(Emulator {
+            shared: Arc::new(Shared { world, client, options, key, scopes, state, node: Node::default() }),
+        })
     }
 
     /// The machine-to-machine client of the tenant.
@@ -153,6 +157,20 @@ impl Shared {
         // A request that panicked changed nothing that a later one cannot see.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Changes the tenant and keeps that; what is refused changes nothing that was not kept.
+    pub(super) fn change<T>(
+        &self,
+        work: impl FnOnce(&World, &mut Store) -> std::result::Result<T, Problem>,
+    ) -> std::result::Result<T, Problem> {
+        let mut state = self.state();
+        let done = work(&self.world, &mut state.store);
+        state.store.commit().map_err(|error| {
+            tracing::error!(%error, "the emulator cannot keep its state");
+            Problem::plain(500, "Internal Server Error")
+        })?;
+        done
+    }
 }
 
 async fn answer(
@@ -186,7 +204,12 @@ async fn answer(
             if own.is_none() && !shared.options.latency.is_zero() {
                 tokio::time::sleep(shared.options.latency).await;
             }
-            let answer = run(&shared, &caller, &parts, &body);
+            let answer = match own.and_then(Deed::of).filter(|_| parts.method == Method::POST) {
+                Some(deed) => {
+                    runtime::simulate(&shared, &request_of(&shared, &caller, &parts), deed, &body).await
+                }
+                None => run(&shared, &caller, &parts, &body),
+            };
             if let Some(Fault::DelayAfter(delay)) = fault {
                 tokio::time::sleep(delay).await;
             }
@@ -219,10 +242,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer {
+fn request_of(shared: &Shared, caller: &Caller, parts: &Parts) -> Request {
     let headers = &parts.headers;
     let query = parts.uri.query().unwrap_or_default();
-    let mut request = Request {
+    Request {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().strip_prefix(API).unwrap_or_default().to_owned(),
         query: serde_urlencoded::from_str(query).unwrap_or_default(),
@@ -239,7 +262,12 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
         agent: text(headers, "user-agent").unwrap_or_default().to_owned(),
         ip: caller.address.ip().to_string(),
         now: Utc::now(),
-    };
+    }
+}
+
+fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer {
+    let headers = &parts.headers;
+    let mut request = request_of(shared, caller, parts);
     let mut state = shared.state();
     let state = &mut *state;
     let answer = match parts.uri.path() {

@@ -1,6 +1,7 @@
 //! What one request sees: the catalogue with its rules, the store, and the request itself.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -30,6 +31,8 @@ pub(super) struct World {
     pub(super) plan: Option<String>,
     /// Features that the tenant lacks, whatever its plan.
     pub(super) without: HashSet<String>,
+    /// How long building an action takes.
+    pub(super) action_build: Duration,
 }
 
 /// What a call reads.
@@ -110,7 +113,8 @@ impl World {
         let routes = Routes::new(&catalog, &rules);
         let plan = options.plan.map(|plan| plan.name().to_owned());
         let without = options.without.iter().cloned().collect();
-        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, without })
+        let (result_cap, action_build) = (options.result_cap, options.action_build);
+        Ok(World { catalog, rules, routes, result_cap, plan, without, action_build })
     }
 
     /// Shape and rules of a table.
