@@ -108,6 +108,17 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
             return Err(format!("{{{strange}}} in {} is not a key column", call.path));
         }
     }
+    if let Some(event) = &resource.event {
+        if let Some(strange) = event.shows.iter().find(|name| !resource.columns.contains_key(*name)) {
+            return Err(format!("column {strange} of its events is not described"));
+        }
+        if !resource.key.iter().all(|column| event.key.contains_key(column)) {
+            return Err("its events do not name the whole key".into());
+        }
+        if event.reading && resource.version.as_ref().is_none_or(|version| !event.shows.contains(version)) {
+            return Err("its events are readings and do not show the version".into());
+        }
+    }
     for command in &resource.command {
         let named = placeholders(&command.call.path).chain(command.when.keys().map(String::as_str));
         if let Some(strange) =

@@ -126,6 +126,14 @@ impl Catalog {
         self.iter().find(|resource| resource.serves == Some(purpose)).ok_or_else(missing)
     }
 
+    /// Every type of event that tells of a table.
+    pub fn event_types(&self) -> impl Iterator<Item = &str> {
+        self.iter()
+            .filter_map(|resource| resource.event.as_ref())
+            .flat_map(|event| event.types())
+            .map(|(name, _)| name)
+    }
+
     /// Resources with a column that references `table`, with that column's name.
     pub fn children<'a>(&'a self, table: &'a str) -> impl Iterator<Item = (&'a Resource, &'a str)> + 'a {
         self.iter().flat_map(move |resource| {

@@ -14,9 +14,9 @@ mod template;
 pub use key::RowKey;
 pub use load::Catalog;
 pub use model::{
-    Call, Class, Column, ColumnType, Command, Create, Each, Format, JsonShape, Lifecycle, List, LogHint,
-    Merge, NewKey, Paging, Recognise, Replace, Report, Resource, ResourceKind, Serves, Settling, Touch, View,
-    WriteCall,
+    Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Format, JsonShape, Lifecycle,
+    List, LogHint, Merge, NewKey, Paging, Recognise, Replace, Report, Resource, ResourceKind, Serves,
+    Settling, Touch, View, WriteCall,
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::Result;
-use crate::emulator::{Credentials, Emulator, Options, Plan};
+use crate::emulator::{Credentials, Emulator, EventOptions, Options, Plan};
 use crate::error::{Error, Kind};
 
 /// Arguments of `auth0-sync emulator`.
@@ -53,6 +53,15 @@ pub struct Args {
     /// Domain of the tenant, besides the host that it is asked by
     #[arg(long, value_name = "NAME")]
     domain: Option<String>,
+    /// How long events can be read, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
+    event_retention: u64,
+    /// After how many seconds a connection that reads events is closed
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    event_connection_seconds: u64,
+    /// Between two heartbeats to those who read events, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 15_000)]
+    event_heartbeat_ms: u64,
     /// The machine-to-machine client of a fresh tenant; without it, one is made
     #[arg(long, value_name = "ID", requires = "client_secret")]
     client_id: Option<String>,
@@ -108,6 +117,11 @@ fn options(args: Args) -> Result<Options> {
         scopes: args.scopes.map(split),
         withheld: args.withhold.map(split).unwrap_or_default(),
         domain: args.domain,
+        events: EventOptions {
+            retention: Duration::from_secs(args.event_retention),
+            connection: Duration::from_secs(args.event_connection_seconds),
+            heartbeat: Duration::from_millis(args.event_heartbeat_ms.max(1)),
+        },
         client: args.client_id.zip(args.client_secret).map(|(id, secret)| Credentials { id, secret }),
     })
 }

@@ -17,6 +17,10 @@ pub(super) fn run(shared: &Shared, state: &mut State, request: &Request, path: &
         ("POST", "reset") => reset(shared, state, request),
         ("POST", "preload") => {
             let rows = preload::apply(&shared.world, &mut state.store, &body);
+            // What was there before is no news, unless it is said to happen now.
+            if body["announce"] != true {
+                state.store.take_changes();
+            }
             // Ids are kept as they were recorded.
             Answer::new(200, json!({"rows": rows, "ids": {}}))
         }
@@ -52,7 +56,10 @@ fn reset(shared: &Shared, state: &mut State, request: &Request) -> Answer {
     state.calls.clear();
     let names = Names { tenant: &request.tenant, host: &request.host, client: &shared.client };
     match populate::fresh(&shared.world, &mut state.store, &names) {
-        Ok(()) => Answer::new(200, json!({})),
+        Ok(()) => {
+            state.store.take_changes();
+            Answer::new(200, json!({}))
+        }
         Err(error) => Problem::plain(500, error.to_string()).into(),
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::events::StreamFaults;
+
 /// What goes wrong with a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Fault {
@@ -31,14 +33,17 @@ pub(super) struct Order {
     times: Option<u32>,
     /// Calls that pass before the first fault.
     after: u32,
-    /// `status`, `drop_before`, `drop_after`, `delay` or `delay_after`.
+    /// `status`, `drop_before`, `drop_after`, `delay` or `delay_after`; of event streams under way
+    /// `events_drop`, `events_stall`, `events_error`, `events_duplicate`, `events_disorder`, `events_delay`.
     #[serde(rename = "do")]
     what: Option<String>,
     /// For `status`.
     status: Option<u16>,
     /// For `status`: the body instead of Auth0's usual one.
     body: Option<Value>,
-    /// For `delay` and `delay_after`.
+    /// For `events_error`.
+    code: Option<String>,
+    /// For `delay`, `delay_after` and `events_delay`.
     delay_ms: Option<u64>,
     /// Refuses every call (true) or ends that (false).
     down: Option<bool>,
@@ -68,11 +73,20 @@ struct Rule {
 pub(super) struct Faults {
     rules: Vec<Rule>,
     down: bool,
+    /// Of event streams under way.
+    pub(super) stream: StreamFaults,
 }
 
 impl Faults {
     /// Takes an order; an error is a sentence for its sender.
     pub(super) fn order(&mut self, order: Order) -> Result<usize, String> {
+        if let Some(what) = order.what.as_deref().filter(|what| what.starts_with("events_")) {
+            if order.clear {
+                *self = Faults::default();
+            }
+            self.stream.order((what, order.code, order.delay_ms), order.times, order.after)?;
+            return Ok(self.rules.len() + self.stream.len());
+        }
         let fault = match (order.what.as_deref(), order.status, order.delay_ms) {
             (Some("status"), Some(status), _) => Some(Fault::Status(status, order.body)),
             (Some("drop_before"), ..) => Some(Fault::DropBefore),

@@ -5,6 +5,7 @@
 mod calls;
 mod control;
 mod deeds;
+mod events;
 mod faults;
 mod ids;
 mod journal;
@@ -34,6 +35,7 @@ mod token;
 mod world;
 mod writes;
 
+pub use events::EventOptions;
 pub use limits::Plan;
 pub use options::{Credentials, Options};
 pub use server::{Emulator, serve};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::events::EventOptions;
 use super::ids;
 use super::limits::Plan;
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub withheld: Vec<String>,
     /// The tenant's domain, besides the host that it is asked by.
     pub domain: Option<String>,
+    /// How events are kept and served.
+    pub events: EventOptions,
     /// The machine-to-machine client of a fresh tenant; none makes one.
     pub client: Option<Credentials>,
 }
@@ -52,6 +55,7 @@ impl Default for Options {
             scopes: None,
             withheld: Vec::new(),
             domain: None,
+            events: EventOptions::default(),
             client: None,
         }
     }

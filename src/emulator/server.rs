@@ -2,17 +2,20 @@
 //! tenant, and writes what changed before it answers. It decides nothing about resources.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, State as Shares};
 use axum::http::{HeaderMap, Method, Response, header, request::Parts};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::faults::{Fault, Faults};
-use super::limits::Limits;
+use super::limits::{Headers, Limits};
 use super::options::{Credentials, Options};
 use super::problem::{Answer, Problem};
 use super::quirks::clients;
@@ -21,7 +24,7 @@ use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
 use super::world::{Request, World};
-use super::{calls, control, ids, multipart, populate, preload, tenant_name};
+use super::{calls, control, events, ids, multipart, populate, preload, tenant_name};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 
@@ -48,11 +51,17 @@ pub struct Emulator {
 pub(super) struct Shared {
     pub(super) world: World,
     pub(super) client: Credentials,
-    options: Options,
-    key: String,
+    pub(super) options: Options,
+    pub(super) key: String,
     scopes: Vec<String>,
     state: Mutex<State>,
     pub(super) node: Node,
+    /// Number of the newest event; whoever follows them waits for it to change.
+    pub(super) events: watch::Sender<u64>,
+    /// Event streams under way.
+    pub(super) seats: Arc<AtomicUsize>,
+    /// The server ends: so do answers that never would.
+    pub(super) stopping: CancellationToken,
 }
 
 /// What requests change.
@@ -115,14 +124,29 @@ impl Emulator {
             let mut scopes = world.routes.scopes();
             let hidden = world.rules.values().flat_map(|rules| rules.scoped.values().cloned());
             scopes.extend(hidden.collect::<std::collections::BTreeSet<_>>());
+            scopes.push(events::SCOPE.to_owned());
             scopes
         });
+        let told = world.catalog.iter().filter(|resource| resource.event.is_some());
+        store.watch(told.map(|resource| resource.table.clone()).collect());
+        let news = watch::Sender::new(store.events().last());
         let scopes = scopes.into_iter().filter(|scope| !options.withheld.contains(scope)).collect();
         let limits = options.plan.map(Limits::new);
         let state = Mutex::new(State { store, faults: Faults::default(), calls: BTreeMap::new(), limits });
-        Ok(Emulator {
-            shared: Arc::new(Shared { world, client, options, key, scopes, state, node: Node::default() }),
-        })
+        let (seats, stopping) = (Arc::default(), CancellationToken::new());
+        let shared = Shared {
+            world,
+            client,
+            options,
+            key,
+            scopes,
+            state,
+            node: Node::default(),
+            events: news,
+            seats,
+            stopping,
+        };
+        Ok(Emulator { shared: Arc::new(shared) })
     }
 
     /// The machine-to-machine client of the tenant.
@@ -139,6 +163,11 @@ impl Emulator {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
+        let stopping = self.shared.stopping.clone();
+        let shutdown = async move {
+            shutdown.await;
+            stopping.cancel();
+        };
         let service = Router::new().fallback(answer).with_state(self.shared);
         let service = service.into_make_service_with_connect_info::<Caller>();
         axum::serve(Socket(listener), service)
@@ -152,8 +181,17 @@ fn tenant_of(options: &Options) -> &str {
     options.domain.as_deref().map_or("emulator", tenant_name)
 }
 
+impl State {
+    /// Takes a call out of the buckets: what its answer says of them, or the 429.
+    pub(super) fn limit(&mut self, group: &str, method: &str, now: DateTime<Utc>) -> Result<Headers, Answer> {
+        let now = now.timestamp_millis() as f64 / 1000.0;
+        let limits = self.limits.as_mut().map(|limits| limits.take(group, method, now));
+        Ok(limits.transpose()?.unwrap_or_default())
+    }
+}
+
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // A request that panicked changed nothing that a later one cannot see.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -161,15 +199,25 @@ impl Shared {
     /// Changes the tenant and keeps that; what is refused changes nothing that was not kept.
     pub(super) fn change<T>(
         &self,
+        request: &Request,
         work: impl FnOnce(&World, &mut Store) -> std::result::Result<T, Problem>,
     ) -> std::result::Result<T, Problem> {
         let mut state = self.state();
         let done = work(&self.world, &mut state.store);
+        self.keep(&mut state, request)?;
+        done
+    }
+
+    /// Keeps what a request has changed, and tells those who follow the events.
+    fn keep(&self, state: &mut State, request: &Request) -> std::result::Result<(), Problem> {
+        let teller = events::Teller { host: &request.host, tenant: &request.tenant, now: request.now };
+        events::note(&self.world, &mut state.store, teller, &self.options.events);
         state.store.commit().map_err(|error| {
             tracing::error!(%error, "the emulator cannot keep its state");
             Problem::plain(500, "Internal Server Error")
         })?;
-        done
+        self.events.send_replace(state.store.events().last());
+        Ok(())
     }
 }
 
@@ -204,6 +252,9 @@ async fn answer(
             if own.is_none() && !shared.options.latency.is_zero() {
                 tokio::time::sleep(shared.options.latency).await;
             }
+            if parts.method == Method::GET && parts.uri.path() == events::PATH {
+                return events::subscribe(&shared, caller, &parts);
+            }
             let answer = match own.and_then(Deed::of).filter(|_| parts.method == Method::POST) {
                 Some(deed) => {
                     runtime::simulate(&shared, &request_of(&shared, &caller, &parts), deed, &body).await
@@ -222,7 +273,7 @@ async fn answer(
     respond(answer)
 }
 
-fn respond(answer: Answer) -> Response<Body> {
+pub(super) fn respond(answer: Answer) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = axum::http::StatusCode::from_u16(answer.status).unwrap_or_default();
     if let Some(body) = answer.body {
@@ -238,7 +289,7 @@ fn respond(answer: Answer) -> Response<Body> {
     response
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -288,16 +339,13 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
             None => manage(shared, state, &mut request, headers, body),
         },
     };
-    match state.store.commit() {
+    match shared.keep(state, &request) {
         Ok(()) => answer,
-        Err(error) => {
-            tracing::error!(%error, "the emulator cannot keep its state");
-            Problem::plain(500, "Internal Server Error").into()
-        }
+        Err(problem) => problem.into(),
     }
 }
 
-fn count(state: &mut State, method: &str, path: &str) {
+pub(super) fn count(state: &mut State, method: &str, path: &str) {
     *state.calls.entry(format!("{method} {path}")).or_default() += 1;
 }
 
@@ -316,11 +364,8 @@ fn manage(
     };
     count(state, &route.method, &route.path);
     let group = shared.world.rules.get(&route.table).and_then(|rules| rules.limit.as_deref());
-    let now = request.now.timestamp_millis() as f64 / 1000.0;
-    let limits =
-        state.limits.as_mut().map(|limits| limits.take(group.unwrap_or(&route.table), &route.method, now));
-    let figures = match limits.transpose() {
-        Ok(headers) => headers.unwrap_or_default(),
+    let figures = match state.limit(group.unwrap_or(&route.table), &route.method, request.now) {
+        Ok(headers) => headers,
         Err(refused) => return refused,
     };
     let mut answer = match token::check(&shared.key, authorization, request.now.timestamp()) {

@@ -1,12 +1,14 @@
 //! The tenant's rows, logs and own secrets, in memory, with every change written to the journal
 //! before it is acknowledged. It knows tables by name and nothing of what they mean.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::events::{Kept, Log};
 use super::journal::Journal;
 use super::rules::Fields;
 use crate::error::Result;
@@ -43,8 +45,25 @@ pub(super) enum Step {
     Log(Value),
     /// One of the tenant's own values is this.
     Own(String, String),
-    /// Rows and logs are gone; the tenant's own values stay.
+    /// Rows, logs and events are gone; the tenant's own values stay.
     Clear,
+    /// An event has been told.
+    Event(Arc<Kept>),
+    /// Events up to this number have gone.
+    Gone(u64),
+}
+
+/// A row before and after a step.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// Its table.
+    pub(super) table: String,
+    /// Its key.
+    pub(super) key: String,
+    /// What it was; none where it is new.
+    pub(super) old: Option<Row>,
+    /// What it is; none where it is gone.
+    pub(super) new: Option<Row>,
 }
 
 /// Rows by key, in the order of creation.
@@ -59,6 +78,10 @@ pub(super) struct Store {
     last_number: u64,
     journal: Option<Journal>,
     pending: Vec<Step>,
+    events: Log,
+    /// Tables whose changes are remembered until they are taken.
+    watched: HashSet<String>,
+    changes: Vec<Change>,
 }
 
 static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::new);
@@ -81,7 +104,9 @@ impl Store {
         let rows = self.tables.iter().flat_map(|(table, rows)| {
             rows.iter().map(move |(key, row)| Step::Put(table.clone(), key.clone(), row.clone()))
         });
-        own.chain(rows).chain(self.logs.iter().cloned().map(Step::Log))
+        let events = self.events.iter().cloned().map(Step::Event);
+        let events = std::iter::once(Step::Gone(self.events.gone())).chain(events);
+        own.chain(rows).chain(self.logs.iter().cloned().map(Step::Log)).chain(events)
     }
 
     fn apply(&mut self, step: Step) {
@@ -100,15 +125,58 @@ impl Store {
             Step::Clear => {
                 self.tables.clear();
                 self.logs.clear();
+                // Whoever read up to now has missed something: no offset of before holds any more.
+                self.events.skip(self.events.last() + 2);
             }
+            Step::Event(event) => self.events.push(event),
+            Step::Gone(number) => self.events.skip(number),
         }
     }
 
     fn change(&mut self, step: Step) {
+        self.remember(&step);
         if self.journal.is_some() {
             self.pending.push(step.clone());
         }
         self.apply(step);
+    }
+
+    /// Remembers what a step changes in a watched table.
+    fn remember(&mut self, step: &Step) {
+        let (table, key, new) = match step {
+            Step::Put(table, key, row) => (table, key, Some(row)),
+            Step::Remove(table, key) => (table, key, None),
+            _ => return,
+        };
+        if self.watched.contains(table) {
+            let (old, new) = (self.get(table, key).cloned(), new.cloned());
+            self.changes.push(Change { table: table.clone(), key: key.clone(), old, new });
+        }
+    }
+
+    /// From now on changes of these tables are remembered.
+    pub(super) fn watch(&mut self, tables: HashSet<String>) {
+        self.watched = tables;
+    }
+
+    /// What has changed in watched tables since the last call.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// The events that can be read.
+    pub(super) fn events(&self) -> &Log {
+        &self.events
+    }
+
+    /// The same, to forget old ones.
+    pub(super) fn events_mut(&mut self) -> &mut Log {
+        &mut self.events
+    }
+
+    /// Tells an event.
+    pub(super) fn tell(&mut self, event: Kept) {
+        self.change(Step::Event(Arc::new(event)));
     }
 
     /// Writes what changed since the last call; only then may a caller be told.

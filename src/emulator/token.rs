@@ -74,6 +74,13 @@ pub(super) fn check(key: &str, header: Option<&str>, now: i64) -> Result<Claims,
     })
 }
 
+/// When the token of an `Authorization` header ends, in UNIX seconds; it is not checked here.
+pub(super) fn end(header: Option<&str>) -> Option<i64> {
+    let (_, rest) = header?.split_once('.')?;
+    let payload = URL_SAFE_NO_PAD.decode(rest.split('.').next()?).ok()?;
+    serde_json::from_slice::<Value>(&payload).ok()?["exp"].as_i64()
+}
+
 /// A refusal of the token endpoint: OAuth's shape, not the Management API's.
 pub(super) fn refused(status: u16, error: &str, description: impl Into<String>) -> Answer {
     Answer::new(status, json!({"error": error, "error_description": description.into()}))

@@ -2,6 +2,7 @@
 
 mod call;
 mod column;
+mod event;
 mod list;
 mod report;
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
+pub use event::{EventKind, Events};
 pub use list::{Each, List, Paging};
 pub use report::{Report, Serves};
 
@@ -103,6 +105,8 @@ pub struct Resource {
     pub report: Vec<Report>,
     /// What the service itself makes rows of it for.
     pub serves: Option<Serves>,
+    /// The events that tell of its rows.
+    pub event: Option<Events>,
     /// Columns in the order of the table.
     #[serde(default)]
     pub columns: IndexMap<String, Column>,

@@ -5,6 +5,7 @@
 //! `template.rs` describes: `$now`, `$path.id`, `$body.name|none`, `$row.status`, `https://{host}/{16}`.
 
 mod deeds;
+mod event;
 mod parts;
 
 use indexmap::IndexMap;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub(super) use deeds::{Answers, Effect, Forbid, Gate, Limit, Moment, Run};
+pub(super) use event::Telling;
 pub(super) use parts::{
     Case, Delete, Filter, Inside, Join, KindOf, Kinds, Page, PathShape, Refusal, Route, Titles, Unique,
 };
@@ -130,6 +132,8 @@ pub(super) struct Rules {
     pub(super) page: Page,
     /// Per value of a field, named by `by`: what a row of that kind gets (connections: strategies).
     pub(super) kinds: Option<Kinds>,
+    /// What events tell of its rows besides what the catalogue says.
+    pub(super) event: Telling,
 }
 
 impl Rules {

@@ -60,7 +60,7 @@ fn handler(trigger: &str) -> String {
 /// Does it, and answers what has come of it.
 pub(super) async fn simulate(shared: &Shared, request: &Request, deed: Deed, body: &Bytes) -> Answer {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let begun = shared.change(|world, store| {
+    let begun = shared.change(request, |world, store| {
         let begun = logins::begin(world, store, request, deed, &body)?;
         Ok((action_bindings::bound(store, deed.trigger()), begun))
     });
@@ -69,7 +69,8 @@ pub(super) async fn simulate(shared: &Shared, request: &Request, deed: Deed, bod
         Err(problem) => return problem.into(),
     };
     let ran = run(shared, deed, &bound, &begun).await;
-    let ended = shared.change(|world, store| logins::end(world, store, request, (deed, &begun), &ran));
+    let ended =
+        shared.change(request, |world, store| logins::end(world, store, request, (deed, &begun), &ran));
     ended.unwrap_or_else(Answer::from)
 }
 
