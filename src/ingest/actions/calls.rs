@@ -17,8 +17,6 @@ use crate::pg::mirror::Row;
 /// What the service may do at Auth0 for itself.
 pub(super) struct Calls<'a> {
     pub(super) site: &'a Site,
-    /// The catalogue with what is not mirrored too.
-    pub(super) whole: &'a Catalog,
     pub(super) code: &'a Resource,
     pub(super) deploy: &'a Resource,
     pub(super) binding: &'a Resource,
@@ -35,7 +33,6 @@ impl<'a> Calls<'a> {
     pub(super) fn new(site: &'a Site, whole: &'a Catalog, queue: &'a Queue) -> Result<Calls<'a>> {
         Ok(Calls {
             site,
-            whole,
             code: whole.serving(Serves::Code)?,
             deploy: whole.serving(Serves::Deploy)?,
             binding: whole.serving(Serves::Binding)?,

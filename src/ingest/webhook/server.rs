@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use super::keys::Keys;
 use super::message::{Signed, is_ours};
 use super::socket::Socket;
-use super::targets::reported;
+use super::targets::{reported, told};
 use super::{EVENTS, REPORTS, Tally, seen};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{Context, Queue};
@@ -33,6 +33,8 @@ const LARGEST: usize = 256 * 1024;
 const AT_A_TIME: usize = 64;
 /// A message is read and noted within this.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest id of an event that is taken.
+const LONGEST_ID: usize = 128;
 /// Between two looks at the keys; old messages are forgotten then too.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -169,11 +171,26 @@ async fn take_report(desk: &Desk, headers: &HeaderMap, body: &[u8]) -> StatusCod
     StatusCode::NO_CONTENT
 }
 
-/// An event of our event stream.
-async fn take_event(desk: &Desk, headers: &HeaderMap, _body: &[u8]) -> StatusCode {
+/// An event of our event stream. One that has come before is taken, for Auth0 must not send it again.
+async fn take_event(desk: &Desk, headers: &HeaderMap, body: &[u8]) -> StatusCode {
     if !is_ours(text(headers, header::AUTHORIZATION), &desk.keys.now()) {
         return StatusCode::UNAUTHORIZED;
     }
-    desk.context.activity.noticed();
+    let event: Value = serde_json::from_slice(body).unwrap_or_default();
+    let id = event.get("id").and_then(Value::as_str).filter(|id| !id.is_empty() && id.len() <= LONGEST_ID);
+    let Some((id, targets)) = id.zip(told(&desk.context.catalog, &event)) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    match seen::note(&desk.context.database, &desk.context.schema, id).await {
+        Ok(true) => {
+            desk.context.activity.noticed();
+            desk.queue.ask(targets);
+        }
+        Ok(false) => {}
+        Err(error) => {
+            tracing::warn!(%error, "an event could not be noted; Auth0 sends it again");
+            return StatusCode::SERVICE_UNAVAILABLE;
+        }
+    }
     StatusCode::NO_CONTENT
 }

@@ -26,6 +26,23 @@ pub(super) fn reported(catalog: &Catalog, report: &Value) -> Option<Vec<Target>>
     Some(found.filter(|target| met.insert(target.clone())).collect())
 }
 
+/// Targets of an event of Auth0's; none where it is no event: it has no type or no object.
+pub(super) fn told(catalog: &Catalog, event: &Value) -> Option<Vec<Target>> {
+    let name = event.get("type").and_then(Value::as_str)?;
+    let object = event.pointer("/data/object").filter(|object| object.is_object())?;
+    let telling = catalog.iter().filter_map(|resource| Some((resource, resource.event.as_ref()?)));
+    let telling = telling.filter(|(_, event)| event.tells(name).is_some());
+    let found = telling.filter_map(|(resource, event)| {
+        let value = |(column, place): (&String, &String)| {
+            let text = object.pointer(&format!("/{}", place.replace('.', "/")))?.as_str()?;
+            Some((column.clone(), Value::from(text)))
+        };
+        let values: Map<String, Value> = event.key.iter().filter_map(value).collect();
+        row_or_set(catalog, resource, &values)
+    });
+    Some(found.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +67,20 @@ mod tests {
         assert_eq!(targets, [below("refresh_token"), row("session", "ses_1"), row("user", "auth0|1")]);
         let sign_up = json!({"trigger": "post-user-registration", "user_id": "auth0|1"});
         assert_eq!(found(sign_up).unwrap(), [row("user", "auth0|1")]);
+    }
+
+    #[test]
+    fn an_event_names_the_row_that_it_tells_of() {
+        let catalog = Catalog::bundled().unwrap();
+        let event = |name: &str, object: Value| json!({"type": name, "data": {"object": object}});
+        let user = event("user.updated", json!({"user_id": "auth0|1", "email": "a@b.c"}));
+        assert_eq!(told(&catalog, &user), Some(vec![row("user", "auth0|1")]));
+        let organization = event("organization.deleted", json!({"id": "org_1"}));
+        assert_eq!(told(&catalog, &organization), Some(vec![row("organization", "org_1")]));
+        assert_eq!(told(&catalog, &event("something.else", json!({"id": "x"}))), Some(vec![]));
+        for wrong in [json!({"type": "user.updated"}), json!({"data": {"object": {}}}), json!([])] {
+            assert_eq!(told(&catalog, &wrong), None, "{wrong}");
+        }
     }
 
     #[test]
