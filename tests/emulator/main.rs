@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod paging;
 mod process;
+mod runtime;
 mod shapes;
 mod state;
 mod tenant_log;

@@ -8,6 +8,7 @@ mod mirror;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod again;
 mod catalog;
 mod everything;
@@ -17,6 +18,7 @@ mod overlap;
 mod pretend;
 mod restart;
 mod shapes;
+mod webhook;
 
 use std::time::Duration;
 

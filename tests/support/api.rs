@@ -4,6 +4,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 /// A client with a token of its own; paths begin with `/api/v2/` or `/_emulator/`.
+#[derive(Clone)]
 pub struct Api {
     base: String,
     token: String,
@@ -30,15 +31,25 @@ impl Api {
 
     /// The status and the body of any answer; `null` where there is no body.
     pub async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> (StatusCode, Value) {
+        self.try_send(method, path, body).await.unwrap()
+    }
+
+    /// The same where the other side may be away: an error when no whole answer came.
+    pub async fn try_send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Result<(StatusCode, Value)> {
         let mut request =
             self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.unwrap();
+        let answer = request.send().await?;
         let status = answer.status();
-        let text = answer.text().await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+        let text = answer.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
     }
 
     async fn expect(&self, method: Method, path: &str, body: Option<&Value>) -> Value {

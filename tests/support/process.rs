@@ -85,6 +85,11 @@ impl Program {
         self.out.next_line().await.unwrap()
     }
 
+    /// Whether it has not ended.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("the process runs")

@@ -127,6 +127,9 @@ pub struct Stand {
     pub postgres: Postgres,
     /// The tables that it mirrors: the configuration key `objects`.
     pub objects: Vec<String>,
+    /// What else the service is told: the text of its `auth0-sync.toml`.
+    pub configuration: String,
+    folder: TempDir,
 }
 
 impl Stand {
@@ -154,7 +157,16 @@ impl Stand {
         let objects = objects.iter().map(|table| table.to_string()).collect();
         postgres.create_database(DATABASE).await;
         let app_url = postgres.url("app", "app", DATABASE);
-        let stand = Stand { service: None, ready: Value::Null, emulator, app_url, postgres, objects };
+        let stand = Stand {
+            service: None,
+            ready: Value::Null,
+            emulator,
+            app_url,
+            postgres,
+            objects,
+            configuration: String::new(),
+            folder: TempDir::with_prefix("auth0-sync-stand-").unwrap(),
+        };
         let admin = stand.postgres.admin_url(DATABASE);
         let (status, out, log) = stand.run(&["setup", "--admin-url", &admin]).await;
         assert!(status.success(), "setup failed:\n{out}{log}");
@@ -164,12 +176,31 @@ impl Stand {
 
     /// Starts the service, or again if it was killed, and waits until it is ready.
     pub async fn restart_service(&mut self) {
+        self.launch_service();
+        self.until_ready().await;
+    }
+
+    /// Starts the service, or again if it was killed, and does not wait.
+    pub fn launch_service(&mut self) {
         self.service = None;
         let variables = self.variables();
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let mut program = Program::start(&["run", "--json"], &variables);
-        self.ready = program.ready().await;
-        self.service = Some(program);
+        let file = self.folder.path().join("auth0-sync.toml");
+        std::fs::write(&file, &self.configuration).unwrap();
+        let arguments = ["run", "--json", "--config", file.to_str().unwrap()];
+        self.service = Some(Program::start(&arguments, &variables));
+    }
+
+    /// Waits until the launched service is ready.
+    pub async fn until_ready(&mut self) {
+        self.ready = self.service.as_mut().expect("the service runs").ready().await;
+    }
+
+    /// What the status page of the service says.
+    pub async fn status(&self) -> Value {
+        let url = self.ready["status_url"].as_str().expect("the service is ready");
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.get(format!("{url}/status")).send().await.unwrap().json().await.unwrap()
     }
 
     /// `kill -9` of the service.

@@ -22,7 +22,7 @@ pub(crate) struct Key([u8; 32]);
 pub struct Keys(Arc<RwLock<Vec<Key>>>);
 
 impl Key {
-    pub(super) fn random() -> Key {
+    pub(crate) fn random() -> Key {
         Key(rand::rng().random())
     }
 

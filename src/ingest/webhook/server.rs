@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chrono::Utc;
+use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -29,6 +30,8 @@ const SIGNATURE: &str = "x-auth0-sync-signature";
 
 /// The largest message, in bytes: an event carries a whole row.
 const LARGEST: usize = 256 * 1024;
+/// So much of a body that is too large is read.
+const PATIENTLY_READ: usize = 4 * LARGEST;
 /// Messages at a time; more are refused, and Auth0 sends those of its streams again.
 const AT_A_TIME: usize = 64;
 /// A message is read and noted within this.
@@ -125,7 +128,7 @@ async fn take(desk: &Desk, request: Request) -> StatusCode {
     if parts.method != Method::POST {
         return StatusCode::METHOD_NOT_ALLOWED;
     }
-    let body = match read(&parts.headers, body).await {
+    let body = match read(body).await {
         Ok(body) => body,
         Err(status) => return status,
     };
@@ -136,13 +139,22 @@ async fn take(desk: &Desk, request: Request) -> StatusCode {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> std::result::Result<Bytes, StatusCode> {
-    let told =
-        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if told.is_some_and(|told| told > LARGEST) {
-        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+/// The body, or that it is too large. What is a little too large is read to its end and dropped: else
+/// its sender would see a broken connection instead of the answer.
+async fn read(body: Body) -> std::result::Result<Bytes, StatusCode> {
+    let (mut whole, mut length) = (BytesMut::new(), 0);
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| StatusCode::BAD_REQUEST)?;
+        length += part.len();
+        if length > PATIENTLY_READ {
+            break;
+        }
+        if length <= LARGEST {
+            whole.extend_from_slice(&part);
+        }
     }
-    to_bytes(body, LARGEST).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)
+    if length > LARGEST { Err(StatusCode::PAYLOAD_TOO_LARGE) } else { Ok(whole.freeze()) }
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: impl header::AsHeaderName) -> &'h str {
