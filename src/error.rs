@@ -101,6 +101,8 @@ kinds! {
     Auth0NotFound = "auth0_not_found", Never, "It was deleted at Auth0; the table follows.";
     /// Auth0 answered something that the catalogue does not describe.
     Auth0Answer = "auth0_answer", Backoff, "Report it with the log line: the catalogue may be behind Auth0.";
+    /// The link of a file does not hold any more.
+    Auth0Link = "auth0_link", Backoff, "Nothing to do: a new link is asked for.";
     /// A file or a process of this machine failed.
     Io = "io", Never, "Check the named path or program.";
     /// A fault of this program.

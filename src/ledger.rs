@@ -65,6 +65,11 @@ impl<P> Ledger<P> {
         self.done.as_ref()
     }
 
+    /// Batches of which something has not ended yet, or before which something has not.
+    pub fn open(&self) -> usize {
+        self.batches.len()
+    }
+
     fn batch(&mut self, token: Token) -> Option<&mut Batch<P>> {
         let index = usize::try_from(token.0.checked_sub(self.first)?).ok()?;
         self.batches.get_mut(index)
@@ -87,6 +92,7 @@ mod tests {
         assert_eq!(ledger.done(), None);
         ledger.ended(a);
         assert_eq!(ledger.done(), Some(&20));
+        assert_eq!(ledger.open(), 1);
         ledger.ended(c);
         assert_eq!(ledger.done(), Some(&30));
         let d = ledger.received(40);

@@ -27,6 +27,20 @@ pub mod metric {
     pub const REFETCH_OPEN: &str = "auth0_sync_refetch_open";
     /// Counter: rows read again since the start.
     pub const REFETCHED: &str = "auth0_sync_refetched_total";
+    /// Gauge: 1 while Auth0's events come.
+    pub const EVENTS_CONNECTED: &str = "auth0_sync_events_connected";
+    /// Counter: events received since the start.
+    pub const EVENTS: &str = "auth0_sync_events_total";
+    /// Counter: rows that only a comparison has brought up to date, by `table` and `source`.
+    pub const DRIFT: &str = "auth0_sync_drift_total";
     /// Gauge: 1 while the replication stream is on.
     pub const STREAMING: &str = "auth0_sync_streaming";
+    /// Counter, by `lane`: calls to the Management API since the start.
+    pub const CALLS: &str = "auth0_sync_calls_total";
+    /// Counter, by `lane`: calls that Auth0 answered 429.
+    pub const THROTTLED: &str = "auth0_sync_calls_throttled_total";
+    /// Gauge, by `lane`: calls that wait for the limits.
+    pub const BUDGET_WAITING: &str = "auth0_sync_budget_waiting";
+    /// Gauge, by `bucket`: calls that could leave at once.
+    pub const BUDGET_AVAILABLE: &str = "auth0_sync_budget_available";
 }

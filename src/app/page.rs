@@ -8,8 +8,9 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::auth0::{Budget, Lane};
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{Queue, Tally};
+use crate::ingest::{EventsShown, EventsState, Queue, Tally};
 use crate::status::Source;
 use crate::telemetry::metric;
 use crate::writeback::Report;
@@ -23,6 +24,8 @@ pub(super) struct Page {
     pub(super) writeback: watch::Receiver<Report>,
     pub(super) queue: Arc<Queue>,
     pub(super) webhook: Arc<Tally>,
+    pub(super) budget: Budget,
+    pub(super) events: Arc<EventsShown>,
     pub(super) recorder: PrometheusHandle,
 }
 
@@ -46,6 +49,26 @@ pub(super) fn recorder() -> Result<PrometheusHandle> {
         .map_err(|error| Error::with(Kind::Internal, "metrics cannot be recorded", error))
 }
 
+impl Page {
+    fn budget_metrics(&self) {
+        let (report, calls) = (self.budget.report(), self.budget.calls());
+        let schema = || self.schema.clone();
+        for (n, lane) in Lane::ALL.iter().enumerate() {
+            let waiting = report.waiting.of_lane(*lane) as f64;
+            metrics::gauge!(metric::BUDGET_WAITING, "schema" => schema(), "lane" => lane.as_str())
+                .set(waiting);
+            metrics::counter!(metric::CALLS, "schema" => schema(), "lane" => lane.as_str())
+                .absolute(calls.by_lane[n]);
+            metrics::counter!(metric::THROTTLED, "schema" => schema(), "lane" => lane.as_str())
+                .absolute(calls.throttled[n]);
+        }
+        for bucket in report.buckets {
+            metrics::gauge!(metric::BUDGET_AVAILABLE, "schema" => schema(), "bucket" => bucket.name)
+                .set(bucket.available as f64);
+        }
+    }
+}
+
 impl Source for Page {
     fn status(&self) -> Value {
         let (writeback, queue) = (self.writeback.borrow().clone(), self.queue.report());
@@ -63,6 +86,8 @@ impl Source for Page {
             },
             "refetch": { "open": queue.open, "done": queue.done },
             "webhook": self.webhook(),
+            "budget": self.budget.report(),
+            "events": self.events.report(),
         })
     }
 
@@ -78,6 +103,11 @@ impl Source for Page {
         metrics::counter!(metric::SETTLED, "schema" => self.schema.clone()).absolute(writeback.settled);
         metrics::gauge!(metric::REFETCH_OPEN, "schema" => self.schema.clone()).set(queue.open as f64);
         metrics::counter!(metric::REFETCHED, "schema" => self.schema.clone()).absolute(queue.done);
+        self.budget_metrics();
+        let events = self.events.report();
+        let connected = f64::from(u8::from(events.state == EventsState::Connected));
+        metrics::gauge!(metric::EVENTS_CONNECTED, "schema" => self.schema.clone()).set(connected);
+        metrics::counter!(metric::EVENTS, "schema" => self.schema.clone()).absolute(events.events);
         let streaming = f64::from(u8::from(self.streaming.load(Ordering::Relaxed)));
         metrics::gauge!(metric::STREAMING, "schema" => self.schema.clone()).set(streaming);
         self.recorder.render()

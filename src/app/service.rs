@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::calls::count_calls;
 use super::follow::fill_and_follow;
 use super::owner::Owner;
 use super::page::{Page, recorder};
@@ -21,7 +22,7 @@ use super::webhook;
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Entries, Queue, Target};
+use crate::ingest::{self, Entries, EventsShown, Queue, Target};
 use crate::pg::mirror::Freshness;
 use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
@@ -123,12 +124,17 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         instance: instance.clone(),
         refused: Arc::default(),
         activity: Arc::default(),
+        progress: Arc::default(),
+        skip: config.backfill.skip.as_slice().into(),
+        exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
+        compare: None,
     };
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
     let (report_in, report) = watch::channel(Report::default());
     let (suspicions_in, suspicions) = mpsc::unbounded_channel();
+    let events = Arc::<EventsShown>::default();
     let page = Arc::new(Page {
         schema: config.schema.clone(),
         domain: config.auth0.domain.clone(),
@@ -137,6 +143,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         writeback: report,
         queue: Arc::clone(&queue),
         webhook: Arc::default(),
+        budget: auth0.budget().clone(),
+        events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
     });
     let dispatch = Dispatch {
@@ -156,6 +164,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     };
 
     let mut tasks = JoinSet::new();
+    let counted = (database.clone(), config.schema.clone(), page.budget.clone());
+    tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
     let stop = shutdown.clone();
     tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
         stop.cancelled().await;
@@ -184,8 +194,20 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let port = port.map_err(|error| Error::with(Kind::Io, "the webhook cannot listen", error))?;
     tasks.spawn(webhook::serve(parts, config.webhook.clone(), port, shutdown.clone()));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
-    let follow = (standing.entries.clone(), config.log_interval);
-    tasks.spawn(fill_and_follow(reading, queue, follow, page, announce, shutdown.clone()));
+    let events = config.events.then_some(events);
+    let (comparing, asked) = (reading.clone(), Arc::clone(&queue));
+    let sweeps = ingest::Sweeps { every: config.sweep.every, grace: config.sweep.grace };
+    let sweep = async move { ingest::sweep(&comparing, &asked, sweeps).await };
+    tasks.spawn(forever(shutdown.clone(), sweep));
+    tasks.spawn(forever(
+        shutdown.clone(),
+        notice_writes(page.writeback.clone(), Arc::clone(&reading.activity)),
+    ));
+    let pace = ingest::Pace { busy: config.log_interval, idle: config.log_idle_interval };
+    let follow = (standing.entries.clone(), pace);
+    let shown = reading.clone();
+    tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
+    tasks.spawn(fill_and_follow(reading, queue, follow, events, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
     loop {
@@ -211,6 +233,15 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     outcome
 }
 
+/// How the configuration wants exports to be used.
+fn exports(users: super::config::Users) -> ingest::Wanted {
+    match users {
+        super::config::Users::Auto => ingest::Wanted::Auto,
+        super::config::Users::Export => ingest::Wanted::Only,
+        super::config::Users::Search => ingest::Wanted::Never,
+    }
+}
+
 /// Runs the dispatcher; where the database fails it begins anew from the table.
 async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Result<()> {
     let mut delays = Delays::default();
@@ -225,6 +256,18 @@ async fn write_back(mut dispatch: Dispatch, shutdown: CancellationToken) -> Resu
         }
     }
     Ok(())
+}
+
+/// Clients that write are a sign that somebody works in the tenant.
+async fn notice_writes(mut report: watch::Receiver<Report>, activity: Arc<ingest::Activity>) {
+    let mut settled = report.borrow().settled;
+    while report.changed().await.is_ok() {
+        let now = report.borrow_and_update().settled;
+        if now != settled {
+            settled = now;
+            activity.noticed();
+        }
+    }
 }
 
 /// Rows that writeback suspects to differ are read.

@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 
 use super::answer::{Answer, RateHeaders, link_next};
-use super::budget::{Budget, Lane};
+use super::budget::{Budget, Permit};
 use super::outcome::{Failure, Outcome, decide};
 use super::request::Request;
 use super::settings::Settings;
@@ -22,6 +22,8 @@ use crate::error::{Error, Kind, Result};
 const POOL_IDLE: Duration = Duration::from_secs(20);
 /// How many times a read waits for the rate limit before it gives up.
 const READ_WAITS: usize = 10;
+/// The longest that an answer without an end may last: whoever reads it watches over it.
+const ENDLESS: Duration = Duration::from_secs(7 * 86_400);
 
 /// The Management API of one tenant. Clones share connections, token and budget.
 #[derive(Clone)]
@@ -29,9 +31,12 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     http: reqwest::Client,
+    /// For files of any length, from other hosts.
+    files: reqwest::Client,
     api: String,
     token: Arc<Token>,
     budget: Budget,
+    head_timeout: Duration,
 }
 
 impl Client {
@@ -46,9 +51,17 @@ impl Client {
             .redirect(Policy::none())
             .build()
             .map_err(|error| Error::with(Kind::Config, "cannot set up HTTPS", error))?;
-        let token = Arc::new(Token::new(settings, http.clone()));
+        let files = reqwest::Client::builder()
+            .user_agent(&settings.user_agent)
+            .connect_timeout(settings.connect_timeout)
+            .redirect(Policy::limited(5))
+            .build()
+            .map_err(|error| Error::with(Kind::Config, "cannot set up HTTPS", error))?;
+        let budget = Budget::new(settings)?;
+        let token = Arc::new(Token::new(settings, http.clone(), budget.clone()));
         let api = format!("{}/api/v2", settings.root());
-        Ok(Client(Arc::new(Inner { http, api, token, budget: Budget::default() })))
+        let head_timeout = settings.request_timeout;
+        Ok(Client(Arc::new(Inner { http, files, api, token, budget, head_timeout })))
     }
 
     /// The scopes that the application was granted; asks for a token where none is held.
@@ -61,12 +74,15 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let mut fresh = false;
         loop {
-            self.pass(request.lane).await;
+            // Whoever has no token need not wait for the budget; who had to wait takes the newest.
+            self.0.token.get().await?;
+            let mut permit = self.permit(request).await;
             let grant = self.0.token.get().await?;
+            permit.leaves();
             let result = exchange(self.build(request, &grant)).await;
             let now = Now::read();
             if let Ok(wire) = &result {
-                self.0.budget.learn(wire.status, &wire.headers, now);
+                permit.answered(wire.status, &wire.headers, now);
                 if wire.status == 401 && !fresh {
                     self.0.token.invalidate(&grant);
                     fresh = true;
@@ -74,6 +90,47 @@ impl Client {
                 }
             }
             return answer(&request.method, result, now);
+        }
+    }
+
+    /// Opens an answer that does not end; the head alone has a time limit.
+    ///
+    /// # Errors
+    /// Any answer but a success.
+    pub(super) async fn open(&self, request: &Request) -> Result<reqwest::Response, Failure> {
+        let mut fresh = false;
+        loop {
+            self.0.token.get().await?;
+            let mut permit = self.permit(request).await;
+            let grant = self.0.token.get().await?;
+            permit.leaves();
+            let sent = self.build(request, &grant).timeout(ENDLESS).send();
+            let response = match tokio::time::timeout(self.0.head_timeout, sent).await {
+                Ok(Ok(response)) => response,
+                broken => {
+                    let error = match broken {
+                        Ok(Err(error)) => TransportError::from_reqwest(&error),
+                        _ => TransportError::Timeout("no answer in time".to_owned()),
+                    };
+                    let outcome = decide(&request.method, &Err(error), Now::read());
+                    return Err(Failure { outcome, method: request.method.clone() });
+                }
+            };
+            let status = response.status().as_u16();
+            permit.answered(status, response.headers(), Now::read());
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            if status == 401 && !fresh {
+                self.0.token.invalidate(&grant);
+                fresh = true;
+                continue;
+            }
+            let headers = response.headers().clone();
+            let body = tokio::time::timeout(self.0.head_timeout, response.bytes()).await;
+            let body = body.ok().and_then(Result::ok).unwrap_or_default();
+            let outcome = decide(&request.method, &Ok(Wire { status, headers, body }), Now::read());
+            return Err(Failure { outcome, method: request.method.clone() });
         }
     }
 
@@ -85,26 +142,31 @@ impl Client {
         }
     }
 
-    /// Makes one read; waits as long as the rate limit asks for, some times.
+    /// Makes one read; where the rate limit refuses it all the same, it waits for the budget again, some times.
     pub async fn read(&self, request: &Request) -> Result<Answer> {
         let mut waits = 0;
         loop {
             match self.send(request).await {
                 Ok(answer) => return Ok(answer),
-                Err(Failure { outcome: Outcome::Throttled { until }, .. }) if waits < READ_WAITS => {
-                    waits += 1;
-                    tokio::time::sleep_until(until).await;
-                }
+                // The budget holds the next try back until the limit allows it.
+                Err(Failure { outcome: Outcome::Throttled { .. }, .. }) if waits < READ_WAITS => waits += 1,
                 Err(failure) => return Err(failure.into()),
             }
         }
     }
 
-    async fn pass(&self, lane: Lane) {
-        let random = rand::random::<f64>();
-        while let Some(until) = self.0.budget.wait_until(lane, tokio::time::Instant::now(), random) {
-            tokio::time::sleep_until(until).await;
-        }
+    pub(super) fn files(&self) -> &reqwest::Client {
+        &self.0.files
+    }
+
+    /// The budget that every call waits for.
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// Waits until a call of one's own making (a stream) may leave; tell the permit how it was answered.
+    pub async fn permit(&self, request: &Request) -> Permit {
+        self.0.budget.permit(request.lane, &request.method, &request.path, &request.query).await
     }
 
     fn build(&self, request: &Request, grant: &Grant) -> reqwest::RequestBuilder {

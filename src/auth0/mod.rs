@@ -4,6 +4,8 @@
 mod answer;
 mod budget;
 mod client;
+mod download;
+mod events;
 mod outcome;
 mod pages;
 mod request;
@@ -12,8 +14,10 @@ mod token;
 mod transport;
 
 pub use answer::{Answer, RateHeaders};
-pub use budget::{Budget, Lane};
+pub use budget::{BucketReport, Budget, BudgetReport, Calls, Lane, Permit};
 pub use client::Client;
+pub use download::Download;
+pub use events::{EVENTS_SCOPE, EventStream, Message, Start};
 pub use outcome::{Failure, Outcome, Refusal, decide};
 pub use pages::{Cut, Pages, list_request};
 pub use request::{Request, Upload};

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::budget::hold;
+use super::budget::{DEFAULT_HOLD, hold};
 use super::transport::{Now, TransportError, Wire};
 use crate::error::{Error, Kind};
 
@@ -123,7 +123,9 @@ pub fn decide(method: &Method, result: &Result<Wire, TransportError>, now: Now) 
         404 if method == Method::DELETE => Outcome::Gone,
         // The server gave up waiting: it may have read the request or not.
         408 => Outcome::Unknown { kind: Kind::Auth0NoAnswer, reason: "Auth0 answered 408".into() },
-        429 => Outcome::Throttled { until: now.instant + hold(&wire.headers, now.unix) },
+        429 => {
+            Outcome::Throttled { until: now.instant + hold(&wire.headers, now.unix).unwrap_or(DEFAULT_HOLD) }
+        }
         400..=499 => Outcome::Refused(Refusal::read(wire.status, &wire.body)),
         500..=599 => Outcome::Unknown {
             kind: Kind::Auth0Server,

@@ -31,6 +31,7 @@ pub struct Pages<'a> {
     state: State,
     total: Option<u64>,
     cut: Option<Cut>,
+    calls: u64,
 }
 
 enum State {
@@ -87,7 +88,7 @@ impl<'a> Pages<'a> {
             Paging::Log => State::Log { from: None },
             Paging::After => State::After { from: None },
         };
-        Ok(Pages { client, list, request, state, total: None, cut: None })
+        Ok(Pages { client, list, request, state, total: None, cut: None, calls: 0 })
     }
 
     /// The same for the rows alone that a search finds: the query parameter `q`.
@@ -106,6 +107,7 @@ impl<'a> Pages<'a> {
     /// The next page; none after the last. Then ask [`Pages::cut`] before the list is taken for whole.
     pub async fn next_page(&mut self) -> Result<Option<Vec<Item>>> {
         while let Some(request) = self.request() {
+            self.calls += 1;
             let body = self.client.read(&request).await?.body;
             let (items, envelope) = self.open(body)?;
             self.advance(&items, &envelope)?;
@@ -114,6 +116,11 @@ impl<'a> Pages<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// How many calls were made for the pages so far.
+    pub fn calls(&self) -> u64 {
+        self.calls
     }
 
     /// Set once the list has ended at its cap.

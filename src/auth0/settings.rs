@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::catalog::Limits;
 use crate::error::{Error, Kind, Result};
 
 /// What a [`super::Client`] needs to know. Check it with [`Settings::validate`] first.
@@ -75,6 +76,11 @@ impl Settings {
         }
         if self.client_secret.expose_secret().is_empty() {
             return wrong("AUTH0_CLIENT_SECRET", "is missing");
+        }
+        if let Some(plan) = &self.plan
+            && let Err(error) = Limits::load()?.plan(plan)
+        {
+            return wrong("auth0.plan (AUTH0_SYNC_PLAN):", error.what());
         }
         if self.reserve_percent > 95 {
             return wrong("auth0.reserve_percent", "must be between 0 and 95");

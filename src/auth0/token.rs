@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use url::Url;
 
-use super::budget::hold;
+use super::budget::{Budget, DEFAULT_HOLD, hold};
 use super::outcome::{Failure, Outcome, Refusal};
 use super::settings::Settings;
 use super::transport::{Now, TransportError, Wire, exchange};
@@ -56,6 +56,8 @@ pub(super) struct Token {
     audience: String,
     client_id: String,
     client_secret: SecretString,
+    /// Counts the requests.
+    budget: Budget,
     state: Mutex<State>,
 }
 
@@ -76,13 +78,14 @@ struct Granting {
 }
 
 impl Token {
-    pub(super) fn new(settings: &Settings, http: reqwest::Client) -> Self {
+    pub(super) fn new(settings: &Settings, http: reqwest::Client, budget: Budget) -> Self {
         Token {
             http,
             url: format!("{}/oauth/token", settings.root()),
             audience: settings.audience(),
             client_id: settings.client_id.clone(),
             client_secret: settings.client_secret.clone(),
+            budget,
             state: Mutex::default(),
         }
     }
@@ -143,6 +146,7 @@ impl Token {
             "client_secret": self.client_secret.expose_secret(),
             "audience": self.audience,
         }));
+        self.budget.token_asked();
         let wire = exchange(request).await;
         let granting = read(&wire, &self.url, &self.audience, Now::read())?;
         let mut authorization =
@@ -207,7 +211,9 @@ fn read(
             Kind::Auth0Unreachable,
             format!("{host} has no token endpoint: is this the domain of the tenant? ({refusal})"),
         ),
-        429 => Err(Outcome::Throttled { until: now.instant + hold(&wire.headers, now.unix) }),
+        429 => Err(Outcome::Throttled {
+            until: now.instant + hold(&wire.headers, now.unix).unwrap_or(DEFAULT_HOLD),
+        }),
         500..=599 => never_left(Kind::Auth0Server, format!("the token endpoint answered {refusal}")),
         400..=499 => Err(Outcome::Blocked {
             kind: Kind::Auth0Credentials,

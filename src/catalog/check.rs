@@ -100,6 +100,18 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
     if let Some(missing) = told.into_iter().find(|name| !resource.columns.contains_key(*name)) {
         return Err(format!("column {missing} of a report is not described"));
     }
+    if let Some(export) = &resource.export {
+        let named = export.columns.iter().chain(&export.born);
+        if let Some(strange) = named
+            .chain(&resource.key)
+            .find(|name| !resource.columns.contains_key(*name) || !export.columns.contains(name))
+        {
+            return Err(format!("column {strange} of the export is not described or not exported"));
+        }
+        if resource.get.is_none() {
+            return Err("it is exported and has no call to read a row".to_owned());
+        }
+    }
     let calls = [resource.get.as_ref(), resource.update.as_ref(), resource.delete.as_ref()];
     for call in calls.into_iter().flatten() {
         if let Some(strange) =

@@ -1,12 +1,13 @@
 //! Reads the catalogue's files; an error names the file and what is wrong in it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
 use super::check;
-use super::model::{Class, Column, ColumnType, NewKey, Resource, ResourceKind, Serves};
+use super::model::{Class, Column, ColumnType, List, NewKey, Resource, ResourceKind, Serves};
 use super::select::Follows;
 use crate::error::{Error, Kind, Result};
 
@@ -17,6 +18,8 @@ const BUNDLED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog_fil
 pub struct Catalog {
     resources: IndexMap<String, Resource>,
     follows: Vec<Follows>,
+    /// Table → lists that go by its rows: the place of the resource, and of the list in it.
+    sources: HashMap<String, Vec<(usize, usize)>>,
 }
 
 impl Catalog {
@@ -85,12 +88,33 @@ impl Catalog {
             resources.insert(resource.table.clone(), resource);
         }
         check::catalog(&resources)?;
-        Ok(Catalog { resources: parents_first(resources)?, follows: Vec::new() })
+        Ok(Self::of(parents_first(resources)?, Vec::new()))
     }
 
     /// A part of a catalogue: resources in its order.
     pub(super) fn of(resources: IndexMap<String, Resource>, follows: Vec<Follows>) -> Catalog {
-        Catalog { resources, follows }
+        let mut sources: HashMap<String, Vec<(usize, usize)>> = HashMap::new();
+        for (place, resource) in resources.values().enumerate().filter(|(_, resource)| resource.is_read()) {
+            for (n, list) in resource.list.iter().enumerate() {
+                for table in list.sources() {
+                    let lists = sources.entry(table.to_owned()).or_default();
+                    if lists.last() != Some(&(place, n)) {
+                        lists.push((place, n));
+                    }
+                }
+            }
+        }
+        Catalog { resources, follows, sources }
+    }
+
+    /// The lists that go by rows of a table, with the resources that they show. It is looked up for
+    /// every row that is stored, so it is not searched for.
+    pub fn listed_by(&self, table: &str) -> impl Iterator<Item = (&Resource, &List)> {
+        let places = self.sources.get(table).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|(place, n)| {
+            let (_, resource) = self.resources.get_index(*place)?;
+            Some((resource, resource.list.get(*n)?))
+        })
     }
 
     /// Of a selected part: the tables that are or are not in it because of others.

@@ -5,6 +5,7 @@
 mod ability;
 mod check;
 mod key;
+mod limits;
 mod load;
 mod model;
 mod route;
@@ -12,11 +13,12 @@ mod select;
 mod template;
 
 pub use key::RowKey;
+pub use limits::{Limits, Plan, REST, Rate, WHOLE, share};
 pub use load::Catalog;
 pub use model::{
-    Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Format, JsonShape, Lifecycle,
-    List, LogHint, Merge, NewKey, Paging, Recognise, Replace, Report, Resource, ResourceKind, Serves,
-    Settling, Touch, View, WriteCall,
+    Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Export, Format, JsonShape,
+    Lifecycle, List, LogHint, Merge, NewKey, Paging, Recognise, Replace, Report, Resource, ResourceKind,
+    Serves, Settling, Touch, View, WriteCall,
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};

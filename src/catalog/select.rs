@@ -143,6 +143,10 @@ fn hide(resource: &mut Resource, names: &[String]) {
     }
     resource.apart.retain(|group| !group.is_empty());
     resource.apart_with.retain(shown);
+    if let Some(export) = &mut resource.export {
+        export.columns.retain(|name| resource.columns.contains_key(name));
+        export.born = export.born.take().filter(|name| resource.columns.contains_key(name));
+    }
 }
 
 /// The columns of a table that its entry in `[columns]` leaves out.

@@ -109,7 +109,10 @@ async fn follow(database: &Database, config: &Config, mut open: Vec<String>) -> 
 }
 
 /// Whether a service streams from the slot.
-async fn serves(database: &Database, slot: &str) -> Result<bool> {
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn serves(database: &Database, slot: &str) -> Result<bool> {
     sqlx::query_scalar(
         "select exists (select from pg_catalog.pg_replication_slots where slot_name = $1 and active)",
     )

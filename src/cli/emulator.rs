@@ -8,7 +8,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::Result;
-use crate::emulator::{Credentials, Emulator, EventOptions, Options, Plan};
+use crate::catalog::Limits;
+use crate::emulator::{Credentials, Emulator, EventOptions, Gzip, Options};
 use crate::error::{Error, Kind};
 
 /// Arguments of `auth0-sync emulator`.
@@ -29,7 +30,7 @@ pub struct Args {
     /// How long each answer takes at least, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency: u64,
-    /// Whose rate limits are kept: off, free, professional, enterprise, enterprise-development
+    /// Whose rate limits are kept: off, or a plan (free, professional, enterprise, …)
     #[arg(long, visible_alias = "plan", value_name = "PLAN", default_value = "off")]
     rate_limits: String,
     /// Features that the tenant lacks, separated by commas, as `gate` in the catalogue names them
@@ -41,6 +42,15 @@ pub struct Args {
     /// How long building an action takes, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     action_build: u64,
+    /// How files of exports are compressed: on is the same as file
+    #[arg(long, value_name = "WAY", default_value = "off", value_parser = ["off", "on", "encoding", "file"])]
+    export_gzip: String,
+    /// How long a link to an export holds, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    export_link_seconds: f64,
+    /// How long a job and its file are kept, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400.0)]
+    export_job_seconds: f64,
     /// How long tokens hold, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     token_lifetime: u64,
@@ -97,8 +107,8 @@ pub fn run(args: Args) -> Result<()> {
 fn options(args: Args) -> Result<Options> {
     let plan = match args.rate_limits.as_str() {
         "off" => None,
-        name => Some(<Plan as clap::ValueEnum>::from_str(name, true).map_err(|_| {
-            Error::new(Kind::Config, format!("--rate-limits {name} is neither off nor a plan"))
+        name => Some(Limits::load()?.plan(name).map(|plan| plan.name.clone()).map_err(|error| {
+            Error::new(Kind::Config, format!("--rate-limits is neither off nor a plan: {}", error.what()))
         })?),
     };
     let split = |text: String| -> Vec<String> {
@@ -113,6 +123,13 @@ fn options(args: Args) -> Result<Options> {
         without: args.without.map(split).unwrap_or_default(),
         result_cap: args.result_cap == "on",
         action_build: Duration::from_millis(args.action_build),
+        export_gzip: match args.export_gzip.as_str() {
+            "off" => Gzip::Off,
+            "encoding" => Gzip::Encoding,
+            _ => Gzip::File,
+        },
+        export_link: seconds("--export-link-seconds", args.export_link_seconds)?,
+        export_job: seconds("--export-job-seconds", args.export_job_seconds)?,
         token_lifetime: Duration::from_secs(args.token_lifetime),
         scopes: args.scopes.map(split),
         withheld: args.withhold.map(split).unwrap_or_default(),
@@ -124,6 +141,11 @@ fn options(args: Args) -> Result<Options> {
         },
         client: args.client_id.zip(args.client_secret).map(|(id, secret)| Credentials { id, secret }),
     })
+}
+
+fn seconds(name: &str, value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|error| Error::with(Kind::Config, format!("{name} {value}"), error))
 }
 
 fn announce(json: bool, address: SocketAddr, client: &Credentials) {

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 
@@ -17,6 +18,9 @@ pub(super) struct Status {
     pub(super) ready: bool,
     pub(super) streaming: bool,
     pub(super) writeback: Writeback,
+    /// As it is told: the listing alone looks into it.
+    #[serde(default)]
+    pub(super) budget: Value,
 }
 
 /// What goes out to Auth0.

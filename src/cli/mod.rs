@@ -12,6 +12,7 @@ pub mod run;
 pub mod setup;
 mod shutdown;
 pub mod status;
+pub mod sweep;
 pub mod teardown;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Run(run::Args),
     /// Fill one or more tables again
     Backfill(backfill::Args),
+    /// Compare tables with Auth0 and mend what differs
+    Sweep(sweep::Args),
     /// Tables, lag, unsettled mutations, budget
     Status(status::Args),
     /// Everything that could be wrong, each with its mend
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Setup(args) => setup::run(args),
         Command::Run(args) => run::run(args),
         Command::Backfill(args) => backfill::run(args),
+        Command::Sweep(args) => sweep::run(args),
         Command::Status(args) => status::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Teardown(args) => teardown::run(args),

@@ -1,6 +1,7 @@
 //! `auth0-sync status`: tables, mutations, slot and tenant log, read from the database; and what
 //! the service says of itself, where it runs. It changes nothing.
 
+mod budget;
 mod listing;
 
 use std::io::{self, Write as _};
@@ -71,6 +72,7 @@ async fn gather(config: &Config, catalog: &Catalog) -> Result<Value> {
         "mutations": mutations(&mut connection, schema).await?,
         "slot": slot(&mut connection, &config.slot).await?,
         "sources": sources(&mut connection, schema).await?,
+        "calls": budget::calls(&mut connection, schema).await?,
         "service": service(config).await,
     }))
 }
@@ -158,6 +160,7 @@ async fn service(config: &Config) -> Value {
             "running": true, "ready": status.ready, "streaming": status.streaming,
             "held": status.writeback.held, "in_flight": status.writeback.in_flight,
             "waiting_for": status.writeback.waiting_for, "hint": status.writeback.hint,
+            "budget": status.budget,
         }),
         Err(error) => json!({"running": false, "error": error.to_string()}),
     }

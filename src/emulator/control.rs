@@ -35,6 +35,10 @@ pub(super) fn run(shared: &Shared, state: &mut State, request: &Request, path: &
             state.faults = Faults::default();
             Answer::empty(204)
         }
+        ("DELETE", "logs") => {
+            state.store.forget_logs();
+            Answer::empty(204)
+        }
         ("GET", "health") => Answer::new(200, json!({"status": "ok"})),
         ("GET", "state") => Answer::new(200, everything(shared, state, request)),
         ("GET", "calls") => Answer::new(200, json!(state.calls)),

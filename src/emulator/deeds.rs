@@ -27,8 +27,9 @@ pub(super) fn gates(
         let meant = gate.on.is_empty() || gate.on.contains(&moment);
         let field = gate.field.as_ref();
         let asked = field.is_none_or(|field| has(body, field));
-        let among = |plan: &String| gate.plans.is_empty() || gate.plans.contains(plan);
-        let planned = world.plan.as_ref().map_or(!gate.rare, among);
+        let lacking = world.is_planned(&gate.lacking) == Some(true);
+        let planned = world.is_planned(&gate.plans).map_or(!gate.rare, |has| has || gate.plans.is_empty());
+        let planned = planned && !lacking;
         if meant && asked && (world.without.contains(&gate.feature) || !planned) {
             return Err(refused(&gate.refusal, &Context { body, ..Context::default() }));
         }
@@ -87,8 +88,7 @@ pub(super) fn limits(
     body: &Fields,
 ) -> Result<(), Problem> {
     for limit in &rules.most {
-        let planned = world.plan.as_ref().is_some_and(|plan| limit.plans.contains(plan));
-        if !limit.plans.is_empty() && !planned {
+        if !limit.plans.is_empty() && world.is_planned(&limit.plans) != Some(true) {
             continue;
         }
         let named = |name: &String| {

@@ -20,6 +20,21 @@ pub(super) enum Fault {
     Delay(Duration),
     /// The call is carried out at once, and its answer comes this much later.
     DelayAfter(Duration),
+    /// The connection closes after so many bytes of the answer's body.
+    Cut(u64),
+    /// Nothing comes for a while after so many bytes of the answer's body.
+    Stall(u64, Duration),
+    /// The job that the call starts.
+    Job(JobFault),
+}
+
+/// What goes wrong with a job.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct JobFault {
+    /// It fails, with this `summary` where it is an object.
+    pub(super) fails: Option<Value>,
+    /// It is in the works for so long at least, in milliseconds.
+    pub(super) holds_ms: u64,
 }
 
 /// One order for faults, as `POST /_emulator/faults` takes it.
@@ -33,18 +48,21 @@ pub(super) struct Order {
     times: Option<u32>,
     /// Calls that pass before the first fault.
     after: u32,
-    /// `status`, `drop_before`, `drop_after`, `delay` or `delay_after`; of event streams under way
-    /// `events_drop`, `events_stall`, `events_error`, `events_duplicate`, `events_disorder`, `events_delay`.
+    /// `status`, `drop_before`, `drop_after`, `delay`, `delay_after`, `cut`, `stall`, `fail_job` or `hold_job`;
+    /// of event streams under way `events_drop`, `events_stall`, `events_error`, `events_duplicate`,
+    /// `events_disorder`, `events_delay`.
     #[serde(rename = "do")]
     what: Option<String>,
     /// For `status`.
     status: Option<u16>,
-    /// For `status`: the body instead of Auth0's usual one.
+    /// For `status`: the body instead of Auth0's usual one; for `fail_job`: the job's `summary`.
     body: Option<Value>,
     /// For `events_error`.
     code: Option<String>,
-    /// For `delay`, `delay_after` and `events_delay`.
+    /// For `delay`, `delay_after`, `stall`, `hold_job` and `events_delay`; `fail_job` takes it too.
     delay_ms: Option<u64>,
+    /// For `cut` and `stall`: bytes of the body that still come.
+    bytes: Option<u64>,
     /// Refuses every call (true) or ends that (false).
     down: Option<bool>,
     /// Forgets every order first.
@@ -87,7 +105,15 @@ impl Faults {
             self.stream.order((what, order.code, order.delay_ms), order.times, order.after)?;
             return Ok(self.rules.len() + self.stream.len());
         }
+        let bytes = order.bytes.unwrap_or(0);
         let fault = match (order.what.as_deref(), order.status, order.delay_ms) {
+            (Some("cut"), ..) => Some(Fault::Cut(bytes)),
+            (Some("stall"), _, Some(ms)) => Some(Fault::Stall(bytes, Duration::from_millis(ms))),
+            (Some("fail_job"), _, ms) => {
+                let fails = Some(order.body.unwrap_or_default());
+                Some(Fault::Job(JobFault { fails, holds_ms: ms.unwrap_or(0) }))
+            }
+            (Some("hold_job"), _, Some(ms)) => Some(Fault::Job(JobFault { fails: None, holds_ms: ms })),
             (Some("status"), Some(status), _) => Some(Fault::Status(status, order.body)),
             (Some("drop_before"), ..) => Some(Fault::DropBefore),
             (Some("drop_after"), ..) => Some(Fault::DropAfter),
@@ -96,7 +122,9 @@ impl Faults {
             (None, None, None) => None,
             _ => {
                 return Err(
-                    "do is status (with status), drop_before, drop_after, delay or delay_after (with delay_ms)".into()
+                    "do is status (with status), drop_before, drop_after, delay, delay_after or hold_job \
+                            (with delay_ms), cut (with bytes), stall (with bytes and delay_ms) or fail_job"
+                        .into(),
                 );
             }
         };

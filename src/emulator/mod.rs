@@ -6,8 +6,10 @@ mod calls;
 mod control;
 mod deeds;
 mod events;
+mod exports;
 mod faults;
 mod ids;
+mod interrupt;
 mod journal;
 mod keys;
 mod limits;
@@ -30,14 +32,14 @@ mod server;
 mod show;
 mod socket;
 mod store;
+mod table;
 mod template;
 mod token;
 mod world;
 mod writes;
 
 pub use events::EventOptions;
-pub use limits::Plan;
-pub use options::{Credentials, Options};
+pub use options::{Credentials, Gzip, Options};
 pub use server::{Emulator, serve};
 
 /// The tenant's name: the first label of its host.

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::events::EventOptions;
 use super::ids;
-use super::limits::Plan;
 
 /// Everything that one may choose; the default is an empty tenant in memory without rate limits.
 #[derive(Clone, Debug)]
@@ -18,14 +19,21 @@ pub struct Options {
     pub seed: Option<PathBuf>,
     /// How long every answer of the Management API takes at least.
     pub latency: Duration,
-    /// Whose rate limits are kept; none keeps none.
-    pub plan: Option<Plan>,
+    /// The plan whose rate limits are kept and whose features the tenant has, by its name in
+    /// `limits.toml`; none keeps no limits.
+    pub plan: Option<String>,
     /// Features that the tenant lacks whatever its plan, as `gate` in the catalogue names them.
     pub without: Vec<String>,
     /// Whether offset paging ends where Auth0 ends it (1,000 users).
     pub result_cap: bool,
     /// How long building an action takes.
     pub action_build: Duration,
+    /// How files of exports are compressed.
+    pub export_gzip: Gzip,
+    /// How long a link to an export holds.
+    pub export_link: Duration,
+    /// How long a job and its file are kept.
+    pub export_job: Duration,
     /// How long tokens hold.
     pub token_lifetime: Duration,
     /// The scopes that tokens get; none gives all.
@@ -51,6 +59,9 @@ impl Default for Options {
             without: Vec::new(),
             result_cap: true,
             action_build: Duration::ZERO,
+            export_gzip: Gzip::Off,
+            export_link: Duration::from_secs(60),
+            export_job: Duration::from_secs(86_400),
             token_lifetime: Duration::from_secs(86_400),
             scopes: None,
             withheld: Vec::new(),
@@ -59,6 +70,20 @@ impl Default for Options {
             client: None,
         }
     }
+}
+
+/// How files of exports are compressed. Auth0 does not say which it does; in addresses of its files
+/// that people have published, the name ends in `.gz`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Gzip {
+    /// Not at all.
+    #[default]
+    Off,
+    /// With `Content-Encoding: gzip`.
+    Encoding,
+    /// As a file of its own kind, whose name ends in `.gz`.
+    File,
 }
 
 /// Id and secret of a client.

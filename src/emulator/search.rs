@@ -46,6 +46,11 @@ pub(super) fn sort(order: Option<&str>, rows: &mut [(u64, Fields)]) {
     });
 }
 
+/// Whether a dotted field holds this text.
+pub(super) fn has_text(row: &Fields, field: &str, text: &str) -> bool {
+    texts(row, field).iter().any(|found| found == text)
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Open,

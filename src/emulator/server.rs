@@ -24,7 +24,7 @@ use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
 use super::world::{Request, World};
-use super::{calls, control, events, ids, multipart, populate, preload, tenant_name};
+use super::{calls, control, events, exports, ids, interrupt, multipart, populate, preload, tenant_name};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 
@@ -92,7 +92,6 @@ impl Emulator {
     /// # Errors
     /// `io`, naming the file; `catalog`, naming the file.
     pub fn open(options: Options) -> Result<Emulator> {
-        let world = World::new(Catalog::load()?, &options)?;
         let mut store = match &options.data {
             Some(folder) => Store::open(folder)?,
             None => Store::default(),
@@ -100,6 +99,7 @@ impl Emulator {
         let kept = |name: &str| store.own(name).map(str::to_owned);
         let stored = kept(OWN_ID).zip(kept(OWN_SECRET)).map(|(id, secret)| Credentials { id, secret });
         let key = kept(OWN_KEY).unwrap_or_else(|| ids::word(64));
+        let world = World::new(Catalog::load()?, &options, &key)?;
         let new = stored.is_none();
         let client = stored.or_else(|| options.client.clone()).unwrap_or_else(Credentials::random);
         if new {
@@ -131,7 +131,7 @@ impl Emulator {
         store.watch(told.map(|resource| resource.table.clone()).collect());
         let news = watch::Sender::new(store.events().last());
         let scopes = scopes.into_iter().filter(|scope| !options.withheld.contains(scope)).collect();
-        let limits = options.plan.map(Limits::new);
+        let limits = world.plan.clone().map(Limits::new);
         let state = Mutex::new(State { store, faults: Faults::default(), calls: BTreeMap::new(), limits });
         let (seats, stopping) = (Arc::default(), CancellationToken::new());
         let shared = Shared {
@@ -163,6 +163,7 @@ impl Emulator {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
+        let jobs = exports::work(Arc::clone(&self.shared));
         let stopping = self.shared.stopping.clone();
         let shutdown = async move {
             shutdown.await;
@@ -170,10 +171,13 @@ impl Emulator {
         };
         let service = Router::new().fallback(answer).with_state(self.shared);
         let service = service.into_make_service_with_connect_info::<Caller>();
-        axum::serve(Socket(listener), service)
-            .with_graceful_shutdown(shutdown)
-            .await
-            .map_err(|error| Error::with(Kind::Io, "the emulator's socket failed", error))
+        let served = axum::serve(Socket(listener), service).with_graceful_shutdown(shutdown);
+        tokio::select! {
+            served = served.into_future() => {
+                served.map_err(|error| Error::with(Kind::Io, "the emulator's socket failed", error))
+            }
+            () = jobs => Ok(()),
+        }
     }
 }
 
@@ -183,9 +187,8 @@ fn tenant_of(options: &Options) -> &str {
 
 impl State {
     /// Takes a call out of the buckets: what its answer says of them, or the 429.
-    pub(super) fn limit(&mut self, group: &str, method: &str, now: DateTime<Utc>) -> Result<Headers, Answer> {
-        let now = now.timestamp_millis() as f64 / 1000.0;
-        let limits = self.limits.as_mut().map(|limits| limits.take(group, method, now));
+    pub(super) fn limit(&mut self, group: Option<&str>, now: DateTime<Utc>) -> Result<Headers, Answer> {
+        let limits = self.limits.as_mut().map(|limits| limits.take(group, seconds(now)));
         Ok(limits.transpose()?.unwrap_or_default())
     }
 }
@@ -235,42 +238,48 @@ async fn answer(
         None => shared.state().faults.take(parts.method.as_str(), path),
     };
     let read = to_bytes(body, largest).await;
-    let answer = match (read, &fault) {
-        (_, Some(Fault::DropBefore)) => Answer::empty(503),
+    let response = match (read, &fault) {
+        (_, Some(Fault::DropBefore)) => respond(Answer::empty(503)),
         (_, Some(Fault::Status(status, body))) => {
             let usual = Answer::from(Problem::plain(*status, "A fault that was asked for"));
-            Answer { body: body.clone().or(usual.body), ..Answer::empty(*status) }
+            respond(Answer { body: body.clone().or(usual.body), ..Answer::empty(*status) })
         }
         (Err(_), _) => {
             let what = format!("Payload content length greater than maximum allowed: {largest}");
-            Problem::plain(413, what).into()
+            respond(Problem::plain(413, what).into())
         }
         (Ok(body), _) => {
-            if let Some(Fault::Delay(delay)) = fault {
-                tokio::time::sleep(delay).await;
+            if let Some(Fault::Delay(delay)) = &fault {
+                tokio::time::sleep(*delay).await;
             }
             if own.is_none() && !shared.options.latency.is_zero() {
                 tokio::time::sleep(shared.options.latency).await;
             }
-            if parts.method == Method::GET && parts.uri.path() == events::PATH {
+            if parts.method == Method::GET && path == events::PATH {
                 return events::subscribe(&shared, caller, &parts);
             }
-            let answer = match own.and_then(Deed::of).filter(|_| parts.method == Method::POST) {
+            let response = match own.and_then(Deed::of).filter(|_| parts.method == Method::POST) {
                 Some(deed) => {
-                    runtime::simulate(&shared, &request_of(&shared, &caller, &parts), deed, &body).await
+                    let request = request_of(&shared, &caller, &parts, None);
+                    respond(runtime::simulate(&shared, &request, deed, &body).await)
                 }
-                None => run(&shared, &caller, &parts, &body),
+                None if path.starts_with(exports::PATH) => exports::serve(&shared, &parts),
+                None => respond(run(&shared, &caller, &parts, &body, fault.as_ref())),
             };
-            if let Some(Fault::DelayAfter(delay)) = fault {
-                tokio::time::sleep(delay).await;
+            if let Some(Fault::DelayAfter(delay)) = &fault {
+                tokio::time::sleep(*delay).await;
             }
-            answer
+            response
         }
     };
     if matches!(fault, Some(Fault::DropBefore | Fault::DropAfter)) {
         caller.cut();
     }
-    respond(answer)
+    match fault {
+        Some(Fault::Cut(bytes)) => interrupt::after(response, bytes, None, caller),
+        Some(Fault::Stall(bytes, pause)) => interrupt::after(response, bytes, Some(pause), caller),
+        _ => response,
+    }
 }
 
 pub(super) fn respond(answer: Answer) -> Response<Body> {
@@ -293,7 +302,7 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn request_of(shared: &Shared, caller: &Caller, parts: &Parts) -> Request {
+fn request_of(shared: &Shared, caller: &Caller, parts: &Parts, fault: Option<&Fault>) -> Request {
     let headers = &parts.headers;
     let query = parts.uri.query().unwrap_or_default();
     Request {
@@ -313,17 +322,25 @@ fn request_of(shared: &Shared, caller: &Caller, parts: &Parts) -> Request {
         agent: text(headers, "user-agent").unwrap_or_default().to_owned(),
         ip: caller.address.ip().to_string(),
         now: Utc::now(),
+        job_fault: match fault {
+            Some(Fault::Job(fault)) => Some(fault.clone()),
+            _ => None,
+        },
     }
 }
 
-fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer {
+fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Option<&Fault>) -> Answer {
     let headers = &parts.headers;
-    let mut request = request_of(shared, caller, parts);
+    let mut request = request_of(shared, caller, parts, fault);
     let mut state = shared.state();
     let state = &mut *state;
     let answer = match parts.uri.path() {
         TOKEN if request.method == "POST" => {
             count(state, "POST", TOKEN);
+            let limits = state.limits.as_mut().map(|limits| limits.take_token(seconds(request.now)));
+            if let Some(Err(refused)) = limits {
+                return refused;
+            }
             let credentials = text(headers, "authorization");
             grant(
                 shared,
@@ -345,6 +362,11 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes) -> Answer 
     }
 }
 
+/// A moment in UNIX seconds.
+fn seconds(now: DateTime<Utc>) -> f64 {
+    now.timestamp_micros() as f64 / 1e6
+}
+
 pub(super) fn count(state: &mut State, method: &str, path: &str) {
     *state.calls.entry(format!("{method} {path}")).or_default() += 1;
 }
@@ -363,8 +385,9 @@ fn manage(
         return Problem::plain(404, "Not Found").into();
     };
     count(state, &route.method, &route.path);
-    let group = shared.world.rules.get(&route.table).and_then(|rules| rules.limit.as_deref());
-    let figures = match state.limit(group.unwrap_or(&route.table), &route.method, request.now) {
+    let group =
+        shared.world.limits.group(&request.method, &request.path, |name| request.param(name).is_some());
+    let figures = match state.limit(group, request.now) {
         Ok(headers) => headers,
         Err(refused) => return refused,
     };

@@ -4,13 +4,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::events::{Kept, Log};
 use super::journal::Journal;
 use super::rules::Fields;
+use super::table::Table;
 use crate::error::Result;
 
 /// One row.
@@ -45,6 +45,8 @@ pub(super) enum Step {
     Log(Value),
     /// One of the tenant's own values is this.
     Own(String, String),
+    /// The tenant log is empty.
+    ForgetLogs,
     /// Rows, logs and events are gone; the tenant's own values stay.
     Clear,
     /// An event has been told.
@@ -66,9 +68,6 @@ pub(super) struct Change {
     pub(super) new: Option<Row>,
 }
 
-/// Rows by key, in the order of creation.
-pub(super) type Table = IndexMap<String, Row>;
-
 /// Everything that the emulator keeps.
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -84,7 +83,7 @@ pub(super) struct Store {
     changes: Vec<Change>,
 }
 
-static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::new);
+static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::default);
 
 impl Store {
     /// A store that keeps its changes in `folder`, with what is there already.
@@ -113,15 +112,16 @@ impl Store {
         match step {
             Step::Put(table, key, row) => {
                 self.last_number = self.last_number.max(row.number);
-                self.tables.entry(table).or_default().insert(key, row);
+                self.tables.entry(table).or_default().put(key, row);
             }
             Step::Remove(table, key) => {
-                self.tables.get_mut(&table).and_then(|rows| rows.shift_remove(&key));
+                self.tables.get_mut(&table).and_then(|rows| rows.remove(&key));
             }
             Step::Log(entry) => self.logs.push(entry),
             Step::Own(key, value) => {
                 self.own.insert(key, value);
             }
+            Step::ForgetLogs => self.logs.clear(),
             Step::Clear => {
                 self.tables.clear();
                 self.logs.clear();
@@ -223,6 +223,11 @@ impl Store {
     /// Appends a tenant log entry.
     pub(super) fn log(&mut self, entry: Value) {
         self.change(Step::Log(entry));
+    }
+
+    /// Drops the tenant log, as Auth0 does with what is older than the plan allows.
+    pub(super) fn forget_logs(&mut self) {
+        self.change(Step::ForgetLogs);
     }
 
     /// One of the tenant's own values.

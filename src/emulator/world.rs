@@ -6,6 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::exports::Exports;
+use super::faults::JobFault;
 use super::keys;
 use super::options::Options;
 use super::problem::Problem;
@@ -13,7 +15,7 @@ use super::routes::Routes;
 use super::rules::{Fields, Rules};
 use super::store::{Row, Store};
 use super::token::Claims;
-use crate::catalog::{Catalog, Resource};
+use crate::catalog::{Catalog, Limits, Plan, Resource};
 use crate::error::{Error, Kind, Result};
 
 /// What never changes while the emulator runs.
@@ -27,12 +29,16 @@ pub(super) struct World {
     pub(super) routes: Routes,
     /// Whether offset paging ends where Auth0 ends it.
     pub(super) result_cap: bool,
-    /// The subscription, by its name; none has everything.
-    pub(super) plan: Option<String>,
+    /// The subscription; none has everything.
+    pub(super) plan: Option<Plan>,
+    /// Groups of calls that have limits of their own.
+    pub(super) limits: Limits,
     /// Features that the tenant lacks, whatever its plan.
     pub(super) without: HashSet<String>,
     /// How long building an action takes.
     pub(super) action_build: Duration,
+    /// Files of jobs.
+    pub(super) exports: Exports,
 }
 
 /// What a call reads.
@@ -71,6 +77,8 @@ pub(super) struct Request {
     pub(super) ip: String,
     /// When it came.
     pub(super) now: DateTime<Utc>,
+    /// What goes wrong with the job that it starts.
+    pub(super) job_fault: Option<JobFault>,
 }
 
 impl Request {
@@ -101,20 +109,29 @@ impl Request {
 }
 
 impl World {
-    /// The world of a catalogue.
+    /// The world of a catalogue; links are signed with `key`.
     ///
     /// # Errors
-    /// `catalog`: an `[emulator]` table is wrong.
-    pub(super) fn new(catalog: Catalog, options: &Options) -> Result<World> {
+    /// `catalog`: an `[emulator]` table is wrong; `config`: there is no such plan; `io`: the folder for
+    /// exports cannot be made.
+    pub(super) fn new(catalog: Catalog, options: &Options, key: &str) -> Result<World> {
         let rules = catalog
             .iter()
             .map(|resource| Ok((resource.table.clone(), Rules::of(resource)?)))
             .collect::<Result<HashMap<_, _>>>()?;
         let routes = Routes::new(&catalog, &rules);
-        let plan = options.plan.map(|plan| plan.name().to_owned());
+        let limits = Limits::load()?;
+        let plan = options.plan.as_deref().map(|name| limits.plan(name).cloned()).transpose()?;
         let without = options.without.iter().cloned().collect();
+        let exports = Exports::new(options, key)?;
         let (result_cap, action_build) = (options.result_cap, options.action_build);
-        Ok(World { catalog, rules, routes, result_cap, plan, without, action_build })
+        Ok(World { catalog, rules, routes, result_cap, plan, limits, without, action_build, exports })
+    }
+
+    /// Whether the tenant's plan is one of these, by its own name or that of the plan that it is like.
+    pub(super) fn is_planned(&self, plans: &[String]) -> Option<bool> {
+        let plan = self.plan.as_ref()?;
+        Some(plans.iter().any(|name| *name == plan.name || plan.like.as_ref() == Some(name)))
     }
 
     /// Shape and rules of a table.

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
+use super::sweep::Change;
 use super::target::Target;
 use super::{Context, sets};
 use crate::catalog::{Catalog, Each, Resource, RowKey};
@@ -62,8 +63,14 @@ pub(super) async fn apply(
         locked.remove_children(&context.catalog).await?;
         remove_listed_below(context, &mut locked, resource, key).await?;
     }
-    locked.commit().await?;
+    // Before the lock is free: whoever has it next must see it.
     context.freshness.applied(&resource.table, key, began);
+    locked.commit().await?;
+    if let Some(differences) = &context.compare
+        && let Some(change) = Change::between(base.as_ref(), rebased.base.as_ref())
+    {
+        differences.count(change, 1);
+    }
     Ok(Applied::Done(following(&context.catalog, resource, key, base.as_ref(), rebased.base.as_ref())))
 }
 
@@ -78,19 +85,17 @@ pub(super) fn following(
     let value = |row: Option<&Row>, column: &str| row.and_then(|row| row.get(column)).cloned();
     let moved = |column: &str| value(before, column) != value(now, column);
     let (mut found, mut below) = (Vec::new(), false);
-    for other in catalog.iter().filter(|other| other.is_read()) {
-        for list in &other.list {
-            if list.parent.as_ref() == Some(&resource.table) && now.is_some() && sets::is_one_way(other) {
-                let mut named = list.from.values().chain(list.only.keys());
-                below |= before.is_none() || named.any(|column| moved(column));
-            }
-            let mut of = list.each.values().filter_map(|each| match each {
-                Each::Of { table, column } if *table == resource.table => Some(column),
-                _ => None,
-            });
-            if of.any(|column| moved(column)) {
-                found.push(Target::Table { table: other.table.clone() });
-            }
+    for (other, list) in catalog.listed_by(&resource.table) {
+        if list.parent.as_ref() == Some(&resource.table) && now.is_some() && sets::is_one_way(other) {
+            let mut named = list.from.values().chain(list.only.keys());
+            below |= before.is_none() || named.any(|column| moved(column));
+        }
+        let mut of = list.each.values().filter_map(|each| match each {
+            Each::Of { table, column } if *table == resource.table => Some(column),
+            _ => None,
+        });
+        if of.any(|column| moved(column)) {
+            found.push(Target::Table { table: other.table.clone() });
         }
     }
     if below {
@@ -144,7 +149,8 @@ async fn remove_listed_below(
 }
 
 /// The same for one row of many; what follows, none where it has to be read again. A row that a
-/// client holds does not keep the others waiting.
+/// client holds does not keep the others waiting. While tables are compared, what differs is held
+/// back.
 ///
 /// # Errors
 /// Database errors other than a row that a client holds.
@@ -155,6 +161,17 @@ pub(super) async fn apply_free(
     row: Option<Row>,
     began: Tick,
 ) -> Result<Option<Vec<Target>>> {
+    let row = match (&context.compare, row) {
+        (Some(differences), Some(row)) => {
+            let rows = vec![(key.clone(), row)];
+            match differences.hold_back(context, resource, rows, began).await?.pop() {
+                Some((_, row)) => Some(row),
+                None => return Ok(Some(Vec::new())),
+            }
+        }
+        (Some(differences), None) if differences.hold_absent(key, began) => return Ok(Some(Vec::new())),
+        (_, row) => row,
+    };
     match apply(context, resource, key, row, began).await {
         Ok(Applied::Done(following)) => Ok(Some(following)),
         Ok(Applied::Stale) => Ok(Some(Vec::new())),

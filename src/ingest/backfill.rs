@@ -3,15 +3,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 
-use super::listing::{Listed, keys, read_set};
+use super::completion::{self, Completed};
+use super::listing::{Listed, any_known, keys, read_set, unseen};
 use super::refetch::read_singleton;
 use super::target::Target;
-use super::{Context, Queue, sets};
+use super::{Context, Method, Queue, export, sets};
 use crate::auth0::{Cut, Lane};
 use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -20,13 +22,13 @@ use crate::pg::fault;
 /// What the lists had to say of a table.
 pub(super) struct Filled {
     /// How many rows Auth0 has.
-    rows: usize,
+    pub(super) rows: usize,
     /// What has to be read by itself.
     pub(super) again: Vec<Target>,
     /// What has to be read because of these rows, unless it is filled anyway.
     pub(super) following: Vec<Target>,
     /// What Auth0 did not show.
-    short: Option<String>,
+    pub(super) short: Option<String>,
 }
 
 /// Which tables a run of [`backfill`] takes up.
@@ -38,33 +40,61 @@ pub enum Due {
     Now,
 }
 
+/// A table's filling in one run.
+#[derive(Default)]
+struct End {
+    /// Cancelled when those that hang on the table may go on.
+    listed: CancellationToken,
+    /// It has not come to its end, and is taken up again.
+    broken: AtomicBool,
+}
+
 /// Fills every table whose entry in `_auth0_sync.backfill` waits, each when those that it hangs on
 /// are filled; a table is `done` when every row that its lists named has been read. Tables of
 /// entries that only grow (the tenant log) are left to [`backfill_entries`].
 ///
 /// # Errors
 /// The first table that could not be filled yet; the others' progress is kept. A table that Auth0
-/// refuses to show is noted as `unavailable` and left.
-pub async fn backfill(context: &Context, queue: &Queue, due: Due) -> Result<()> {
+/// refuses to show is noted as `unavailable` and left. Returns what has been filled once no table
+/// waits any more, and tells that once.
+pub async fn backfill(context: &Context, queue: &Queue, due: Due) -> Result<Option<Completed>> {
     let tables = waiting(context, due).await?;
     let tables: Vec<_> = tables.into_iter().filter(|resource| !is_endless(resource)).collect();
-    let ended: HashMap<&str, CancellationToken> =
-        tables.iter().map(|resource| (resource.table.as_str(), CancellationToken::new())).collect();
+    if tables.is_empty() && due == Due::Now {
+        return Ok(None);
+    }
+    let finite = context.catalog.iter().filter(|resource| !is_endless(resource));
+    let finite: Vec<&str> = finite.map(|resource| resource.table.as_str()).collect();
+    completion::begin(context, &finite).await?;
+    let ends: HashMap<&str, End> =
+        tables.iter().map(|resource| (resource.table.as_str(), End::default())).collect();
     let work = tables.iter().map(|resource| -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         Box::pin(async {
+            let end = &ends[resource.table.as_str()];
+            let _end = end.listed.clone().drop_guard();
             for parent in resource.parents().filter(|parent| *parent != resource.table) {
-                if let Some(parent) = ended.get(parent) {
-                    parent.cancelled().await;
+                if let Some(parent) = ends.get(parent) {
+                    parent.listed.cancelled().await;
                 }
             }
-            let own_end = ended.get(resource.table.as_str()).cloned().unwrap_or_default();
-            let _end = own_end.clone().drop_guard();
-            take_up(context, queue, resource, &own_end, &|table| ended.contains_key(table)).await
+            // Below the rows that are there so far it would miss those that are yet to come.
+            let is_broken = |parent| ends.get(parent).is_some_and(|end| end.broken.load(Ordering::Relaxed));
+            if resource.needs().any(is_broken) {
+                end.broken.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            // What is skipped is not brought by the way either.
+            let is_filled_too =
+                |table: &str| ends.contains_key(table) || context.skip.iter().any(|skipped| skipped == table);
+            let outcome = take_up(context, queue, resource, &end.listed, &is_filled_too).await;
+            end.broken.store(outcome.is_err(), Ordering::Relaxed);
+            outcome
         })
     });
     // All at once: what they do at the same time is bounded by the gate of the context.
     let outcomes = Box::pin(futures_util::future::join_all(work)).await;
-    outcomes.into_iter().collect()
+    outcomes.into_iter().collect::<Result<()>>()?;
+    completion::complete(context, &finite).await
 }
 
 /// Fills the tables whose rows only grow, the oldest entries first.
@@ -79,7 +109,7 @@ pub async fn backfill_entries(context: &Context, queue: &Queue, due: Due) -> Res
 }
 
 /// Whether the table may take longer than anybody wants to wait.
-fn is_endless(resource: &Resource) -> bool {
+pub(super) fn is_endless(resource: &Resource) -> bool {
     resource.list.iter().any(|list| list.paging == Paging::Log)
 }
 
@@ -107,11 +137,13 @@ async fn take_up(
         return note(context, resource, "done", 0, None).await;
     }
     note(context, resource, "running", 0, None).await?;
-    let started = Instant::now();
+    context.progress.begin(&resource.table);
+    let _ended = Ended(context, &resource.table);
     match fill(context, resource, Lane::Backfill).await {
         Ok(filled) => {
-            let (rows, seconds) = (filled.rows, started.elapsed().as_secs_f64());
-            tracing::info!(table = %resource.table, rows, seconds, "table filled");
+            let shown = context.progress.shown(&resource.table);
+            let (rows, calls, seconds) = (filled.rows, shown.calls, shown.since.as_secs_f64());
+            tracing::info!(table = %resource.table, rows, calls, seconds, "table filled");
             if let Some(short) = &filled.short {
                 tracing::warn!(table = %resource.table, "{short}");
             }
@@ -148,6 +180,15 @@ async fn take_up(
     }
 }
 
+/// Ends a table's progress, however its filling ends.
+struct Ended<'a>(&'a Context, &'a str);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.progress.end(self.1);
+    }
+}
+
 /// Whether Auth0 has said that it will not answer this, however often it is asked.
 pub(super) fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), Kind::Auth0Forbidden | Kind::Auth0NotFound | Kind::Auth0Refused)
@@ -160,6 +201,11 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
         let again = if read.is_some() { Vec::new() } else { own_row(resource) };
         let (again, rows) = (rows(context, resource, again), keys(context, resource).await?.len());
         return Ok(Filled { rows, again, following: read.unwrap_or_default(), short: None });
+    }
+    if let Some(exported) = export::fill(context, resource, lane).await? {
+        let again = rows(context, resource, exported.again);
+        let count = usize::try_from(exported.rows).unwrap_or(usize::MAX);
+        return Ok(Filled { rows: count, again, following: exported.following, short: None });
     }
     let mut refused = None;
     for group in sets::groups(&context.catalog, resource) {
@@ -181,7 +227,7 @@ fn own_row(resource: &Resource) -> Vec<RowKey> {
 
 /// Lists a table by lists that together show all of it.
 async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: Lane) -> Result<Filled> {
-    let some_known = !keys(context, resource).await?.is_empty();
+    let some_known = any_known(context, resource).await?;
     let mut work = Vec::new();
     for list in group.iter().filter_map(|n| resource.list.get(*n)) {
         work.extend(sets::all(context, list).await?.into_iter().map(|set| (list, set)));
@@ -208,8 +254,7 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
     }
     if some_known && !resource.keeps_rows && (all.cut.is_none() || resource.get.is_some()) {
         // Rows below parents that are not asked for any more.
-        let left = keys(context, resource).await?;
-        all.again.extend(left.into_iter().filter(|key| !all.seen.contains(key)));
+        all.again.extend(unseen(context, resource, &Map::new(), &all.seen, None).await?);
     }
     let short = match (all.cut, reason) {
         (Some(cut), _) => Some(shortened(resource, cut)),
@@ -260,12 +305,19 @@ async fn note(
     rows: usize,
     error: Option<String>,
 ) -> Result<()> {
+    let shown = context.progress.shown(&resource.table);
+    let (method, calls) = match state {
+        "running" => (None, 0),
+        _ => (shown.method.map(Method::as_str), shown.calls),
+    };
     sqlx::query(include_str!("sql/note_backfill.sql"))
         .bind(&context.schema)
         .bind(&resource.table)
         .bind(state)
         .bind(i64::try_from(rows).unwrap_or(i64::MAX))
         .bind(error)
+        .bind(method)
+        .bind(i64::try_from(calls).unwrap_or(i64::MAX))
         .execute(&context.database.pool)
         .await
         .map_err(fault("cannot note the progress of the backfill"))?;

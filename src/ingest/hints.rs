@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::target::Target;
 use crate::catalog::{
-    Call, Catalog, List, LogHint, NewKey, Paging, Resource, ResourceKind, RowKey, path_matches, placeholder,
-    placeholders,
+    Call, Catalog, List, LogHint, NewKey, Paging, Resource, ResourceKind, RowKey, Touch, path_matches,
+    placeholder, placeholders,
 };
 use crate::pg::mirror::{Row, row_from_answer};
 
@@ -69,6 +69,7 @@ struct Made<'a> {
     /// Below `/api/v2`, without its query.
     path: &'a str,
     query: Map<String, Value>,
+    body: &'a Value,
     answer: &'a Value,
 }
 
@@ -88,6 +89,7 @@ impl<'a> Made<'a> {
             method,
             path,
             query,
+            body: entry.pointer("/details/request/body").unwrap_or(&Value::Null),
             answer: entry.pointer("/details/response/body").unwrap_or(&Value::Null),
         })
     }
@@ -197,11 +199,39 @@ impl<'a> Made<'a> {
             found.collect::<Vec<_>>()
         });
         let mut found: Vec<_> = found.collect();
+        if !ours {
+            // Our own writes have asked for these when they were answered.
+            found.extend(catalog.iter().flat_map(|resource| self.touched(catalog, resource)));
+        }
         found.extend(catalog.iter().filter_map(|resource| self.whole_of(catalog, resource)));
         if ours {
             found.extend(self.born(catalog));
         }
         found
+    }
+
+    /// Rows of other tables that the call changes too, by its path and its body.
+    fn touched(&self, catalog: &Catalog, resource: &Resource) -> Vec<Target> {
+        if resource.touches.is_empty() {
+            return Vec::new();
+        }
+        let values = writes(resource).find_map(|call| {
+            let mut values = self.matches(call, true)?;
+            for (field, template) in call.body.iter().filter_map(toml::Value::as_table).flatten() {
+                if let (Some(column), Some(value)) =
+                    (template.as_str().and_then(placeholder), self.body.get(field))
+                {
+                    values.entry(column.to_owned()).or_insert_with(|| value.clone());
+                }
+            }
+            Some(values)
+        });
+        let Some(values) = values else { return Vec::new() };
+        let row = |touch: &Touch| {
+            let key = RowKey::of(catalog.get(&touch.table)?, &touch.key_of(&values)?)?;
+            Target::row(catalog, &touch.table, key)
+        };
+        resource.touches.iter().filter_map(row).collect()
     }
 
     /// The row of which the call changes a part that is a table of its own (an array of its fields).
@@ -314,6 +344,48 @@ mod tests {
         let roles = Target::Set { table: "user_role".into(), list: 1, parent: vec!["auth0|1".into()] };
         assert_eq!(found(&sapi("delete", "/api/v2/users/auth0%7C1/roles", Value::Null)), [roles]);
         assert_eq!(found(&sapi("post", "/api/v2/elsewhere", json!({}))), []);
+    }
+
+    #[test]
+    fn a_link_made_by_others_names_both_users() {
+        let mut entry = sapi("post", "/api/v2/users/auth0%7C1/identities", json!([]));
+        entry["details"]["request"]["body"] = json!({"provider": "auth0", "user_id": "2"});
+        let found = found(&entry);
+        assert!(found.contains(&row("user", "auth0|1")), "{found:?}");
+        assert!(found.contains(&row("user", "auth0|2")), "the user who is taken in goes: {found:?}");
+    }
+
+    #[test]
+    fn every_write_that_the_catalogue_knows_names_what_it_changes() {
+        let catalog = Catalog::bundled().unwrap();
+        let mut missed = Vec::new();
+        for resource in catalog.iter().filter(|resource| resource.is_read()) {
+            for call in writes(resource) {
+                let values =
+                    Map::from_iter(placeholders(&call.path).map(|name| (name.to_owned(), json!("x1"))));
+                let mut path = crate::catalog::fill_path(&call.path, &values).unwrap();
+                let query: Vec<_> = call
+                    .query
+                    .iter()
+                    .map(|(name, value)| format!("{name}={}", value.replace(['{', '}'], "")))
+                    .collect();
+                if !query.is_empty() {
+                    path = format!("{path}?{}", query.join("&"));
+                }
+                let answer: Map<String, Value> = resource
+                    .columns
+                    .keys()
+                    .map(|name| (resource.field(name).to_owned(), json!("x1")))
+                    .collect();
+                let entry = sapi(&call.method, &format!("/api/v2{path}"), Value::Object(answer));
+                let named = targets(&catalog, &entry, "mine");
+                // Two tables may share a call: the row is in one of them, and that table's change leads to the other.
+                if !named.iter().any(|target| target.table() == resource.table) {
+                    missed.push(format!("{} {} of {}: {named:?}", call.method, call.path, resource.table));
+                }
+            }
+        }
+        assert!(missed.is_empty(), "{}", missed.join("\n"));
     }
 
     #[test]

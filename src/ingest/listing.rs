@@ -1,14 +1,17 @@
 //! Reads what one call of a list shows (over all its pages) and applies it.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 
 use super::apply::apply_free;
+use super::seen::Seen;
 use super::slices::{Slice, Span};
 use super::target::Target;
-use super::{Context, bulk, sets};
+use super::{Context, Filling, bulk, sets};
 use crate::auth0::{Cut, Lane, Pages, list_request};
 use crate::catalog::{List, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Kind, Result};
@@ -19,7 +22,7 @@ use crate::pg::{fault, ident, key_columns, qualified, selected_key};
 #[derive(Default)]
 pub(super) struct Listed {
     /// Keys of the rows that it showed.
-    pub(super) seen: HashSet<RowKey>,
+    pub(super) seen: Seen,
     /// Rows that have to be read by themselves: changed meanwhile, held by a client, shown in part
     /// only, or in the mirror and not in a list that may lag behind.
     pub(super) again: Vec<RowKey>,
@@ -37,7 +40,7 @@ impl Listed {
 
     /// Takes what another list had to say.
     pub(super) fn join(&mut self, other: Listed) {
-        self.seen.extend(other.seen);
+        self.seen.join(other.seen);
         self.again.extend(other.again);
         self.following.extend(other.following);
         self.cut = self.cut.or(other.cut);
@@ -68,8 +71,7 @@ pub(super) async fn read_set(
     if !known || resource.keeps_rows {
         return Ok(listed);
     }
-    let mut absent = known_below(context, resource, &values).await?;
-    absent.retain(|key| !listed.seen.contains(key));
+    let mut absent = unseen(context, resource, &values, &listed.seen, None).await?;
     if resource.get.is_some() && !is_the_row(resource, list) {
         listed.again.append(&mut absent);
     } else if listed.cut.is_none() {
@@ -98,6 +100,8 @@ async fn read_single(
 ) -> Result<Listed> {
     let reading = context.freshness.begin();
     let mut listed = Listed::default();
+    let filling = counted(context, resource, lane);
+    filling.iter().for_each(|filling| filling.calls(1));
     let body = match context.auth0.read(&list_request(list, values, lane)?).await {
         Ok(answer) => answer.body,
         Err(error) if error.kind() == Kind::Auth0NotFound => return Ok(listed),
@@ -109,7 +113,8 @@ async fn read_single(
     }
     place(resource, values, &mut row);
     let Some(key) = RowKey::of(resource, &row) else { return Ok(listed) };
-    listed.seen.insert(key.clone());
+    listed.seen.add(&key);
+    filling.iter().for_each(|filling| filling.rows(1));
     listed.add(bulk::store(context, resource, vec![(key, row)], reading.began()).await?);
     Ok(listed)
 }
@@ -121,6 +126,7 @@ async fn read_pages(
     values: &Row,
     lane: Lane,
 ) -> Result<Listed> {
+    let filling = counted(context, resource, lane);
     let (mut listed, mut span) = (Listed::default(), None);
     let mut slices = vec![Slice::whole(list)];
     while let Some(slice) = slices.pop() {
@@ -128,7 +134,10 @@ async fn read_pages(
         let mut pages = Pages::new(&context.auth0, list, values, lane)?.search(query);
         loop {
             let reading = context.freshness.begin();
-            let items = match pages.next_page().await {
+            let calls = pages.calls();
+            let page = pages.next_page().await;
+            filling.iter().for_each(|filling| filling.calls(pages.calls() - calls));
+            let items = match page {
                 Ok(Some(items)) => items,
                 Ok(None) => break,
                 // The parent is gone, and what hung on it with it.
@@ -146,11 +155,12 @@ async fn read_pages(
                 row
             });
             let page: Vec<_> = page.filter_map(|row| Some((RowKey::of(resource, &row)?, row))).collect();
-            listed.seen.extend(page.iter().map(|(key, _)| key.clone()));
+            let rows = page.len() as u64;
+            page.iter().for_each(|(key, _)| listed.seen.add(key));
             if list.part && resource.get.is_some() {
                 listed.again.extend(page.into_iter().map(|(key, _)| key));
             } else if list.paging == Paging::Log {
-                bulk::add(context, resource, &page, reading.began()).await?;
+                bulk::add(context, resource, page, reading.began()).await?;
             } else {
                 listed.add(bulk::store(context, resource, page, reading.began()).await?);
             }
@@ -163,13 +173,20 @@ async fn read_pages(
                 };
                 if let Some(halves) = slice.halves(span) {
                     slices.extend(halves.map(Some));
+                    // They show these rows again.
                     break;
                 }
             }
+            filling.iter().for_each(|filling| filling.rows(rows));
         }
         listed.cut = listed.cut.or(pages.cut());
     }
     Ok(listed)
+}
+
+/// Where calls and rows are counted; a sweep and a reading of a few rows are no progress.
+fn counted(context: &Context, resource: &Resource, lane: Lane) -> Option<Arc<Filling>> {
+    (lane == Lane::Backfill).then(|| context.progress.of(&resource.table))
 }
 
 /// Puts what the call named into the row, and an empty text where a link lacks a part of its key.
@@ -188,6 +205,27 @@ fn place(resource: &Resource, values: &Map<String, Value>, row: &mut Row) {
     }
 }
 
+/// The statement for keys of the mirror's rows with values in these columns (`$1`, …), those alone that
+/// Auth0 can know.
+fn keys_below<'c>(
+    context: &Context,
+    resource: &Resource,
+    columns: impl Iterator<Item = &'c String>,
+    condition: Option<String>,
+) -> String {
+    let mut conditions: Vec<_> =
+        columns.enumerate().map(|(n, column)| format!("{} = ${}", ident(column), n + 1)).collect();
+    conditions
+        .extend(resource.key.iter().map(|key| format!("not pg_catalog.starts_with({}, 'new_')", ident(key))));
+    conditions.extend(condition);
+    format!(
+        "select {} from {} where {}",
+        key_columns(resource),
+        qualified(&context.schema, &resource.table),
+        conditions.join(" and ")
+    )
+}
+
 /// Keys of the mirror's rows with these values in these columns, those alone that Auth0 can know.
 ///
 /// # Errors
@@ -197,17 +235,7 @@ pub(super) async fn known_below(
     resource: &Resource,
     values: &Map<String, Value>,
 ) -> Result<Vec<RowKey>> {
-    let mut conditions: Vec<_> =
-        values.keys().enumerate().map(|(n, column)| format!("{} = ${}", ident(column), n + 1)).collect();
-    conditions
-        .extend(resource.key.iter().map(|key| format!("not pg_catalog.starts_with({}, 'new_')", ident(key))));
-    let sql = format!(
-        "select {} from {} where {}",
-        key_columns(resource),
-        qualified(&context.schema, &resource.table),
-        conditions.join(" and ")
-    );
-    let mut query = sqlx::query(AssertSqlSafe(sql));
+    let mut query = sqlx::query(AssertSqlSafe(keys_below(context, resource, values.keys(), None)));
     for value in values.values() {
         query = query.bind(value.as_str());
     }
@@ -216,6 +244,50 @@ pub(super) async fn known_below(
         .await
         .map_err(fault("cannot read the keys below a parent"))?;
     Ok(rows.iter().map(|row| selected_key(resource, row)).collect())
+}
+
+/// Those of these keys that have not been seen; with a column of times and a time, of rows no younger than
+/// that. No more than these are held in memory.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn unseen(
+    context: &Context,
+    resource: &Resource,
+    values: &Map<String, Value>,
+    seen: &Seen,
+    born: Option<(&str, DateTime<Utc>)>,
+) -> Result<Vec<RowKey>> {
+    let condition =
+        born.map(|(column, _)| format!("({0} is null or {0} <= ${1})", ident(column), values.len() + 1));
+    let mut query = sqlx::query(AssertSqlSafe(keys_below(context, resource, values.keys(), condition)));
+    for value in values.values() {
+        query = query.bind(value.as_str());
+    }
+    if let Some((_, time)) = born {
+        query = query.bind(time);
+    }
+    let mut rows = query.fetch(&context.database.pool);
+    let mut unseen = Vec::new();
+    while let Some(row) = rows.try_next().await.map_err(fault("cannot read the keys of a table"))? {
+        let key = selected_key(resource, &row);
+        if !seen.has(&key) {
+            unseen.push(key);
+        }
+    }
+    Ok(unseen)
+}
+
+/// Whether the mirror has a row that Auth0 can know.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn any_known(context: &Context, resource: &Resource) -> Result<bool> {
+    let rows = keys_below(context, resource, std::iter::empty(), None);
+    sqlx::query_scalar(AssertSqlSafe(format!("select exists ({rows})")))
+        .fetch_one(&context.database.pool)
+        .await
+        .map_err(fault("cannot look for rows of a table"))
 }
 
 /// Every key that the mirror shows and that Auth0 can know.

@@ -8,29 +8,48 @@ mod activity;
 mod apply;
 mod backfill;
 mod bulk;
+mod bulk_copy;
+mod bulk_follow;
+mod bulk_sql;
+mod completion;
+mod events;
+mod export;
+mod export_lines;
+mod export_state;
+mod gap;
 mod hints;
 mod listing;
 mod logs;
+mod pace;
+mod progress;
 mod queue;
 mod refetch;
 mod refused;
+mod seen;
 mod sets;
 mod settling;
 mod slices;
+mod sweep;
 mod target;
 mod webhook;
 
 use std::sync::Arc;
 
 pub use actions::{Address, Removed, Site, keep as keep_reports, remove as remove_reports, renew_key};
-pub use activity::Activity;
+pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
+pub use completion::{Completed, skip};
+pub use events::{Events, EventsReport, EventsShown, EventsState};
+pub use export::{Exports, Wanted};
 pub use hints::changed;
 pub use logs::{Entries, Logs};
-pub use queue::{Queue, QueueReport};
+pub use pace::Pace;
+pub use progress::{Filling, Method, Progress, Shown, keep_progress};
+pub use queue::{Queue, QueueReport, Source};
 pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
+pub use sweep::{Differences, Sweeps, Why, ask, ask_for, is_compared, sweep};
 pub use target::Target;
 pub use webhook::{Desk, Keys, Tally, TallyReport, listen as listen_for_messages, serve as take_messages};
 
@@ -63,6 +82,14 @@ pub struct Context {
     pub refused: Arc<Refused>,
     /// Whether something happens in the tenant.
     pub activity: Arc<Activity>,
+    /// How far tables are filled.
+    pub progress: Arc<Progress>,
+    /// Tables that stay unfilled unless they are asked for: live sources alone bring their rows.
+    pub skip: Arc<[String]>,
+    /// How exports are used.
+    pub exports: Arc<Exports>,
     /// Bounds how many lists are read at a time.
     pub gate: Arc<Semaphore>,
+    /// While a table is compared: takes what differs instead of the table.
+    pub compare: Option<Arc<Differences>>,
 }

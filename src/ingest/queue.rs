@@ -12,6 +12,18 @@ use super::target::Target;
 use crate::ledger::{Ledger, Token};
 use crate::retry::pause;
 
+/// A source whose positions are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The tenant log.
+    Log,
+    /// The stream of events.
+    Events,
+}
+
+/// A batch of a source.
+type Batch = (Source, Token);
+
 /// A queue of targets, shared by every source and the tasks that read.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -28,8 +40,8 @@ struct State {
     delayed_targets: HashMap<u64, Target>,
     next_delayed: u64,
     known: HashMap<Target, Known>,
-    /// Positions of the log up to which everything has been read.
-    ledger: Ledger<String>,
+    /// Positions of each source up to which everything has been read.
+    ledgers: HashMap<Source, Ledger<String>>,
     done: u64,
     /// When whole tables may be read again: a big one must not be read without end.
     rests: HashMap<Target, Instant>,
@@ -46,9 +58,9 @@ struct Known {
     /// Asked for again while it was being read: that reading may have been too early.
     again: bool,
     tries: u32,
-    batches: HashSet<Token>,
+    batches: HashSet<Batch>,
     /// Batches that asked while it was being read: only the next reading serves them.
-    next_batches: HashSet<Token>,
+    next_batches: HashSet<Batch>,
 }
 
 /// What the status page shows of the queue.
@@ -72,23 +84,36 @@ impl Queue {
     }
 
     /// Asks for the targets of a batch of an ordered source that ends at `position`.
-    pub fn ask_for(&self, targets: impl IntoIterator<Item = Target>, position: String) {
+    pub fn ask_for(&self, source: Source, targets: impl IntoIterator<Item = Target>, position: String) {
         let mut state = self.state();
-        let token = state.ledger.received(position);
+        let token = state.ledger(source).received(position);
         for target in targets {
-            if state.add(target, Some(token)) {
-                state.ledger.queued(token);
+            if state.add(target, Some((source, token))) {
+                state.ledger(source).queued(token);
             }
         }
-        state.ledger.loaded(token);
+        state.ledger(source).loaded(token);
         drop(state);
         self.changed.notify_waiters();
         self.progress.notify_waiters();
     }
 
-    /// The position up to which every target has been read.
-    pub fn position(&self) -> Option<String> {
-        self.state().ledger.done().cloned()
+    /// The position of a source up to which every target has been read.
+    pub fn position(&self, source: Source) -> Option<String> {
+        self.state().ledger(source).done().cloned()
+    }
+
+    /// Batches of a source that are not behind its position.
+    pub fn behind(&self, source: Source) -> usize {
+        let mut state = self.state();
+        let ledger = state.ledger(source);
+        ledger.done();
+        ledger.open()
+    }
+
+    /// Whether a target is waiting or being read.
+    pub fn has(&self, target: &Target) -> bool {
+        self.state().known.contains_key(target)
     }
 
     /// Resolves when [`Queue::position`] may have moved; arm it before looking.
@@ -107,6 +132,11 @@ impl Queue {
             }
             progress.await;
         }
+    }
+
+    /// Whether something of this table is waiting or being read.
+    pub fn is_open(&self, table: &str) -> bool {
+        self.state().known.keys().any(|target| target.table() == table)
     }
 
     /// The next target to read; waits for one.
@@ -142,8 +172,8 @@ impl Queue {
             let rest = (began.elapsed() * REST).min(LONGEST_REST);
             state.rests.insert(target.clone(), Instant::now() + rest);
         }
-        for token in known.batches.drain() {
-            state.ledger.ended(token);
+        for (source, token) in known.batches.drain() {
+            state.ledger(source).ended(token);
         }
         if known.again {
             let batches = known.next_batches;
@@ -187,8 +217,12 @@ impl Queue {
 }
 
 impl State {
+    fn ledger(&mut self, source: Source) -> &mut Ledger<String> {
+        self.ledgers.entry(source).or_default()
+    }
+
     /// Whether the batch is newly attached to the target.
-    fn add(&mut self, target: Target, batch: Option<Token>) -> bool {
+    fn add(&mut self, target: Target, batch: Option<Batch>) -> bool {
         match self.known.get_mut(&target) {
             None => {
                 let known = Known { batches: batch.into_iter().collect(), ..Known::default() };
@@ -248,40 +282,44 @@ mod tests {
     #[tokio::test]
     async fn duplicates_fold_and_a_position_waits_for_its_targets() {
         let queue = Queue::default();
-        queue.ask_for([row("a"), row("b")], "1".into());
-        queue.ask_for([row("a")], "2".into());
+        queue.ask_for(Source::Log, [row("a"), row("b")], "1".into());
+        queue.ask_for(Source::Log, [row("a")], "2".into());
         let (a, b) = (queue.next().await, queue.next().await);
         assert_eq!((a.clone(), b.clone()), (row("a"), row("b")));
         queue.done(&a);
-        assert_eq!(queue.position(), None);
+        assert_eq!(queue.position(Source::Log), None);
         queue.done(&b);
-        assert_eq!(queue.position().as_deref(), Some("2"));
+        assert_eq!(queue.position(Source::Log).as_deref(), Some("2"));
         assert_eq!(queue.report().open, 0);
     }
 
     #[tokio::test]
     async fn what_is_asked_for_while_it_is_read_is_read_again() {
         let queue = Queue::default();
-        queue.ask_for([row("a")], "1".into());
+        queue.ask_for(Source::Log, [row("a")], "1".into());
         let a = queue.next().await;
-        queue.ask_for([row("a")], "2".into());
+        queue.ask_for(Source::Log, [row("a")], "2".into());
         queue.done(&a);
-        assert_eq!(queue.position().as_deref(), Some("1"), "the second batch needs a later reading");
+        assert_eq!(
+            queue.position(Source::Log).as_deref(),
+            Some("1"),
+            "the second batch needs a later reading"
+        );
         let a = queue.next().await;
         queue.done(&a);
-        assert_eq!(queue.position().as_deref(), Some("2"));
+        assert_eq!(queue.position(Source::Log).as_deref(), Some("2"));
     }
 
     #[tokio::test]
     async fn what_could_not_be_read_comes_again() {
         let queue = Queue::default();
-        queue.ask_for([row("a")], "1".into());
+        queue.ask_for(Source::Log, [row("a")], "1".into());
         let a = queue.next().await;
         queue.again(a);
-        assert_eq!(queue.position(), None);
+        assert_eq!(queue.position(Source::Log), None);
         let a = queue.next().await;
         queue.done(&a);
-        assert_eq!(queue.position().as_deref(), Some("1"));
+        assert_eq!(queue.position(Source::Log).as_deref(), Some("1"));
     }
 
     #[test]
@@ -298,9 +336,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn sources_do_not_wait_for_each_other_and_each_keeps_its_order() {
+        let queue = Queue::default();
+        queue.ask_for(Source::Log, [row("a")], "log".into());
+        queue.ask_for(Source::Events, [row("b")], "1".into());
+        queue.ask_for(Source::Events, [], "2".into());
+        assert_eq!((queue.position(Source::Events), queue.behind(Source::Events)), (None, 2));
+        let (a, b) = (queue.next().await, queue.next().await);
+        assert!(queue.has(&b));
+        queue.done(&b);
+        assert_eq!(queue.position(Source::Events).as_deref(), Some("2"));
+        assert_eq!(queue.position(Source::Log), None);
+        queue.done(&a);
+        assert_eq!(queue.position(Source::Log).as_deref(), Some("log"));
+    }
+
+    #[tokio::test]
     async fn a_batch_without_targets_moves_the_position_at_once() {
         let queue = Queue::default();
-        queue.ask_for([], "1".into());
-        assert_eq!(queue.position().as_deref(), Some("1"));
+        queue.ask_for(Source::Log, [], "1".into());
+        assert_eq!(queue.position(Source::Log).as_deref(), Some("1"));
     }
 }

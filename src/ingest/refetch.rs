@@ -20,7 +20,7 @@ pub async fn refetch(context: &Context, queue: &Queue) {
             queue.done(&target);
             continue;
         }
-        match read(context, queue, &target).await {
+        match read(context, queue, &target, Lane::Refetch).await {
             Ok(true) => queue.done(&target),
             Ok(false) => queue.again(target),
             Err(error) => {
@@ -63,18 +63,21 @@ async fn note_refusal(context: &Context, table: &str, error: &Error) {
 }
 
 /// Reads one target; false where something of it has to be read again.
-async fn read(context: &Context, queue: &Queue, target: &Target) -> Result<bool> {
+///
+/// # Errors
+/// Of Auth0 and of the database.
+pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane: Lane) -> Result<bool> {
     let resource = context.catalog.resource(target.table())?;
     if !resource.is_read() && !matches!(target, Target::Below { .. }) {
         return Ok(true);
     }
     match target {
         Target::Below { key, .. } => read_below(context, queue, resource, key).await,
-        Target::Row { key, .. } => read_row(context, queue, resource, key).await,
+        Target::Row { key, .. } => read_row(context, queue, resource, key, lane).await,
         Target::Set { list, parent, .. } => {
             let list =
                 resource.list.get(*list).ok_or_else(|| Error::new(Kind::Internal, "a list is gone"))?;
-            let listed = Box::pin(read_set(context, resource, list, parent, Lane::Refetch, true)).await?;
+            let listed = Box::pin(read_set(context, resource, list, parent, lane, true)).await?;
             if let Some(cut) = listed.cut {
                 tracing::warn!(table = %resource.table, cap = cut.cap, "Auth0 shows only a part of this list");
             }
@@ -140,9 +143,15 @@ async fn forget_unwatched(context: &Context, resource: &Resource, key: &RowKey) 
     Ok(whole)
 }
 
-async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
+async fn read_row(
+    context: &Context,
+    queue: &Queue,
+    resource: &Resource,
+    key: &RowKey,
+    lane: Lane,
+) -> Result<bool> {
     if resource.kind == ResourceKind::Singleton {
-        let following = read_singleton(context, resource, Lane::Refetch).await?;
+        let following = read_singleton(context, resource, lane).await?;
         let whole = following.is_some();
         queue.ask(following.into_iter().flatten());
         return Ok(whole);
@@ -156,7 +165,7 @@ async fn read_row(context: &Context, queue: &Queue, resource: &Resource, key: &R
         return Ok(false);
     }
     let named = key.to_json(resource);
-    let request = Request::of_row(get, &named, Lane::Refetch)?;
+    let request = Request::of_row(get, &named, lane)?;
     let reading = context.freshness.begin();
     let row = match context.auth0.read(&request).await {
         Ok(answer) => {

@@ -64,7 +64,8 @@ pub(super) async fn one(
     }
 }
 
-/// The first item of a list whose row is the one that is looked for.
+/// The first item of a list whose row is the one that is looked for; none where the parent that the
+/// list hangs on has gone.
 pub(super) async fn search(
     context: &Context,
     resource: &Resource,
@@ -73,7 +74,13 @@ pub(super) async fn search(
     mut wanted: impl FnMut(&Row) -> bool,
 ) -> Result<Option<(Map<String, Value>, Row)>> {
     let mut pages = Pages::new(&context.auth0, list, values, Lane::Write)?;
-    while let Some(items) = pages.next_page().await? {
+    loop {
+        let items = match pages.next_page().await {
+            Ok(Some(items)) => items,
+            Ok(None) => return Ok(None),
+            Err(error) if list.parent.is_some() && error.kind() == Kind::Auth0NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
         for item in items {
             let row = row_listed(resource, list, &item, values);
             if wanted(&row) {
@@ -81,7 +88,6 @@ pub(super) async fn search(
             }
         }
     }
-    Ok(None)
 }
 
 /// The verdict with the row as reading shows it, where the catalogue says that the answer to a

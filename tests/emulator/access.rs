@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth0_sync::emulator::{Options, Plan};
+use auth0_sync::emulator::Options;
 use serde_json::json;
 
 use crate::client::{Tenant, answer};
@@ -63,7 +63,7 @@ async fn a_missing_scope_is_named_and_hides_the_fields_that_need_it() {
 
 #[tokio::test]
 async fn a_plan_answers_429_when_its_bucket_is_empty_and_says_when_it_fills() {
-    let tenant = Tenant::start(Options { plan: Some(Plan::Free), ..Options::default() }).await;
+    let tenant = Tenant::start(Options { plan: Some("free".into()), ..Options::default() }).await;
     let mut answers = Vec::new();
     for _ in 0..4 {
         answers.push(tenant.get("/api/v2/roles").await);

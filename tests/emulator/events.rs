@@ -243,7 +243,7 @@ async fn a_stream_goes_on_behind_an_offset_and_shows_the_types_that_were_asked_f
 
 #[tokio::test]
 async fn what_cannot_be_served_is_refused_as_auth0_does() {
-    let options = Options { plan: Some(auth0_sync::emulator::Plan::Professional), ..Options::default() };
+    let options = Options { plan: Some("professional".to_owned()), ..Options::default() };
     let tenant = Tenant::start(options).await;
     let get = async |query: &str| tenant.get(&format!("/api/v2/events{query}")).await;
     for (query, status, message) in [

@@ -5,6 +5,7 @@
 mod access;
 mod client;
 mod events;
+mod exports;
 mod faults;
 mod paging;
 mod process;
@@ -13,4 +14,7 @@ mod shapes;
 mod state;
 mod tenant_log;
 mod users;
+#[path = "../support/wait.rs"]
+#[expect(unreachable_pub, reason = "other tests see it from outside")]
+mod wait;
 mod writes;

@@ -301,3 +301,27 @@ async fn a_create_whose_row_is_seen_before_its_answer_is_not_done_again() {
         assert_eq!(there, 1, "{table}");
     }
 }
+
+#[tokio::test]
+async fn a_lost_answer_about_a_link_whose_other_side_has_gone_is_settled() {
+    let stand = Stand::start(4).await;
+    let mut session = stand.session().await;
+    session.confirmed("insert into auth0.role (name) values ('short-lived')").await;
+    let role = session.text("select id from auth0.role where name = 'short-lived'").await;
+    let user = session.text("select min(user_id) from auth0.user").await;
+    let link = format!("insert into auth0.user_role (user_id, role_id) values ('{user}', '{role}')");
+    session.confirmed(&link).await;
+    for order in [
+        json!({"match": {"method": "DELETE", "path": "/roles$"}, "times": 1, "do": "drop_after"}),
+        json!({"match": {"method": "GET", "path": "^/api/v2/roles/.*/users$"}, "do": "status", "status": 503}),
+    ] {
+        stand.emulator.fault(order).await;
+    }
+    session.run(&format!("delete from auth0.user_role where role_id = '{role}'")).await;
+    let state = "select state from auth0._sync_cdc order by id desc limit 1";
+    wait_until("it is read back", SOON, async || session.text(state).await == "verifying").await;
+    stand.emulator.api.delete(&format!("/api/v2/roles/{role}")).await;
+    stand.emulator.fault(json!({"clear": true})).await;
+    assert_eq!(session.wait().await, Ok("confirmed".to_owned()));
+    equal(&stand).await;
+}

@@ -8,6 +8,7 @@ use crate::{count, same, text};
 #[tokio::test]
 async fn more_users_than_a_list_shows_are_all_there() {
     let mut stand = Stand::set_up(Postgres::start(), Emulator::start(2300).await).await;
+    stand.configuration = "[backfill]\nusers = \"search\"\n".to_owned();
     stand.restart_service().await;
     assert_eq!(compare(&stand).await, Vec::<String>::new());
     assert_eq!(count(&stand.admin().await, "select count(*) from auth0.\"user\"").await, 2300);
@@ -23,6 +24,7 @@ async fn what_no_slice_can_show_is_said_and_the_rest_is_there() {
         .collect();
     emulator.api.post("/_emulator/preload", json!({"collections": {"/users": people}})).await;
     let mut stand = Stand::set_up(Postgres::start(), emulator).await;
+    stand.configuration = "[backfill]\nusers = \"search\"\n".to_owned();
     stand.restart_service().await;
     let pool = stand.admin().await;
     assert_eq!(count(&pool, "select count(*) from auth0.\"user\"").await, 1000);

@@ -11,13 +11,17 @@ mod support;
 mod actions;
 mod again;
 mod catalog;
+mod events;
 mod everything;
+mod export;
+mod idle;
 mod large;
 mod live;
 mod overlap;
 mod pretend;
 mod restart;
 mod shapes;
+mod sweep;
 mod webhook;
 
 use std::time::Duration;

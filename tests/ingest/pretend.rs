@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use auth0_sync::auth0::{Client, Settings};
 use auth0_sync::catalog::Catalog;
-use auth0_sync::ingest::{self, Context, Due, Entries, Logs, Queue, Target};
+use auth0_sync::ingest::{self, Context, Due, Entries, Logs, Pace, Queue, Target};
 use auth0_sync::pg::connect;
 use auth0_sync::pg::mirror::Freshness;
 use axum::http::{Method, StatusCode, Uri};
@@ -19,6 +20,7 @@ use crate::mirror::Mirror;
 use crate::support::stand::DATABASE;
 use crate::support::{Postgres, Session};
 
+const PACE: Pace = Pace { busy: Duration::from_millis(20), idle: Duration::from_millis(20) };
 /// Parameters that say which part of a list is asked for.
 const PAGING: [&str; 7] = ["page", "per_page", "include_totals", "take", "from", "sort", "q"];
 
@@ -153,7 +155,11 @@ impl Pretend {
             instance: "ours".to_owned(),
             refused: Arc::default(),
             activity: Arc::default(),
+            progress: Arc::default(),
+            skip: Arc::default(),
+            exports: Arc::default(),
             gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
+            compare: None,
         };
         let mut pretend = Pretend { tenant, mirror, context, queue: Arc::default(), tasks: vec![server] };
         for _ in 0..3 {
@@ -195,7 +201,7 @@ impl Pretend {
     pub(crate) async fn follow(&mut self) {
         let entries = Entries::find(&self.context.catalog).unwrap();
         let logs = Logs::open(self.context.clone(), Arc::clone(&self.queue), entries).await.unwrap();
-        self.tasks.push(tokio::spawn(logs.follow(std::time::Duration::from_millis(20))));
+        self.tasks.push(tokio::spawn(logs.follow(PACE)));
     }
 
     /// Begins to watch rows that are being worked on.

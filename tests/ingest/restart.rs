@@ -42,10 +42,11 @@ async fn the_checkpoint_waits_for_what_the_log_named() {
     wait_until("the checkpoint moves", SECONDS, async || text(&pool, checkpoint).await != before).await;
 }
 
-/// A service that is told to start, not waited for.
-fn launch(stand: &Stand) -> Program {
+/// A service that is told to start and how to read users, not waited for.
+pub(crate) fn launch(stand: &Stand, users: &str) -> Program {
     let variables = stand.variables();
-    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    variables.push(("AUTH0_SYNC_BACKFILL_USERS", users));
     Program::start(&["run", "--json"], &variables)
 }
 
@@ -56,7 +57,7 @@ async fn a_filling_that_is_cut_short_is_taken_up_and_misses_nothing() {
     for round in 0..3 {
         // The first page of users passes, the second hangs.
         fault(&stand, json!({"match": {"method": "GET", "path": "^/api/v2/users$"}, "after": 1, "do": "delay", "delay_ms": 60_000})).await;
-        let mut service = launch(&stand);
+        let mut service = launch(&stand, "search");
         wait_until("the first page is in", SECONDS, async || {
             count(&pool, "select count(*) from auth0.\"user\"").await >= 100
         })
@@ -80,7 +81,7 @@ async fn what_changes_while_the_tables_are_filled_is_not_lost() {
     let mut stand = Stand::set_up(Postgres::start(), Emulator::start(200).await).await;
     let pool = stand.admin().await;
     fault(&stand, json!({"match": {"method": "GET", "path": "^/api/v2/users$"}, "after": 1, "times": 1, "do": "delay_after", "delay_ms": 1500})).await;
-    let mut service = launch(&stand);
+    let mut service = launch(&stand, "search");
     wait_until("the first page is in", SECONDS, async || {
         count(&pool, "select count(*) from auth0.\"user\"").await >= 100
     })

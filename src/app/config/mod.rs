@@ -66,7 +66,7 @@ struct File {
     log_interval_ms: Option<u64>,
     concurrency: Option<usize>,
     keep_settled_days: Option<u32>,
-    log_idle_interval_seconds: Option<u64>,
+    log_idle_interval_seconds: Option<f64>,
     events: Option<bool>,
     #[serde(default)]
     backfill: sections::BackfillFile,
@@ -117,7 +117,13 @@ impl Config {
     /// # Errors
     /// `catalog`, or `config` for a table or column that does not exist.
     pub fn catalog(&self) -> Result<Catalog> {
-        Catalog::load()?.selected(&self.selection)
+        let catalog = Catalog::load()?;
+        let is_filled = |table: &&String| catalog.get(table).is_some_and(|resource| resource.is_read());
+        if let Some(unknown) = self.backfill.skip.iter().find(|table| !is_filled(table)) {
+            let what = format!("backfill.skip (AUTH0_SYNC_BACKFILL_SKIP): no table {unknown} is filled");
+            return Err(Error::new(Kind::Config, what));
+        }
+        catalog.selected(&self.selection)
     }
 
     fn from_sources(file: File, env: impl Fn(&str) -> Option<String>) -> Result<Config> {
@@ -182,9 +188,11 @@ impl Config {
                 )
             })?,
             log_interval: Duration::from_millis(file.log_interval_ms.unwrap_or(1000).max(100)),
-            log_idle_interval: Duration::from_secs(file.log_idle_interval_seconds.unwrap_or(300).max(1)),
+            log_idle_interval: Duration::from_secs_f64(
+                file.log_idle_interval_seconds.unwrap_or(300.0).clamp(0.1, 86_400.0),
+            ),
             events: file.events.unwrap_or(true),
-            backfill: file.backfill.read()?,
+            backfill: file.backfill.read(&env)?,
             sweep: file.sweep.read()?,
             webhook: file.webhook.read(&env)?,
             mail: file.mail.read(&env)?,
@@ -253,6 +261,19 @@ mod tests {
         assert_eq!(selection.columns["user"], ["email"]);
         let env: Vec<_> = ENV.iter().copied().chain([("AUTH0_SYNC_OBJECTS", "user, role")]).collect();
         assert_eq!(config(file, &env).unwrap().selection.objects, ["user", "role"]);
+    }
+
+    #[test]
+    fn tables_that_stay_unfilled_are_named_in_the_file_or_the_environment_and_must_exist() {
+        let file = "[backfill]\nskip = [\"user_role\"]";
+        let from_file = config(file, ENV).unwrap();
+        assert_eq!(from_file.backfill.skip, ["user_role"]);
+        assert!(from_file.catalog().is_ok());
+        let env: Vec<_> = ENV.iter().copied().chain([("AUTH0_SYNC_BACKFILL_SKIP", "role, users")]).collect();
+        let wrong = config(file, &env).unwrap();
+        assert_eq!(wrong.backfill.skip, ["role", "users"]);
+        let error = wrong.catalog().unwrap_err();
+        assert!(error.kind() == Kind::Config && error.to_string().contains("no table users"), "{error}");
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Users {
 pub struct Sweep {
     /// From the end of a comparison to the start of the next; none compares only when asked.
     pub every: Option<Duration>,
+    /// How long live sources may take to tell of a change before it counts as missed.
+    pub grace: Duration,
 }
 
 /// Where Auth0 reports by itself.
@@ -74,6 +76,7 @@ pub(super) struct BackfillFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct SweepFile {
     every_hours: Option<f64>,
+    grace_seconds: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -97,6 +100,8 @@ pub(super) struct MailFile {
 const WEBHOOK_LISTEN: &str = "127.0.0.1:4012";
 /// A day: what live sources miss is found the next day at the latest.
 const SWEEP_HOURS: f64 = 24.0;
+/// Auth0 does not say how late its log is; a minute is far more than has been seen.
+const GRACE_SECONDS: f64 = 60.0;
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -105,8 +110,22 @@ fn wrong(what: impl Into<String>) -> Error {
 }
 
 impl BackfillFile {
-    pub(super) fn read(self) -> Result<Backfill> {
-        Ok(Backfill { users: self.users.unwrap_or_default(), skip: self.skip })
+    pub(super) fn read(self, env: Env) -> Result<Backfill> {
+        let skip = env("AUTH0_SYNC_BACKFILL_SKIP")
+            .map_or(self.skip, |list| list.split(',').map(|table| table.trim().to_owned()).collect());
+        let users = match env("AUTH0_SYNC_BACKFILL_USERS").as_deref() {
+            None => self.users,
+            Some("auto") => Some(Users::Auto),
+            Some("export") => Some(Users::Export),
+            Some("search") => Some(Users::Search),
+            Some(other) => {
+                let what = format!(
+                    "backfill.users (AUTH0_SYNC_BACKFILL_USERS): {other} is none of auto, export, search"
+                );
+                return Err(wrong(what));
+            }
+        };
+        Ok(Backfill { users: users.unwrap_or_default(), skip })
     }
 }
 
@@ -116,7 +135,14 @@ impl SweepFile {
         if !(0.0..=8_760.0).contains(&hours) {
             return Err(wrong("sweep.every_hours must be between 0 (never) and 8760"));
         }
-        Ok(Sweep { every: (hours > 0.0).then(|| Duration::from_secs_f64(hours * 3600.0)) })
+        let grace = self.grace_seconds.unwrap_or(GRACE_SECONDS);
+        if !(0.0..=3_600.0).contains(&grace) {
+            return Err(wrong("sweep.grace_seconds must be between 0 and 3600"));
+        }
+        Ok(Sweep {
+            every: (hours > 0.0).then(|| Duration::from_secs_f64(hours * 3600.0)),
+            grace: Duration::from_secs_f64(grace),
+        })
     }
 }
 

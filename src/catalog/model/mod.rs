@@ -3,6 +3,7 @@
 mod call;
 mod column;
 mod event;
+mod export;
 mod list;
 mod report;
 
@@ -12,6 +13,7 @@ use serde::Deserialize;
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
 pub use event::{EventKind, Events};
+pub use export::Export;
 pub use list::{Each, List, Paging};
 pub use report::{Report, Serves};
 
@@ -50,6 +52,8 @@ pub struct Resource {
     pub absent_when_empty: Option<String>,
     /// While a row has such a value Auth0 is still at work, and it is read again.
     pub settling: Option<Settling>,
+    /// What of its changes no live source tells: only a comparison finds it.
+    pub unseen: Option<String>,
     /// Rows that Auth0 shows no more stay.
     #[serde(default)]
     pub keeps_rows: bool,
@@ -83,6 +87,8 @@ pub struct Resource {
     /// The ways to list rows; the first is the preferred one.
     #[serde(default)]
     pub list: Vec<List>,
+    /// All rows in one file.
+    pub export: Option<Export>,
     /// Reads one row by its key.
     pub get: Option<Call>,
     /// Creates one row.

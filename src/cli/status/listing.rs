@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::budget;
 use crate::cli::checks::slot::bytes;
 
 /// Characters of a line.
@@ -65,6 +66,7 @@ pub(super) fn listing(status: &Value) -> String {
     if let Some(waiting) = service["waiting_for"].as_str() {
         let _ = writeln!(text, "           writes wait: {waiting}. {}", word(&service["hint"]));
     }
+    budget::listing(&mut text, &service["budget"], &status["calls"]);
     text
 }
 

@@ -72,7 +72,8 @@ fn admit(shared: &Shared, parts: &Parts) -> Result<(Asked, Seat, Instant), Answe
     let now = Utc::now();
     let mut state = shared.state();
     count(&mut state, "GET", PATH.trim_start_matches("/api/v2"));
-    state.limit("events", "GET", now)?;
+    let group = shared.world.limits.group("GET", PATH.trim_start_matches("/api/v2"), |_| false);
+    state.limit(group, now)?;
     let authorization = text(&parts.headers, "authorization");
     let claims = token::check(&shared.key, authorization, now.timestamp())?;
     if !claims.allow(&[SCOPE]) {
@@ -89,10 +90,12 @@ fn admit(shared: &Shared, parts: &Parts) -> Result<(Asked, Seat, Instant), Answe
     }
     let last = text(&parts.headers, "last-event-id").filter(|id| !id.is_empty());
     let asked = params::read(&query, last, |name| known.contains(name), state.store.events())?;
-    let seat = Seat::take(&shared.seats, most(shared.world.plan.as_deref())).ok_or_else(|| {
-        let what = "Maximum concurrent event stream connections reached. Please close existing connections.";
-        Problem::plain(403, what)
-    })?;
+    let seat = Seat::take(&shared.seats, most(shared.world.plan.as_ref().map(|plan| plan.name.as_str())))
+        .ok_or_else(|| {
+            let what =
+                "Maximum concurrent event stream connections reached. Please close existing connections.";
+            Problem::plain(403, what)
+        })?;
     let token = token::end(authorization).map_or(0, |end| end - now.timestamp());
     let token = Duration::from_secs(u64::try_from(token).unwrap_or_default());
     Ok((asked, seat, Instant::now() + options.connection.min(token)))

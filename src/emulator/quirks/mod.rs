@@ -24,7 +24,7 @@ mod guardian;
 mod hooks;
 mod identities;
 mod invitations;
-mod jobs;
+pub(super) mod jobs;
 mod keys;
 mod log_streams;
 pub(super) mod logins;
@@ -187,7 +187,9 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         identities::TABLE => &identities::Identities,
         identities::FACTORS => &identities::Factors,
         invitations::TABLE => &invitations::Invitations,
+        jobs::EXPORT => &jobs::Export,
         jobs::IMPORT => &jobs::Import,
+        jobs::JOB => &jobs::Jobs,
         jobs::ERRORS => &jobs::Errors,
         organization_connections::TABLE => &organization_connections::OrganizationConnections,
         resource_servers::TABLE => &resource_servers::ResourceServers,

@@ -96,6 +96,9 @@ pub(in crate::emulator) struct Gate {
     /// Plans that have it: `free`, `professional`, `enterprise`, `enterprise-development`.
     #[serde(default)]
     pub(in crate::emulator) plans: Vec<String>,
+    /// Plans that lack it, where those that have it are not named.
+    #[serde(default)]
+    pub(in crate::emulator) lacking: Vec<String>,
     /// A tenant of no particular plan lacks it too.
     #[serde(default)]
     pub(in crate::emulator) rare: bool,
@@ -106,6 +109,22 @@ pub(in crate::emulator) struct Gate {
     pub(in crate::emulator) field: Option<String>,
     /// What a tenant without it gets.
     pub(in crate::emulator) refusal: Refusal,
+}
+
+/// A job that writes the rows of a table into a file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::emulator) struct Export {
+    /// The table.
+    pub(in crate::emulator) table: String,
+    /// The fields where the order names none.
+    pub(in crate::emulator) fields: Vec<String>,
+    /// Fields that no export has.
+    pub(in crate::emulator) never: Vec<String>,
+    /// How many fields a CSV file has at most.
+    pub(in crate::emulator) csv_most: usize,
+    /// Objects that a CSV file cannot have as a whole.
+    pub(in crate::emulator) csv_apart: Vec<String>,
 }
 
 /// How many rows there may be.

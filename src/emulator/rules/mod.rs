@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(super) use deeds::{Answers, Effect, Forbid, Gate, Limit, Moment, Run};
+pub(super) use deeds::{Answers, Effect, Export, Forbid, Gate, Limit, Moment, Run};
 pub(super) use event::Telling;
 pub(super) use parts::{
     Case, Delete, Filter, Inside, Join, KindOf, Kinds, Page, PathShape, Refusal, Route, Titles, Unique,
@@ -70,8 +70,6 @@ pub(super) struct Rules {
     pub(super) delete: Delete,
     /// Texts of the tenant log for each kind of write.
     pub(super) log: Titles,
-    /// The bucket of the rate limits that counts these calls.
-    pub(super) limit: Option<String>,
     /// A checkpoint page that holds items always names a next one, even if that is empty.
     pub(super) trailing_page: bool,
     /// Envelopes of offset paging carry `length` too.
@@ -122,6 +120,8 @@ pub(super) struct Rules {
     pub(super) most: Vec<Limit>,
     /// Rules of bodies beyond their schema.
     pub(super) forbid: Vec<Forbid>,
+    /// Of a command that exports: what of which table.
+    pub(super) export: Option<Export>,
     /// Key column → the shape that it must have in a path.
     pub(super) path: IndexMap<String, PathShape>,
     /// Place in a body (`rule.match.names`, `groups[].email`) → what stands there.

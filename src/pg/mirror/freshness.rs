@@ -26,6 +26,8 @@ struct Marks {
 struct State {
     now: u64,
     rows: HashMap<Name, Marks>,
+    /// Of whole tables: nothing that was read before is applied to any row.
+    tables: HashMap<String, Tick>,
     /// How many readings are outstanding that began at a tick.
     outstanding: BTreeMap<Tick, u32>,
     forgotten_at: usize,
@@ -106,10 +108,22 @@ impl Freshness {
 
     /// Whether a reading may be applied by the three rules; ask with the row locked.
     pub fn may_apply(&self, table: &str, key: &RowKey, began: Tick) -> bool {
-        match self.state().rows.get(&(table.to_owned(), key.clone())) {
-            Some(marks) => marks.in_flight == 0 && began > marks.settled && began >= marks.applied,
+        let state = self.state();
+        if state.tables.get(table).is_some_and(|applied| began < *applied) {
+            return false;
+        }
+        match state.rows.get(&(table.to_owned(), key.clone())) {
+            Some(marks) => !marks.hold_back(began),
             None => true,
         }
+    }
+
+    /// Keys of a table that a reading from `began` on may not be applied to by what is marked now: few, while the
+    /// reading has millions.
+    pub fn held_back(&self, table: &str, began: Tick) -> Vec<RowKey> {
+        let state = self.state();
+        let of_table = state.rows.iter().filter(|((name, _), marks)| name == table && marks.hold_back(began));
+        of_table.map(|((_, key), _)| key.clone()).collect()
     }
 
     /// Whether a call for the row is under way.
@@ -117,11 +131,37 @@ impl Freshness {
         self.state().rows.get(&(table.to_owned(), key.clone())).is_some_and(|marks| marks.in_flight > 0)
     }
 
+    /// Whether a call of ours for the row is under way, or has been of late.
+    pub fn is_ours(&self, table: &str, key: &RowKey) -> bool {
+        let state = self.state();
+        let marks = state.rows.get(&(table.to_owned(), key.clone()));
+        marks.is_some_and(|marks| marks.in_flight > 0 || marks.settled > Tick::default())
+    }
+
     /// A reading has been applied.
     pub fn applied(&self, table: &str, key: &RowKey, began: Tick) {
+        self.applied_all(table, [key], began);
+    }
+
+    /// A reading is applied to these rows. It may be said before: what was read earlier is then read again.
+    pub fn applied_all<'k>(&self, table: &str, keys: impl IntoIterator<Item = &'k RowKey>, began: Tick) {
         let mut state = self.state();
-        let marks = state.rows.entry((table.to_owned(), key.clone())).or_default();
-        marks.applied = marks.applied.max(began);
+        if !state.is_awaited_before(began) {
+            return;
+        }
+        for key in keys {
+            let marks = state.rows.entry((table.to_owned(), key.clone())).or_default();
+            marks.applied = marks.applied.max(began);
+        }
+    }
+
+    /// A reading is applied to every row of a table; say it before.
+    pub fn applied_whole(&self, table: &str, began: Tick) {
+        let mut state = self.state();
+        if state.is_awaited_before(began) {
+            let applied = state.tables.entry(table.to_owned()).or_default();
+            *applied = (*applied).max(began);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,7 +169,18 @@ impl Freshness {
     }
 }
 
+impl Marks {
+    fn hold_back(&self, began: Tick) -> bool {
+        self.in_flight > 0 || began <= self.settled || began < self.applied
+    }
+}
+
 impl State {
+    /// Whether a reading is outstanding that began earlier: no other can meet the mark of one that is applied.
+    fn is_awaited_before(&self, began: Tick) -> bool {
+        self.outstanding.range(..began).next().is_some()
+    }
+
     fn tick(&mut self) -> Tick {
         self.now += 1;
         Tick(self.now)
@@ -166,6 +217,22 @@ mod tests {
         freshness.applied("user", &key, newer.began());
         assert!(!freshness.may_apply("user", &key, older.began()), "something later was applied");
         assert!(freshness.may_apply("user", &RowKey::single("u2"), early.began()));
+        assert_eq!(freshness.held_back("user", older.began()), std::slice::from_ref(&key));
+        assert_eq!(freshness.held_back("role", older.began()), []);
+        freshness.applied_whole("user", newer.began());
+        assert!(!freshness.may_apply("user", &RowKey::single("u2"), older.began()));
+        assert!(freshness.may_apply("user", &RowKey::single("u2"), newer.began()));
+        assert!(freshness.may_apply("role", &RowKey::single("u2"), early.began()));
+    }
+
+    #[test]
+    fn what_nobody_older_reads_needs_no_marks() {
+        let freshness = Freshness::default();
+        let reading = freshness.begin();
+        freshness.applied("user", &RowKey::single("u1"), reading.began());
+        freshness.applied_whole("user", reading.began());
+        let state = freshness.state();
+        assert!(state.rows.is_empty() && state.tables.is_empty());
     }
 
     #[test]

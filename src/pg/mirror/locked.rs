@@ -73,6 +73,9 @@ impl<'c> Locked<'c> {
     pub async fn apply(&mut self, news: News) -> Result<Rebased> {
         let rebased = rebase(self.resource, self.visible.as_ref(), &self.mutations(), news);
         self.write(rebased.visible.clone()).await?;
+        if rebased.base.is_none() && self.resource.export.is_some() {
+            self.remember_gone().await?;
+        }
         for (id, before) in &rebased.befores {
             let update =
                 format!("update {} set before = $2 where id = $1", qualified(&self.schema, "_sync_cdc"));
@@ -130,6 +133,18 @@ impl<'c> Locked<'c> {
             .execute(&mut *self.transaction)
             .await
             .map_err(fault("cannot remove the rows that hang on a deleted one"))?;
+        Ok(())
+    }
+
+    /// Notes that Auth0 has no such row while an export is under way that may show it still.
+    async fn remember_gone(&mut self) -> Result<()> {
+        sqlx::query(include_str!("sql/remember_gone.sql"))
+            .bind(&self.schema)
+            .bind(&self.resource.table)
+            .bind(&self.key.0)
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(fault("cannot note that a row is gone"))?;
         Ok(())
     }
 
@@ -218,16 +233,39 @@ pub async fn lock_names(
     resource: &Resource,
     keys: &[RowKey],
 ) -> Result<()> {
-    let name = |key: &RowKey| format!("{schema}.{}:{}", resource.table, key.0.join("\u{1}"));
-    // In one order everywhere, so that two that take several cannot wait for each other.
-    let sql = "select pg_catalog.pg_advisory_xact_lock(lock) from \
+    let name = |key: &RowKey| format!("{}:{}", lock_name(schema, resource), key.0.join("\u{1}"));
+    // Those of rows in one order everywhere, so that two that take several cannot wait for each other.
+    let sql = "with whole as materialized (select pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended($2, 0))) \
+               select pg_catalog.pg_advisory_xact_lock(lock) from whole, lateral \
                (select pg_catalog.hashtextextended(n, 0) as lock from unnest($1) n order by 1) l";
     sqlx::query(sql)
         .bind(keys.iter().map(name).collect::<Vec<_>>())
+        .bind(lock_name(schema, resource))
         .execute(&mut **transaction)
         .await
         .map_err(fault("cannot take the lock of a row"))?;
     Ok(())
+}
+
+/// Takes the lock of a whole table, for more rows than locks can be had for: it waits for those who
+/// have locks of rows, and they for it. What the transaction writes may be lost with the server's last moments.
+pub async fn lock_table(
+    transaction: &mut Transaction<'static, Postgres>,
+    schema: &str,
+    resource: &Resource,
+) -> Result<()> {
+    let sql = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0)), \
+               pg_catalog.set_config('synchronous_commit', 'off', true)";
+    sqlx::query(sql)
+        .bind(lock_name(schema, resource))
+        .execute(&mut **transaction)
+        .await
+        .map_err(fault("cannot take the lock of a table"))?;
+    Ok(())
+}
+
+fn lock_name(schema: &str, resource: &Resource) -> String {
+    format!("{schema}.{}", resource.table)
 }
 
 async fn pending(

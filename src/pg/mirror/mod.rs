@@ -1,7 +1,9 @@
 //! One mirror row as the service handles it: Auth0's answer in the table's shape, the rebase rule,
 //! the lock-then-look transaction, and which readings may be applied.
 
+mod copy;
 mod freshness;
+mod instant;
 mod locked;
 mod rebase;
 mod rekey;
@@ -9,8 +11,9 @@ mod shape;
 mod unclaimed;
 mod version;
 
+pub use copy::{COPY_HEADER, COPY_TRAILER, Layout, row_of_line};
 pub use freshness::{Flight, Freshness, Reading, Tick};
-pub use locked::{Locked, Pending, lock_names};
+pub use locked::{Locked, Pending, lock_names, lock_table};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, rebase};
 pub use shape::{row_from_answer, row_from_auth0, row_listed};
 pub use unclaimed::may_be_ours;

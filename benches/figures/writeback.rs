@@ -1,53 +1,39 @@
-//! What the service costs and how fast it is, on this machine, against the emulator: `cargo bench`.
-//! Postgres keeps its promises here: fsync is on. `cargo bench -- --json` prints one JSON object.
-
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot be made ends by panicking")]
-
-#[path = "../tests/support/mod.rs"]
-mod support;
+//! From a client's commit to Auth0: one by one, and many rows at once.
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
-use support::{Emulator, Postgres, Stand};
+
+use crate::figures::{Figures, at};
+use crate::process::processor_time;
+use crate::support::{self, Emulator, Postgres, Stand};
 
 const UPDATES: usize = 500;
 const MANY: u32 = 10_000;
 const ROWS: u32 = 100_000;
 
-#[tokio::main]
-async fn main() {
-    let mut figures = Map::new();
-    let mut note = |name: &str, unit: &str, value: f64| {
-        let value = (value * 100.0).round() / 100.0;
-        eprintln!("{name:<58} {value:>12} {unit}");
-        figures.insert(name.to_owned(), json!({"value": value, "unit": unit}));
-    };
+pub(crate) async fn measure(figures: &mut Figures) {
     let mut stand = stand(500).await;
-    note("ready with 500 users, tables empty before", "s", start(&mut stand).await);
+    figures.note("ready with 500 users, tables empty before", "s", start(&mut stand).await);
     let (heard, settled) = one_by_one(&stand).await;
-    note("commit to NOTIFY, p50", "ms", at(&heard, 0.50));
-    note("commit to NOTIFY, p99", "ms", at(&heard, 0.99));
-    note("created_at to settled_at, p50", "ms", at(&settled, 0.50));
-    note("created_at to settled_at, p99", "ms", at(&settled, 0.99));
+    figures.spread("commit to NOTIFY", &heard);
+    figures.spread("created_at to settled_at", &settled);
     drop(stand);
 
     let mut stand = self::stand(MANY).await;
-    note("ready with 10,000 users, tables empty before", "s", start(&mut stand).await);
-    note(
-        "10,000 rows in one UPDATE, until all are settled",
-        "rows/s",
-        f64::from(MANY) / all_at_once(&stand).await,
-    );
+    figures.note("ready with 10,000 users, tables empty before", "s", start(&mut stand).await);
+    let service = stand.service.as_ref().unwrap().pid();
+    let before = processor_time(service);
+    let taken = all_at_once(&stand).await;
+    figures.note("10,000 rows in one UPDATE, until all are settled", "rows/s", f64::from(MANY) / taken);
+    let used = (processor_time(service) - before) * 1000.0 / f64::from(MANY);
+    figures.note("the service's processor time for each of them", "ms", used);
     stand.service.take().unwrap().terminate().await;
     let (plain, captured) = capture(&stand).await;
-    note("UPDATE of 100,000 rows without capture", "s", plain);
-    note("UPDATE of 100,000 rows with capture", "s", captured);
-    if std::env::args().any(|arg| arg == "--json") {
-        println!("{}", Value::Object(figures));
-    }
+    figures.note("UPDATE of 100,000 rows without capture", "s", plain);
+    figures.note("UPDATE of 100,000 rows with capture", "s", captured);
 }
 
 async fn stand(users: u32) -> Stand {
@@ -141,11 +127,4 @@ async fn update(connection: &mut PgConnection) -> f64 {
         .await
         .unwrap();
     begun.elapsed().as_secs_f64()
-}
-
-/// The value below which this share of all lies.
-fn at(values: &[f64], share: f64) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * share).round() as usize]
 }

@@ -1,0 +1,158 @@
+//! What must hold at the end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::clients::{Book, OWN};
+use crate::support::{Stand, compare, wait_until};
+
+/// Until nothing is under way any more.
+const QUIET_WITHIN: Duration = Duration::from_secs(120);
+/// So many looks in a row must find nothing under way.
+const LOOKS: u32 = 20;
+/// What is on its way when all queues are empty arrives by then.
+const EQUAL_WITHIN: Duration = Duration::from_secs(10);
+
+/// Waits until every mutation is settled, the tenant log is read to its end, and nothing waits to
+/// be read; how long that took.
+pub(crate) async fn quiet(stand: &mut Stand) -> Duration {
+    let begun = Instant::now();
+    let mut root = stand.root().await;
+    let service = stand.service.as_mut().unwrap();
+    assert!(service.runs(), "the service has ended by itself:\n{}", service.log());
+    let (mut looks, mut pace) = (0, tokio::time::interval(Duration::from_millis(20)));
+    while looks < LOOKS {
+        pace.tick().await;
+        let unsettled = "select count(*) from auth0._sync_cdc where settled_at is null";
+        let read = "select coalesce(max(position), '') from _auth0_sync.checkpoint where source = 'logs'";
+        let status = stand.status().await;
+        let rests = idle(&status)
+            && root.count(unsettled).await == 0
+            && root.text(read).await == newest_entry(stand).await;
+        looks = if rests { looks + 1 } else { 0 };
+        if begun.elapsed() > QUIET_WITHIN {
+            let open = "select \"table\", operation, state, attempts, error from auth0._sync_cdc where settled_at is null limit 20";
+            panic!("both sides do not come to rest: {status}\n{:#?}", root.rows(open).await);
+        }
+    }
+    begun.elapsed()
+}
+
+/// Whether the status page shows nothing that waits or is under way.
+fn idle(status: &Value) -> bool {
+    [&status["writeback"]["held"], &status["writeback"]["in_flight"], &status["refetch"]["open"]]
+        .iter()
+        .all(|open| open.as_u64() == Some(0))
+}
+
+async fn newest_entry(stand: &Stand) -> String {
+    let newest = stand.emulator.api.get("/api/v2/logs?sort=date:-1&per_page=1&page=0").await;
+    newest[0]["log_id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Every table is what the tenant has.
+pub(crate) async fn equal(stand: &Stand) {
+    let begun = Instant::now();
+    let mut differences = Vec::new();
+    wait_until("every table equals the tenant", EQUAL_WITHIN + Duration::from_secs(20), async || {
+        differences = compare(stand).await;
+        differences.is_empty() || begun.elapsed() > EQUAL_WITHIN
+    })
+    .await;
+    let shown = differences[..differences.len().min(30)].join("\n");
+    assert!(differences.is_empty(), "{} differences:\n{shown}", differences.len());
+    println!("equal after {:.1} s", begun.elapsed().as_secs_f64());
+}
+
+/// The whole tenant log, oldest first.
+async fn log(stand: &Stand) -> Vec<Value> {
+    let (mut entries, mut from) = (Vec::new(), String::new());
+    loop {
+        let page = stand.emulator.api.get(&format!("/api/v2/logs?from={from}&take=100")).await;
+        let page = page.as_array().unwrap();
+        let Some(last) = page.last() else { return entries };
+        from = last["log_id"].as_str().unwrap().to_owned();
+        entries.extend(page.iter().cloned());
+    }
+}
+
+/// No create was sent twice, no confirmed one is missing, and no diary was sent twice or out of order.
+pub(crate) async fn once(stand: &Stand) {
+    let mut made = BTreeMap::<(String, String), u32>::new();
+    let mut diaries = BTreeMap::<String, Vec<u64>>::new();
+    for entry in log(stand).await {
+        let request = &entry["details"]["request"];
+        let (method, path) = (request["method"].as_str(), request["path"].as_str().unwrap_or_default());
+        let text = |name: &str| request["body"][name].as_str();
+        match method {
+            Some("post") => {
+                let name = text("email").or(text("identifier")).or(text("name"));
+                if let Some(name) = name.filter(|_| path.matches('/').count() == 3) {
+                    *made.entry((path.to_owned(), name.to_owned())).or_default() += 1;
+                }
+            }
+            Some("patch") if path.contains(OWN) => {
+                let entry = text("nickname").and_then(|entry| entry.strip_prefix('e')?.parse::<u64>().ok());
+                diaries.entry(path.to_owned()).or_default().extend(entry);
+            }
+            _ => {}
+        }
+    }
+    let twice: Vec<_> = made.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "made more than once: {twice:?}");
+    for (path, entries) in &diaries {
+        let orderly = entries.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(orderly, "{path}: entries came twice or out of order: {entries:?}");
+    }
+    let mut root = stand.root().await;
+    // Values of an INSERT stand in the mutation.
+    let inserted = root
+        .rows(
+            "select \"table\" as t, state, error ->> 'message' as message, coalesce(after ->> 'email', after ->> 'identifier', after ->> 'name') as name \
+             from auth0._sync_cdc where operation = 'INSERT' and \"table\" in ('user', 'role', 'organization', 'client', 'resource_server')",
+        )
+        .await;
+    for row in &inserted {
+        let (table, name) = (row["t"].as_str().unwrap(), row["name"].as_str().unwrap_or_default());
+        let path = format!("/api/v2/{}s", table.replace('_', "-"));
+        let times = made.get(&(path, name.to_owned())).copied().unwrap_or(0);
+        let expected = u32::from(row["state"] == "confirmed");
+        assert_eq!(times, expected, "{table} {name} is {}: {row}", row["state"]);
+    }
+    println!("{} names were made once each, {} of them by clients", made.len(), inserted.len());
+}
+
+/// Auth0 has what Postgres has promised this client.
+pub(crate) async fn kept(stand: &Stand, book: &Book) {
+    let state = stand.emulator.state().await;
+    let number = book.number;
+    let rows = |table: &str| state[table].as_array().unwrap().clone();
+    let diary = format!("auth0|{OWN}{number}");
+    let user = rows("user").into_iter().find(|row| row["user_id"] == diary.as_str()).unwrap();
+    let entry: u64 = user["nickname"].as_str().unwrap()[1..].parse().unwrap();
+    assert!(
+        entry == book.entry || book.perhaps.contains(&entry),
+        "client {number} was promised entry {} or one of {:?}; Auth0 has {entry}",
+        book.entry,
+        book.perhaps
+    );
+    if let Some(linked) = book.linked {
+        let own = format!("{OWN}{number}");
+        let role = rows("role").into_iter().find(|row| row["name"] == own.as_str()).unwrap();
+        let there = rows("user_role")
+            .iter()
+            .any(|row| row["user_id"] == diary.as_str() && row["role_id"] == role["id"]);
+        assert_eq!(there, linked, "the link of client {number}");
+    }
+    for (table, name) in &book.made {
+        let user_id = format!("auth0|{name}");
+        let found = rows(table)
+            .iter()
+            .filter(|row| row["name"] == name.as_str() || row["user_id"] == user_id.as_str())
+            .count();
+        assert_eq!(found, 1, "{table} {name} was promised to client {number}");
+    }
+    println!("client {number}: {} entries, {} rows as promised", book.entry, book.made.len());
+}
