@@ -8,7 +8,10 @@ mod page;
 mod service;
 mod stream;
 mod tasks;
+mod teardown;
 mod tenant;
+mod webhook;
 
 pub use config::{Backfill, Config, Mail, Sweep, Users, Webhook};
 pub use service::{Ready, run};
+pub use teardown::{rotate, teardown};

@@ -32,17 +32,7 @@ impl Owner {
     /// # Errors
     /// Database errors.
     pub(super) async fn acquire(config: &Config) -> Result<Owner> {
-        let options = PgConnectOptions::from_str(config.database_url.expose_secret())
-            .map_err(|error| Error::with(Kind::Config, "DATABASE_URL cannot be read", error))?
-            .application_name("auth0-sync owner")
-            // A host that vanished must not hold the lock for hours.
-            .options([
-                ("tcp_keepalives_idle", "10"),
-                ("tcp_keepalives_interval", "5"),
-                ("tcp_keepalives_count", "3"),
-            ]);
-        let mut connection = options.connect().await.map_err(fault("cannot connect to Postgres"))?;
-        let name = format!("auth0-sync:{}", config.schema);
+        let (mut connection, name) = connect(config).await?;
         let mut told = false;
         while !take(&mut connection, &name).await? {
             if !told {
@@ -51,9 +41,22 @@ impl Owner {
             }
             tokio::time::sleep(LOOK).await;
         }
+        Ok(Owner::of(connection))
+    }
+
+    /// The right to a schema that no service holds; none where one does.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(super) async fn try_acquire(config: &Config) -> Result<Option<Owner>> {
+        let (mut connection, name) = connect(config).await?;
+        Ok(take(&mut connection, &name).await?.then(|| Owner::of(connection)))
+    }
+
+    fn of(connection: PgConnection) -> Owner {
         let lost = CancellationToken::new();
         let watch = tokio::spawn(watch(connection, lost.clone()));
-        Ok(Owner { lost, watch })
+        Owner { lost, watch }
     }
 
     /// Resolves when the right is lost: the connection that held it broke.
@@ -67,6 +70,20 @@ impl Drop for Owner {
         // With the connection goes the lock.
         self.watch.abort();
     }
+}
+
+async fn connect(config: &Config) -> Result<(PgConnection, String)> {
+    let options = PgConnectOptions::from_str(config.database_url.expose_secret())
+        .map_err(|error| Error::with(Kind::Config, "DATABASE_URL cannot be read", error))?
+        .application_name("auth0-sync owner")
+        // A host that vanished must not hold the lock for hours.
+        .options([
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+        ]);
+    let connection = options.connect().await.map_err(fault("cannot connect to Postgres"))?;
+    Ok((connection, format!("auth0-sync:{}", config.schema)))
 }
 
 async fn take(connection: &mut PgConnection, name: &str) -> Result<bool> {

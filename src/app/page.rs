@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::SecondsFormat;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::auth0::{Budget, Lane};
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{EventsShown, EventsState, Queue};
+use crate::ingest::{EventsShown, EventsState, Queue, Tally};
 use crate::status::Source;
 use crate::telemetry::metric;
 use crate::writeback::Report;
@@ -22,9 +23,23 @@ pub(super) struct Page {
     pub(super) streaming: AtomicBool,
     pub(super) writeback: watch::Receiver<Report>,
     pub(super) queue: Arc<Queue>,
+    pub(super) webhook: Arc<Tally>,
     pub(super) budget: Budget,
     pub(super) events: Arc<EventsShown>,
     pub(super) recorder: PrometheusHandle,
+}
+
+impl Page {
+    fn webhook(&self) -> Value {
+        let report = self.webhook.report();
+        json!({
+            "messages": report.taken,
+            "refused": report.refused,
+            "last_message_at": report.last.map(|last| last.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            "in_place": report.deployed.as_ref().map(std::result::Result::is_ok),
+            "error": report.deployed.and_then(std::result::Result::err),
+        })
+    }
 }
 
 /// The recorder of this process's metrics.
@@ -70,6 +85,7 @@ impl Source for Page {
                 "hint": writeback.waiting_for.map(|kind| kind.policy().hint),
             },
             "refetch": { "open": queue.open, "done": queue.done },
+            "webhook": self.webhook(),
             "budget": self.budget.report(),
             "events": self.events.report(),
         })

@@ -18,6 +18,7 @@ use super::page::{Page, recorder};
 use super::stream::stream;
 use super::tasks::{forever, until, until_shutdown};
 use super::tenant::{selection_kept, tenant};
+use super::webhook;
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
@@ -47,6 +48,9 @@ struct Standing {
     /// Where the tenant log is read, whether it is mirrored or not.
     entries: Entries,
     listener: std::net::TcpListener,
+    /// Where Auth0 reports by itself, where that is configured.
+    webhook: Option<std::net::TcpListener>,
+    whole: Arc<Catalog>,
     address: SocketAddr,
     recorder: PrometheusHandle,
     ready: Announce,
@@ -66,10 +70,13 @@ pub async fn run(
 ) -> Result<()> {
     let broken = |error| Error::with(Kind::Io, "the status page cannot listen", error);
     let listener = status::listen(config.status_listen).await?.into_std().map_err(broken)?;
+    let whole = Catalog::load()?;
     let standing = Standing {
         catalog: Arc::new(config.catalog()?),
         address: listener.local_addr().map_err(broken)?,
-        entries: Entries::find(&Catalog::load()?)?,
+        entries: Entries::find(&whole)?,
+        whole: Arc::new(whole),
+        webhook: webhook::listen(&config).await?,
         listener,
         recorder: recorder()?,
         ready: Arc::new(Mutex::new(Some(Box::new(ready)))),
@@ -136,6 +143,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         streaming: AtomicBool::new(false),
         writeback: report,
         queue: Arc::clone(&queue),
+        webhook: Arc::default(),
         budget: auth0.budget().clone(),
         events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
@@ -177,6 +185,15 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     tasks.spawn(forever(shutdown.clone(), settling));
     let kept = selection_kept(database.clone(), config.schema.clone(), digest_of(catalog));
     tasks.spawn(until_shutdown(shutdown.clone(), kept));
+    let parts = webhook::Parts {
+        context: reading.clone(),
+        queue: Arc::clone(&queue),
+        whole: Arc::clone(&standing.whole),
+        tally: Arc::clone(&page.webhook),
+    };
+    let port = standing.webhook.as_ref().map(std::net::TcpListener::try_clone).transpose();
+    let port = port.map_err(|error| Error::with(Kind::Io, "the webhook cannot listen", error))?;
+    tasks.spawn(webhook::serve(parts, config.webhook.clone(), port, shutdown.clone()));
     let announce = (Arc::clone(&standing.ready), Ready { status: standing.address });
     let events = config.events.then_some(events);
     let (comparing, asked) = (reading.clone(), Arc::clone(&queue));

@@ -96,6 +96,10 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
             regex::Regex::new(pattern).map_err(|error| format!("column {name}: {error}"))?;
         }
     }
+    let told = resource.report.iter().flat_map(|report| report.key.keys());
+    if let Some(missing) = told.into_iter().find(|name| !resource.columns.contains_key(*name)) {
+        return Err(format!("column {missing} of a report is not described"));
+    }
     if let Some(export) = &resource.export {
         let named = export.columns.iter().chain(&export.born);
         if let Some(strange) = named

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use super::check;
-use super::model::{Class, Column, ColumnType, List, NewKey, Resource, ResourceKind};
+use super::model::{Class, Column, ColumnType, List, NewKey, Resource, ResourceKind, Serves};
 use super::select::Follows;
 use crate::error::{Error, Kind, Result};
 
@@ -139,6 +139,15 @@ impl Catalog {
     /// Every resource, parents before children.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Resource> {
         self.resources.values()
+    }
+
+    /// The resource of which the service itself makes rows for a purpose.
+    ///
+    /// # Errors
+    /// `catalog` where none serves it.
+    pub fn serving(&self, purpose: Serves) -> Result<&Resource> {
+        let missing = || Error::new(Kind::Catalog, format!("no resource serves {purpose:?}"));
+        self.iter().find(|resource| resource.serves == Some(purpose)).ok_or_else(missing)
     }
 
     /// Every type of event that tells of a table.

@@ -191,6 +191,7 @@ fn needed(catalog: &Catalog, resource: &Resource, tables: &IndexSet<String>) -> 
     needed.extend(resource.settling.iter().map(|settling| settling.column.clone()));
     needed.extend(resource.depends.values().flatten().cloned());
     needed.extend(resource.log.iter().flat_map(|hint| hint.key.keys().cloned()));
+    needed.extend(resource.report.iter().flat_map(|report| report.key.keys().cloned()));
     for call in resource.calls() {
         needed.extend(placeholders(&call.path).map(str::to_owned));
         needed.extend(call.query.values().filter_map(|value| placeholder(value)).map(str::to_owned));

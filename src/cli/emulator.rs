@@ -39,6 +39,9 @@ pub struct Args {
     /// Whether offset paging ends after 1,000 results, as Auth0's does: on or off
     #[arg(long, value_name = "SWITCH", default_value = "on", value_parser = ["on", "off"])]
     result_cap: String,
+    /// How long building an action takes, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    action_build: u64,
     /// How files of exports are compressed: on is the same as file
     #[arg(long, value_name = "WAY", default_value = "off", value_parser = ["off", "on", "encoding", "file"])]
     export_gzip: String,
@@ -119,6 +122,7 @@ fn options(args: Args) -> Result<Options> {
         plan,
         without: args.without.map(split).unwrap_or_default(),
         result_cap: args.result_cap == "on",
+        action_build: Duration::from_millis(args.action_build),
         export_gzip: match args.export_gzip.as_str() {
             "off" => Gzip::Off,
             "encoding" => Gzip::Encoding,

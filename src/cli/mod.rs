@@ -13,6 +13,7 @@ pub mod setup;
 mod shutdown;
 pub mod status;
 pub mod sweep;
+pub mod teardown;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,8 @@ enum Command {
     Status(status::Args),
     /// Everything that could be wrong, each with its mend
     Doctor(doctor::Args),
+    /// Remove from Auth0 what the service has made there: its Actions and its event stream
+    Teardown(teardown::Args),
     /// Tables, columns, operations, scopes
     Catalog(catalog::Args),
     /// An Auth0 Management API for development and tests
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::run(args),
         Command::Status(args) => status::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Teardown(args) => teardown::run(args),
         Command::Catalog(args) => match catalog::run(args) {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -25,6 +25,7 @@ mod quirks;
 mod reads;
 mod routes;
 mod rules;
+mod runtime;
 mod schema;
 mod search;
 mod server;

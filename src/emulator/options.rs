@@ -26,6 +26,8 @@ pub struct Options {
     pub without: Vec<String>,
     /// Whether offset paging ends where Auth0 ends it (1,000 users).
     pub result_cap: bool,
+    /// How long building an action takes.
+    pub action_build: Duration,
     /// How files of exports are compressed.
     pub export_gzip: Gzip,
     /// How long a link to an export holds.
@@ -56,6 +58,7 @@ impl Default for Options {
             plan: None,
             without: Vec::new(),
             result_cap: true,
+            action_build: Duration::ZERO,
             export_gzip: Gzip::Off,
             export_link: Duration::from_secs(60),
             export_job: Duration::from_secs(86_400),

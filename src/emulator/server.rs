@@ -19,6 +19,7 @@ use super::limits::{Headers, Limits};
 use super::options::{Credentials, Options};
 use super::problem::{Answer, Problem};
 use super::quirks::clients;
+use super::runtime::{self, Deed, Node};
 use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
@@ -54,6 +55,7 @@ pub(super) struct Shared {
     pub(super) key: String,
     scopes: Vec<String>,
     state: Mutex<State>,
+    pub(super) node: Node,
     /// Number of the newest event; whoever follows them waits for it to change.
     pub(super) events: watch::Sender<u64>,
     /// Event streams under way.
@@ -132,7 +134,18 @@ impl Emulator {
         let limits = world.plan.clone().map(Limits::new);
         let state = Mutex::new(State { store, faults: Faults::default(), calls: BTreeMap::new(), limits });
         let (seats, stopping) = (Arc::default(), CancellationToken::new());
-        let shared = Shared { world, client, options, key, scopes, state, events: news, seats, stopping };
+        let shared = Shared {
+            world,
+            client,
+            options,
+            key,
+            scopes,
+            state,
+            node: Node::default(),
+            events: news,
+            seats,
+            stopping,
+        };
         Ok(Emulator { shared: Arc::new(shared) })
     }
 
@@ -185,6 +198,30 @@ impl Shared {
         // A request that panicked changed nothing that a later one cannot see.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Changes the tenant and keeps that; what is refused changes nothing that was not kept.
+    pub(super) fn change<T>(
+        &self,
+        request: &Request,
+        work: impl FnOnce(&World, &mut Store) -> std::result::Result<T, Problem>,
+    ) -> std::result::Result<T, Problem> {
+        let mut state = self.state();
+        let done = work(&self.world, &mut state.store);
+        self.keep(&mut state, request)?;
+        done
+    }
+
+    /// Keeps what a request has changed, and tells those who follow the events.
+    fn keep(&self, state: &mut State, request: &Request) -> std::result::Result<(), Problem> {
+        let teller = events::Teller { host: &request.host, tenant: &request.tenant, now: request.now };
+        events::note(&self.world, &mut state.store, teller, &self.options.events);
+        state.store.commit().map_err(|error| {
+            tracing::error!(%error, "the emulator cannot keep its state");
+            Problem::plain(500, "Internal Server Error")
+        })?;
+        self.events.send_replace(state.store.events().last());
+        Ok(())
+    }
 }
 
 async fn answer(
@@ -221,9 +258,13 @@ async fn answer(
             if parts.method == Method::GET && path == events::PATH {
                 return events::subscribe(&shared, caller, &parts);
             }
-            let response = match path.starts_with(exports::PATH) {
-                true => exports::serve(&shared, &parts),
-                false => respond(run(&shared, &caller, &parts, &body, fault.as_ref())),
+            let response = match own.and_then(Deed::of).filter(|_| parts.method == Method::POST) {
+                Some(deed) => {
+                    let request = request_of(&shared, &caller, &parts, None);
+                    respond(runtime::simulate(&shared, &request, deed, &body).await)
+                }
+                None if path.starts_with(exports::PATH) => exports::serve(&shared, &parts),
+                None => respond(run(&shared, &caller, &parts, &body, fault.as_ref())),
             };
             if let Some(Fault::DelayAfter(delay)) = &fault {
                 tokio::time::sleep(*delay).await;
@@ -261,10 +302,10 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Option<&Fault>) -> Answer {
+fn request_of(shared: &Shared, caller: &Caller, parts: &Parts, fault: Option<&Fault>) -> Request {
     let headers = &parts.headers;
     let query = parts.uri.query().unwrap_or_default();
-    let mut request = Request {
+    Request {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().strip_prefix(API).unwrap_or_default().to_owned(),
         query: serde_urlencoded::from_str(query).unwrap_or_default(),
@@ -285,7 +326,12 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Opt
             Some(Fault::Job(fault)) => Some(fault.clone()),
             _ => None,
         },
-    };
+    }
+}
+
+fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Option<&Fault>) -> Answer {
+    let headers = &parts.headers;
+    let mut request = request_of(shared, caller, parts, fault);
     let mut state = shared.state();
     let state = &mut *state;
     let answer = match parts.uri.path() {
@@ -310,17 +356,9 @@ fn run(shared: &Shared, caller: &Caller, parts: &Parts, body: &Bytes, fault: Opt
             None => manage(shared, state, &mut request, headers, body),
         },
     };
-    let teller = events::Teller { host: &request.host, tenant: &request.tenant, now: request.now };
-    events::note(&shared.world, &mut state.store, teller, &shared.options.events);
-    match state.store.commit() {
-        Ok(()) => {
-            shared.events.send_replace(state.store.events().last());
-            answer
-        }
-        Err(error) => {
-            tracing::error!(%error, "the emulator cannot keep its state");
-            Problem::plain(500, "Internal Server Error").into()
-        }
+    match shared.keep(state, &request) {
+        Ok(()) => answer,
+        Err(problem) => problem.into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one request sees: the catalogue with its rules, the store, and the request itself.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -34,6 +35,8 @@ pub(super) struct World {
     pub(super) limits: Limits,
     /// Features that the tenant lacks, whatever its plan.
     pub(super) without: HashSet<String>,
+    /// How long building an action takes.
+    pub(super) action_build: Duration,
     /// Files of jobs.
     pub(super) exports: Exports,
 }
@@ -121,7 +124,8 @@ impl World {
         let plan = options.plan.as_deref().map(|name| limits.plan(name).cloned()).transpose()?;
         let without = options.without.iter().cloned().collect();
         let exports = Exports::new(options, key)?;
-        Ok(World { catalog, rules, routes, result_cap: options.result_cap, plan, limits, without, exports })
+        let (result_cap, action_build) = (options.result_cap, options.action_build);
+        Ok(World { catalog, rules, routes, result_cap, plan, limits, without, action_build, exports })
     }
 
     /// Whether the tenant's plan is one of these, by its own name or that of the plan that it is like.

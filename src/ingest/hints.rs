@@ -55,7 +55,7 @@ fn hinted(catalog: &Catalog, resource: &Resource, kind: &str, entry: &Value) -> 
 }
 
 /// The row with these values, or the narrowest list that they name; none where they name neither.
-fn row_or_set(catalog: &Catalog, resource: &Resource, values: &Row) -> Option<Target> {
+pub(super) fn row_or_set(catalog: &Catalog, resource: &Resource, values: &Row) -> Option<Target> {
     match RowKey::of(resource, values) {
         Some(key) => Target::row(catalog, &resource.table, key),
         None => Target::narrowest(catalog, resource, values),

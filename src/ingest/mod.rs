@@ -3,6 +3,7 @@
 //! Most sources only say what to read again ([`target`]); [`mod@refetch`] reads it, [`apply`] writes
 //! it. Nothing here decides about a mutation: that is writeback's.
 
+mod actions;
 mod activity;
 mod apply;
 mod backfill;
@@ -32,9 +33,11 @@ mod sides;
 mod slices;
 mod sweep;
 mod target;
+mod webhook;
 
 use std::sync::Arc;
 
+pub use actions::{Address, Removed, Site, keep as keep_reports, remove as remove_reports, renew_key};
 pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
 pub use completion::{Completed, skip};
@@ -51,6 +54,7 @@ pub use refused::Refused;
 pub use settling::watch_settling;
 pub use sweep::{Differences, Sweeps, Why, ask, ask_for, is_compared, sweep};
 pub use target::Target;
+pub use webhook::{Desk, Keys, Tally, TallyReport, listen as listen_for_messages, serve as take_messages};
 
 use tokio::sync::Semaphore;
 

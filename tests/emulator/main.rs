@@ -9,6 +9,7 @@ mod exports;
 mod faults;
 mod paging;
 mod process;
+mod runtime;
 mod shapes;
 mod state;
 mod tenant_log;

@@ -8,6 +8,7 @@ mod mirror;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod again;
 mod catalog;
 mod events;
@@ -21,6 +22,7 @@ mod pretend;
 mod restart;
 mod shapes;
 mod sweep;
+mod webhook;
 
 use std::time::Duration;
 

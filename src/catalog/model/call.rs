@@ -74,6 +74,8 @@ pub struct Replace {
     pub array: Option<String>,
     /// One link as the body carries it, `{column}` for the row's value.
     pub item: toml::Value,
+    /// A link that is there already and stays, where Auth0 keeps more of it than it shows.
+    pub keep: Option<toml::Value>,
     /// The column with a link's place in the list, from 0.
     pub order: Option<String>,
 }

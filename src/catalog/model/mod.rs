@@ -5,6 +5,7 @@ mod column;
 mod event;
 mod export;
 mod list;
+mod report;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -14,6 +15,7 @@ pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall}
 pub use event::{EventKind, Events};
 pub use export::Export;
 pub use list::{Each, List, Paging};
+pub use report::{Report, Serves};
 
 /// One kind of thing in the Management API, and the mirror table that shows it.
 #[derive(Clone, Debug, Deserialize)]
@@ -104,6 +106,11 @@ pub struct Resource {
     /// Tenant log types (besides `sapi`) after which a row is read again.
     #[serde(default)]
     pub log: Vec<LogHint>,
+    /// Reports of the service's own Actions after which a row is read again.
+    #[serde(default)]
+    pub report: Vec<Report>,
+    /// What the service itself makes rows of it for.
+    pub serves: Option<Serves>,
     /// The events that tell of its rows.
     pub event: Option<Events>,
     /// Columns in the order of the table.

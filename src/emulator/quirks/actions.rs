@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, Quirks, action_modules};
+use super::{Draft, Quirks, action_bindings, action_modules};
 use crate::emulator::ids;
 use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
@@ -17,14 +17,16 @@ pub(super) const TABLE: &str = "action";
 /// Commands that let a version run.
 pub(super) const DEPLOYS: [&str; 2] = ["action_deploy", "action_version_deploy"];
 
-const VERSIONS: &str = "action_version";
-const BINDINGS: &str = "action_trigger_binding";
+/// Drafts that were deployed.
+pub(super) const VERSIONS: &str = "action_version";
 const TRIGGERS: &str = "action_trigger";
 const USES: &str = "action_module_action";
 /// Shape of the ids of actions and their versions.
 const ID: &str = "{uuid}";
 /// Fields of a draft that a version holds.
 const CONTENT: [&str; 6] = ["code", "dependencies", "secrets", "modules", "runtime", "supported_triggers"];
+/// When a draft last changed, in milliseconds: it is built a while later.
+const CHANGED: &str = "changed";
 /// Fields of an action inside of what belongs to it.
 const REFERENCE: [&str; 5] = ["id", "name", "supported_triggers", "created_at", "updated_at"];
 
@@ -43,6 +45,7 @@ impl Quirks for Actions {
         name_modules(store, &mut draft.body);
         draft.body.insert("status".into(), "built".into());
         draft.once.insert("status".into(), "pending".into());
+        draft.hidden.insert(CHANGED.into(), request.now.timestamp_millis().into());
         name_secrets(draft, &request_secrets(request), request);
         Ok(())
     }
@@ -60,6 +63,8 @@ impl Quirks for Actions {
         if CONTENT.iter().any(|name| patch.contains_key(*name)) {
             draft.body.insert("all_changes_deployed".into(), false.into());
         }
+        // Built when it is next looked at, after as long as building takes.
+        draft.hidden.insert(CHANGED.into(), request.now.timestamp_millis().into());
         draft.once.insert("status".into(), "pending".into());
         name_secrets(draft, &request_secrets(request), request);
         Ok(())
@@ -67,15 +72,16 @@ impl Quirks for Actions {
 
     fn call(
         &self,
-        _: &World,
+        world: &World,
         store: &mut Store,
         request: &Request,
         route: &Route,
         values: &Fields,
     ) -> Option<Result<Answer, Problem>> {
+        build(world, store, request);
         let deleted = matches!(route.action, Action::Delete(_)) && !request.flag("force");
         let id = values.get("id").and_then(Value::as_str)?;
-        let bound = store.table(BINDINGS).keys().any(|key| keys::last(key) == Some(id));
+        let bound = store.table(action_bindings::TABLE).keys().any(|key| keys::last(key) == Some(id));
         let what = "The action cannot be deleted while it is bound to a trigger.";
         (deleted && bound).then(|| Err(Problem::plain(400, what)))
     }
@@ -114,21 +120,45 @@ impl Quirks for Deploys {
     ) -> Option<Result<Answer, Problem>> {
         let text = |name: &str| values.get(name).and_then(Value::as_str);
         let id = text("action_id").unwrap_or_default();
+        build(world, store, request);
         if let Err(missing) = world.row(store, TABLE, id) {
             return Some(Err(missing));
+        }
+        let built = store.get(TABLE, id).is_none_or(|row| row.text("status") == Some("built"));
+        if !built && text("version_id").is_none() {
+            let what = "A draft must be in the 'built' state in order to be deployed.";
+            return Some(Err(Problem::plain(400, what)));
         }
         let mut source = None;
         if let Some(version) = text("version_id") {
             match world.row(store, VERSIONS, &key_of([id, version])) {
-                Ok(row) => source = Some(row.body.clone()),
+                Ok(row) => source = Some(row.clone()),
                 Err(missing) => return Some(Err(missing)),
             }
             let update = request.body.as_ref().and_then(|body| body.get("update_draft"));
             if let (Some(source), Some(Value::Bool(true))) = (&source, update) {
-                draft_from(store, id, source);
+                draft_from(store, id, &source.body);
             }
         }
         Some(Ok(Answer::new(200, deploy(store, request, id, source).into())))
+    }
+}
+
+/// Shows drafts as pending while they are built, and as built afterwards.
+fn build(world: &World, store: &mut Store, request: &Request) {
+    let lasts = i64::try_from(world.action_build.as_millis()).unwrap_or(i64::MAX);
+    let now = request.now.timestamp_millis();
+    let status = |row: &Row| {
+        let changed = row.hidden.get(CHANGED).and_then(Value::as_i64)?;
+        let status = if now.saturating_sub(changed) < lasts { "pending" } else { "built" };
+        (row.text("status") != Some(status)).then_some(status)
+    };
+    let rows = store.table(TABLE).iter();
+    let moved: Vec<_> =
+        rows.filter_map(|(key, row)| Some((key.clone(), row.clone(), status(row)?))).collect();
+    for (key, mut row, status) in moved {
+        row.body.insert("status".into(), status.into());
+        store.put(TABLE, &key, row.body, row.hidden);
     }
 }
 
@@ -140,6 +170,13 @@ fn request_secrets(request: &Request) -> Option<Vec<Value>> {
 /// Keeps the values of secrets and shows their names and times.
 pub(super) fn name_secrets(draft: &mut Draft, secrets: &Option<Vec<Value>>, request: &Request) {
     let Some(secrets) = secrets else { return };
+    let known = draft.hidden.get("secrets").and_then(Value::as_array).cloned().unwrap_or_default();
+    // One that is named without its value keeps it.
+    let whole = |secret: &Value| {
+        let known = known.iter().find(|known| known.get("name") == secret.get("name"));
+        known.filter(|_| secret.get("value").is_none()).unwrap_or(secret).clone()
+    };
+    let secrets: Vec<Value> = secrets.iter().map(whole).collect();
     draft.hidden.insert("secrets".into(), secrets.clone().into());
     let shown = secrets
         .iter()
@@ -194,11 +231,15 @@ fn draft_from(store: &mut Store, id: &str, source: &Fields) {
 }
 
 /// A new version of the draft, or of an earlier version, which runs from now on; the answer.
-fn deploy(store: &mut Store, request: &Request, id: &str, source: Option<Fields>) -> Fields {
+fn deploy(store: &mut Store, request: &Request, id: &str, source: Option<Row>) -> Fields {
     let Some(row) = store.get(TABLE, id).cloned() else { return Fields::new() };
     let mut action = row.body;
     let of_draft = source.is_none();
-    let source = source.unwrap_or_else(|| action.clone());
+    // The values of secrets run with the version that they were given for.
+    let (source, secrets) = match source {
+        Some(version) => (version.body, version.hidden),
+        None => (action.clone(), row.hidden.clone()),
+    };
     let now = ids::time(request.now);
     let of_action = |key: &str| keys::first(key) == Some(id);
     let earlier: Vec<(String, Row)> = store
@@ -239,7 +280,7 @@ fn deploy(store: &mut Store, request: &Request, id: &str, source: Option<Fields>
     reference.insert("all_changes_deployed".into(), false.into());
     version.insert("action".into(), reference.clone().into());
     store.put(TABLE, id, action, row.hidden);
-    store.put(VERSIONS, &key_of([id, &version_id]), version, Fields::new());
+    store.put(VERSIONS, &key_of([id, &version_id]), version, secrets);
     answer.insert("deployed".into(), false.into());
     answer.insert("action".into(), reference.into());
     answer

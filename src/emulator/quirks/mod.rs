@@ -1,6 +1,7 @@
 //! Where Auth0 itself treats a resource as no other: one file a resource, each rule with its
 //! reason. Everything that can be data stands in the catalogue's `[emulator]` tables instead.
 
+pub(super) mod action_bindings;
 mod action_modules;
 mod actions;
 mod attack_protection;
@@ -26,6 +27,7 @@ mod invitations;
 pub(super) mod jobs;
 mod keys;
 mod log_streams;
+pub(super) mod logins;
 mod network_acls;
 mod organization_clients;
 mod organization_connections;
@@ -136,6 +138,7 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         action_modules::VERSIONS => &action_modules::Versions,
         action_modules::ROLLBACK => &action_modules::Rollback,
         actions::TABLE => &actions::Actions,
+        action_bindings::TABLE => &action_bindings::Bindings,
         table if actions::DEPLOYS.contains(&table) => &actions::Deploys,
         client_grants::TABLE => &client_grants::ClientGrants,
         attack_protection::TABLE => &attack_protection::AttackProtection,
