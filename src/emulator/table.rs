@@ -56,7 +56,7 @@ impl Table {
 
     /// Every key and row.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Row)> + '_ {
-        self.from_place((0, 0)).map(|entry| (&entry.key, &*entry.row))
+        self.entries_at((0, 0)).map(|entry| (&entry.key, &*entry.row))
     }
 
     /// Every key.
@@ -71,10 +71,10 @@ impl Table {
 
     /// The rows with larger numbers, shared: they stay as they are while the table changes.
     pub(super) fn after(&self, number: u64) -> impl Iterator<Item = &Arc<Row>> + '_ {
-        self.from_place(self.place(number + 1)).map(|entry| &entry.row)
+        self.entries_at(self.place(number + 1)).map(|entry| &entry.row)
     }
 
-    fn from_place(&self, (chunk, place): (usize, usize)) -> impl Iterator<Item = &Entry> + '_ {
+    fn entries_at(&self, (chunk, place): (usize, usize)) -> impl Iterator<Item = &Entry> + '_ {
         self.chunks.iter().skip(chunk).flatten().skip(place)
     }
 

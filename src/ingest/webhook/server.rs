@@ -157,7 +157,7 @@ async fn read(body: Body) -> std::result::Result<Bytes, StatusCode> {
     if length > LARGEST { Err(StatusCode::PAYLOAD_TOO_LARGE) } else { Ok(whole.freeze()) }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: impl header::AsHeaderName) -> &'h str {
+fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
