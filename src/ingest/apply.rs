@@ -164,7 +164,7 @@ pub(super) async fn apply_free(
     let row = match (&context.compare, row) {
         (Some(differences), Some(row)) => {
             let rows = vec![(key.clone(), row)];
-            match differences.hold_back(context, resource, rows, began).await?.pop() {
+            match differences.hold_back(context, resource, rows, began, None).await?.pop() {
                 Some((_, row)) => Some(row),
                 None => return Ok(Some(Vec::new())),
             }

@@ -87,7 +87,9 @@ pub(super) async fn merge(
         return Ok(stored);
     }
     let rows = match &context.compare {
-        Some(differences) => differences.hold_back(context, resource, rows, began).await?,
+        Some(differences) => {
+            differences.hold_back(context, resource, rows, began, Some(&statements.shown)).await?
+        }
         None => rows,
     };
     // The same row twice: the list has moved under the reading, and the later one is the newer.

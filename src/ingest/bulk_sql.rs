@@ -15,6 +15,8 @@ pub(super) struct Statements {
     pub(super) undo: String,
     /// Changes the rows that are there, not touched and not newer; their keys.
     pub(super) update: String,
+    /// The columns that the rows can show.
+    pub(super) shown: Vec<String>,
     hold: (String, String),
 }
 
@@ -80,6 +82,7 @@ impl Statements {
             ),
         };
         Statements {
+            shown: columns.iter().map(|column| (*column).to_owned()).collect(),
             look: format!(
                 "select {}, t.{first} is not null, {newer}, {}{claimed} from {rows} left join {name} t on {same} \
                  where t.{first} is null or {differs} or {}",

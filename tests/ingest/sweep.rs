@@ -44,6 +44,13 @@ async fn what_no_source_tells_is_found_counted_and_mended() {
     let stand = stand(30).await;
     let pool = stand.admin().await;
     let state = stand.emulator.state().await;
+    let mut strange = state["user"][7].clone();
+    strange["halo"] = json!("gold");
+    let id = strange["user_id"].as_str().unwrap().to_owned();
+    smuggle(&stand, json!({"/users": [strange]})).await;
+    stand.emulator.api.patch(&path(&id), json!({"nickname": "known"})).await;
+    let halo = format!("select extra ->> 'halo' from auth0.\"user\" where user_id = '{id}'");
+    becomes(&pool, &halo, "gold").await;
     let mut known = state["user"][3].clone();
     known["nickname"] = json!("smuggled");
     known["updated_at"] = json!("2030-01-01T00:00:00.000Z");
@@ -56,6 +63,7 @@ async fn what_no_source_tells_is_found_counted_and_mended() {
     assert_eq!(drift(&pool, "role").await.as_deref(), Some("logs 1 0 0"));
     assert!(drift(&pool, "user").await.unwrap().ends_with(" 0 1 0"));
     assert_eq!(drift(&pool, "tenant").await, None);
+    assert_eq!(text(&pool, &halo).await.as_deref(), Some("gold"), "an export does not show it");
     // A second look finds nothing.
     let out = sweep(&stand, &["role", "user"]).await;
     assert!(out.contains("role: ") && !out.contains(", 1 differed"), "{out}");

@@ -71,6 +71,8 @@ pub(super) struct Held {
     /// None: Auth0 does not show the row.
     pub(super) row: Option<Row>,
     pub(super) began: Tick,
+    /// It shows every column; else the row has to be read by itself.
+    pub(super) whole: bool,
 }
 
 /// The differences of one table.
@@ -121,7 +123,8 @@ impl Differences {
     }
 
     /// Holds back the rows of a page that differ from the mirror; returns those that differ and are
-    /// to be stored at once. What is the same goes no further.
+    /// to be stored at once. What is the same goes no further. `shown`: the columns that the rows can
+    /// show, none for all.
     ///
     /// # Errors
     /// Database errors.
@@ -131,12 +134,15 @@ impl Differences {
         resource: &Resource,
         rows: Vec<(RowKey, Row)>,
         began: Tick,
+        shown: Option<&[String]>,
     ) -> Result<Vec<(RowKey, Row)>> {
-        let differing = differing(context, resource, &rows).await?;
+        let is_shown = |column: &str| shown.is_none_or(|shown| shown.iter().any(|name| name == column));
+        let whole = resource.columns.keys().map(String::as_str).chain(["extra"]).all(is_shown);
+        let differing = differing(context, resource, &rows, is_shown).await?;
         let mut found = rows.into_iter().enumerate().filter(|(n, _)| differing.contains(n)).map(|(_, r)| r);
         let mut state = self.state();
         let room = self.limit.saturating_sub(state.held.len());
-        let held = found.by_ref().take(room).map(|(key, row)| Held { key, row: Some(row), began });
+        let held = found.by_ref().take(room).map(|(key, row)| Held { key, row: Some(row), began, whole });
         state.held.extend(held);
         Ok(found.collect())
     }
@@ -146,7 +152,7 @@ impl Differences {
         let mut state = self.state();
         let room = state.held.len() < self.limit;
         if room {
-            state.held.push(Held { key: key.clone(), row: None, began });
+            state.held.push(Held { key: key.clone(), row: None, began, whole: true });
         }
         room
     }
@@ -158,13 +164,20 @@ impl Differences {
 
 /// Which of these rows the mirror lacks or shows otherwise, by their place: one statement. Rows with
 /// unsettled mutations may be among them; for those the rebase rule finds out.
-async fn differing(context: &Context, resource: &Resource, rows: &[(RowKey, Row)]) -> Result<HashSet<usize>> {
+async fn differing(
+    context: &Context,
+    resource: &Resource,
+    rows: &[(RowKey, Row)],
+    is_shown: impl Fn(&str) -> bool,
+) -> Result<HashSet<usize>> {
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
     let name = qualified(&context.schema, &resource.table);
-    let columns = resource.columns.iter().map(|(name, column)| (ident(name), column.kept));
-    let same = columns.chain([(ident("extra"), false)]).map(|(column, kept)| {
+    let columns = resource.columns.iter().map(|(name, column)| (name.as_str(), column.kept));
+    let columns = columns.chain([("extra", false)]).filter(|(column, _)| is_shown(column));
+    let same = columns.map(|(column, kept)| {
+        let column = ident(column);
         let same = format!("t.{column} is not distinct from r.{column}");
         // What Auth0 shows once stays.
         if kept { format!("(r.{column} is null or {same})") } else { same }

@@ -84,6 +84,12 @@ impl<'a> Sweeper<'a> {
         let resource = self.context.catalog.resource(&pending.table)?;
         let counting = Context { compare: Some(Arc::new(Differences::new(0))), ..self.context.clone() };
         for held in pending.differences.take() {
+            if !held.whole {
+                if let Some(target) = Target::row(&self.context.catalog, &pending.table, held.key.clone()) {
+                    read_now(&counting, self.queue, &target).await?;
+                }
+                continue;
+            }
             self.apply(&counting, &pending.table, held).await?;
         }
         for target in &pending.again {
