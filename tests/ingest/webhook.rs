@@ -40,7 +40,7 @@ impl Sender {
     async fn signed(&self, signature: &str, time: i64, id: &str, body: &str) -> u16 {
         let request = self
             .client
-            .post(format!("{}/actions", self.root))
+            .post(format!("{}/reports", self.root))
             .header("x-auth0-sync-time", time)
             .header("x-auth0-sync-id", id)
             .header("x-auth0-sync-signature", signature)
@@ -95,7 +95,7 @@ async fn messages_count_once_in_time_and_proven_and_nothing_else_does() {
         async move { request.send().await.unwrap().status().as_u16() }
     };
     for method in [Method::GET, Method::PUT, Method::DELETE] {
-        assert_eq!(other(method, "/actions").await, 405);
+        assert_eq!(other(method, "/reports").await, 405);
     }
     assert_eq!(other(Method::POST, "/elsewhere").await, 404);
     assert_eq!(other(Method::POST, "/events").await, 401, "an event without the stream's token");

@@ -16,6 +16,6 @@ pub use server::{Desk, listen, serve};
 pub use tally::{Tally, TallyReport};
 
 /// Where Actions post to, below the address of the webhook.
-pub(super) const REPORTS: &str = "/actions";
+pub(super) const REPORTS: &str = "/reports";
 /// Where the event stream posts to.
 pub(super) const EVENTS: &str = "/events";
