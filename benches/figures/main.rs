@@ -2,7 +2,11 @@
 //! or a part of it by name (`cargo bench -- backfill live`). Postgres keeps its promises here: fsync
 //! is on. `--json` prints one JSON object; `--users N` and `--runs N` set the size of the backfill.
 
-#![expect(clippy::unwrap_used, reason = "a measurement that cannot be made ends by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a measurement that cannot be made ends by panicking"
+)]
 
 mod backfill;
 mod emulator;

@@ -69,9 +69,8 @@ async fn others(stand: &Stand) -> Vec<Value> {
 
 /// Waits until the service has what it wants at Auth0.
 pub(crate) async fn in_place(stand: &Stand) {
-    let url = format!("{}/status", stand.ready["status_url"].as_str().unwrap());
     wait_until("what reports is in place", Duration::from_secs(30), async || {
-        let status: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        let status = stand.status().await;
         status["webhook"]["in_place"] == true
     })
     .await;
@@ -204,9 +203,8 @@ async fn a_refusal_leaves_the_service_running_and_says_what_is_missing() {
     let refusal = json!({"statusCode": 403, "error": "Forbidden", "message": "Insufficient scope, expected any of: create:actions"});
     fault(&stand, json!({"match": {"method": "POST", "path": "^/api/v2/actions/actions$"}, "do": "status", "status": 403, "body": refusal})).await;
     stand.restart_service().await;
-    let url = format!("{}/status", stand.ready["status_url"].as_str().unwrap());
     wait_until("the missing scope is told", SECONDS, async || {
-        let status: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        let status = stand.status().await;
         let error = status["webhook"]["error"].as_str().unwrap_or_default().to_owned();
         status["ready"] == true && error.contains("create:actions")
     })
