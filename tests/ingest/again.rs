@@ -2,12 +2,15 @@
 
 use serde_json::json;
 
-use crate::support::{Stand, compare};
+use crate::support::{Emulator, Postgres, Stand, compare};
 use crate::{calls, count, execute, path, same, user};
 
 #[tokio::test]
 async fn a_second_filling_finds_what_was_missed() {
-    let mut stand = Stand::start(20).await;
+    let mut stand = Stand::set_up(Postgres::start(), Emulator::start(20).await).await;
+    // Nobody tells what happens while the service is down.
+    stand.configuration = "events = false\n".to_owned();
+    stand.restart_service().await;
     let pool = stand.admin().await;
     let (changed, deleted) = (user(&pool, 0).await, user(&pool, 1).await);
     stand.kill_service().await;
