@@ -144,7 +144,13 @@ pub(super) async fn merge(
         differences.count(Change::Inserted, stored.inserted.len());
         differences.count(Change::Updated, stored.updated.len());
     }
+    // What is known in part only must not go over the rest of the row: it is read by key.
+    let whole = statements.shown.iter().any(|column| column == "extra");
     for (key, row) in single {
+        if !whole {
+            stored.again.push(key);
+            continue;
+        }
         match apply_free(context, resource, &key, Some(row), began).await? {
             Some(following) => stored.following.extend(following),
             None => stored.again.push(key),
