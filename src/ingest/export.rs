@@ -212,6 +212,8 @@ async fn start(
     let request = Request {
         method,
         body: call.body.as_ref().and_then(|body| fill_body(body, &values)),
+        // The tenant log tells of the job, which is no change in the tenant.
+        correlation_id: Some(format!("{}-export", context.instance)),
         ..Request::get(call.path.clone(), lane)
     };
     filling.iter().for_each(|filling| filling.calls(1));

@@ -21,8 +21,7 @@ pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<T
             catalog.iter().flat_map(|resource| hinted(catalog, resource, kind, entry)).collect()
         }
         Some(made) => {
-            let correlation = entry.pointer("/references/correlation_id").and_then(Value::as_str);
-            let ours = correlation.is_some_and(|id| id.starts_with(instance));
+            let ours = is_ours(entry, instance);
             let mut found = if ours { Vec::new() } else { made.named(catalog) };
             found.extend(made.along(catalog, ours));
             found
@@ -31,6 +30,12 @@ pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<T
     };
     let mut met = HashSet::new();
     found.into_iter().filter(|target| met.insert(target.clone())).collect()
+}
+
+/// Whether the entry tells of a call of this service.
+pub(super) fn is_ours(entry: &Value, instance: &str) -> bool {
+    let correlation = entry.pointer("/references/correlation_id").and_then(Value::as_str);
+    correlation.is_some_and(|id| id.starts_with(instance))
 }
 
 /// What an entry that is no call of the Management API says of one table.

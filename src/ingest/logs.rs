@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use super::activity::LogRead;
-use super::hints::targets;
+use super::hints::{is_ours, targets};
 use super::pace::Pace;
 use super::sweep::{self, Why};
 use super::{Context, Queue, Source, bulk, gap};
@@ -197,7 +197,7 @@ impl Logs {
         if !targets.is_empty() {
             tracing::debug!(entries = found.len(), targets = targets.len(), "the tenant log names changes");
         }
-        if found.iter().any(tells_of_a_change) {
+        if found.iter().any(|entry| tells_of_a_change(entry, &self.context.instance)) {
             self.context.activity.noticed();
         }
         self.queue.ask_for(Source::Log, targets, last.clone());
@@ -249,8 +249,8 @@ impl Logs {
 }
 
 /// Whether the entry says that something happened; reading leaves entries too where a secret was shown.
-fn tells_of_a_change(entry: &Value) -> bool {
-    entry.get("type").and_then(Value::as_str) != Some("mgmt_api_read")
+fn tells_of_a_change(entry: &Value, instance: &str) -> bool {
+    entry.get("type").and_then(Value::as_str) != Some("mgmt_api_read") && !is_ours(entry, instance)
 }
 
 /// How long ago the entry was written.
