@@ -12,6 +12,6 @@ mod teardown;
 mod tenant;
 mod webhook;
 
-pub use config::{Backfill, Config, Mail, Sweep, Users, Webhook};
+pub use config::{Backfill, Config, Sweep, Users, Webhook};
 pub use service::{Ready, run};
 pub use teardown::{rotate, teardown};
