@@ -68,8 +68,10 @@ impl Quirks for Commands {
     ) {
         let stream = values.get(STREAM).and_then(Value::as_str).unwrap_or_default();
         if route.table == TEST {
-            if let Some(event) = answer.body.as_ref().and_then(|body| body.get("event")) {
-                wait(store, stream, event, true);
+            if let Some(body) = &mut answer.body {
+                // A delivery goes by the id of its event.
+                body["event"]["id"] = body["id"].clone();
+                wait(store, stream, &body["event"], true);
             }
             return;
         }
