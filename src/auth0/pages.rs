@@ -99,6 +99,22 @@ impl<'a> Pages<'a> {
         self
     }
 
+    /// The same from behind an entry on, where the list is walked by ids; none is its beginning.
+    pub fn after(mut self, id: Option<String>) -> Self {
+        if let State::Log { from } | State::After { from } = &mut self.state {
+            *from = id;
+        }
+        self
+    }
+
+    /// The id of the last entry that a page has shown, where the list is walked by ids.
+    pub fn place(&self) -> Option<&str> {
+        match &self.state {
+            State::Log { from } | State::After { from } => from.as_deref(),
+            _ => None,
+        }
+    }
+
     /// How many rows the list has by the last page, where Auth0 told.
     pub fn total(&self) -> Option<u64> {
         self.total

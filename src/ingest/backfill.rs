@@ -10,13 +10,14 @@ use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 
 use super::completion::{self, Completed};
-use super::listing::{Listed, any_known, keys, read_set, unseen};
+use super::listed::Listed;
+use super::listing::{any_known, keys, read_set, unseen};
 use super::refetch::read_singleton;
 use super::seen::Seen;
 use super::sets::Work;
 use super::sides::sides;
 use super::target::Target;
-use super::{Context, Method, Queue, estimate, export};
+use super::{Context, Method, Queue, estimate, export, log_fill};
 use crate::auth0::{Cut, Lane};
 use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -144,7 +145,7 @@ async fn take_up(
     note(context, resource, "running", 0, None).await?;
     context.progress.begin(&resource.table);
     let _ended = Ended(context, &resource.table);
-    match fill(context, resource, Lane::Backfill).await {
+    match fill(context, queue, resource, Lane::Backfill).await {
         Ok(filled) => {
             let shown = context.progress.shown(&resource.table);
             let (rows, calls, seconds) = (filled.rows, shown.calls, shown.since.as_secs_f64());
@@ -200,7 +201,12 @@ pub(super) fn is_refusal(error: &Error) -> bool {
 }
 
 /// Lists a whole table and applies it.
-pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> Result<Filled> {
+pub(super) async fn fill(
+    context: &Context,
+    queue: &Queue,
+    resource: &Resource,
+    lane: Lane,
+) -> Result<Filled> {
     if resource.kind == ResourceKind::Singleton {
         let read = read_singleton(context, resource, lane).await?;
         let again = if read.is_some() { Vec::new() } else { own_row(resource) };
@@ -208,9 +214,16 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
         return Ok(Filled { rows, again, following: read.unwrap_or_default(), short: None });
     }
     if let Some(exported) = export::fill(context, resource, lane).await? {
-        let again = rows(context, resource, exported.again);
+        let mut left = Listed::of(exported.again, exported.following);
+        left.bound(context, queue, resource, lane).await?;
+        let again = rows(context, resource, left.open());
         let count = usize::try_from(exported.rows).unwrap_or(usize::MAX);
-        return Ok(Filled { rows: count, again, following: exported.following, short: None });
+        return Ok(Filled { rows: count, again, following: left.following, short: None });
+    }
+    let entries = resource.list.iter().find(|list| list.paging == Paging::Log);
+    if let Some(list) = entries.filter(|_| lane == Lane::Backfill) {
+        let rows = log_fill::fill(context, resource, list, lane).await?;
+        return Ok(Filled { rows, again: Vec::new(), following: Vec::new(), short: None });
     }
     let mut refused = None;
     for side in sides(context, resource).await? {
@@ -219,7 +232,7 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
             filling.method(side.method(resource));
             filling.expect_calls(side.calls);
         }
-        match fill_by(context, resource, &side.group, lane).await {
+        match fill_by(context, queue, resource, &side.group, lane).await {
             Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),
             outcome => return outcome,
         }
@@ -236,7 +249,13 @@ fn own_row(resource: &Resource) -> Vec<RowKey> {
 }
 
 /// Lists a table by lists that together show all of it.
-async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: Lane) -> Result<Filled> {
+async fn fill_by(
+    context: &Context,
+    queue: &Queue,
+    resource: &Resource,
+    group: &[usize],
+    lane: Lane,
+) -> Result<Filled> {
     let some_known = any_known(context, resource).await?;
     let parented = group.iter().any(|n| !resource.list[*n].names().is_empty());
     let (mut work, mut running) = (Work::of(resource, group), FuturesUnordered::new());
@@ -246,7 +265,7 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
             && let Some((list, set)) = work.next(context).await?
         {
             whole += 1;
-            running.push(read_in_turn(context, resource, list, set, lane, some_known));
+            running.push(read_in_turn((context, queue), resource, list, set, lane, some_known));
         }
         match running.next().await {
             None => break,
@@ -257,6 +276,7 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
                     listed.seen = Seen::default();
                 }
                 all.join(listed);
+                all.bound(context, queue, resource, lane).await?;
             }
             // This one alone: its parent is of a kind that has no such rows.
             Some(Err(error)) if error.kind() == Kind::Auth0Refused && parented => {
@@ -269,15 +289,14 @@ async fn fill_by(context: &Context, resource: &Resource, group: &[usize], lane: 
     if some_known && !resource.keeps_rows && (all.cut.is_none() || resource.get.is_some()) {
         // Rows below parents that are not asked for any more.
         all.again.extend(unseen(context, resource, &Map::new(), &all.seen, None).await?);
+        all.bound(context, queue, resource, lane).await?;
     }
     let short = match (all.cut, reason) {
         (Some(cut), _) => Some(shortened(resource, cut)),
         (None, Some(reason)) => Some(format!("{unread} of {whole} lists: {reason}")),
         (None, None) => None,
     };
-    all.again.sort_unstable();
-    all.again.dedup();
-    let again = rows(context, resource, all.again);
+    let again = rows(context, resource, all.open());
     Ok(Filled { rows: count, again, following: all.following, short })
 }
 
@@ -285,7 +304,7 @@ type Reading<'a> = Pin<Box<dyn Future<Output = Result<Listed>> + Send + 'a>>;
 
 /// Reads a set when the gate of the context lets it; only a filling goes through that.
 fn read_in_turn<'a>(
-    context: &'a Context,
+    (context, queue): (&'a Context, &'a Queue),
     resource: &'a Resource,
     list: &'a List,
     set: Vec<String>,
@@ -299,7 +318,7 @@ fn read_in_turn<'a>(
             Lane::Backfill if !waits => Some(context.gate.acquire().await),
             _ => None,
         };
-        read_set(context, resource, list, &set, lane, known).await
+        read_set(context, queue, resource, list, &set, lane, known).await
     })
 }
 

@@ -8,44 +8,15 @@ use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 
 use super::apply::apply_free;
+use super::listed::Listed;
 use super::seen::Seen;
 use super::slices::{Slice, Span};
-use super::target::Target;
-use super::{Context, Filling, bulk, sets};
-use crate::auth0::{Cut, Lane, Pages, list_request};
+use super::{Context, Filling, Queue, bulk, sets};
+use crate::auth0::{Lane, Pages, list_request};
 use crate::catalog::{List, Paging, Resource, ResourceKind, RowKey};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Row, row_from_answer, row_listed};
 use crate::pg::{fault, ident, key_columns, qualified, selected_key};
-
-/// What a list had to say.
-#[derive(Default)]
-pub(super) struct Listed {
-    /// Keys of the rows that it showed.
-    pub(super) seen: Seen,
-    /// Rows that have to be read by themselves: changed meanwhile, held by a client, shown in part
-    /// only, or in the mirror and not in a list that may lag behind.
-    pub(super) again: Vec<RowKey>,
-    /// What has to be read because of these rows.
-    pub(super) following: Vec<Target>,
-    /// Set where Auth0 shows only a part.
-    pub(super) cut: Option<Cut>,
-}
-
-impl Listed {
-    fn add(&mut self, stored: bulk::Stored) {
-        self.again.extend(stored.again);
-        self.following.extend(stored.following);
-    }
-
-    /// Takes what another list had to say.
-    pub(super) fn join(&mut self, other: Listed) {
-        self.seen.join(other.seen);
-        self.again.extend(other.again);
-        self.following.extend(other.following);
-        self.cut = self.cut.or(other.cut);
-    }
-}
 
 /// Reads one set and applies all of it, the absence of rows included: where rows have a call of
 /// their own they are asked for by key, else this list is the only way to read them. `known` says
@@ -55,6 +26,7 @@ impl Listed {
 /// Of Auth0 and of the database.
 pub(super) async fn read_set(
     context: &Context,
+    queue: &Queue,
     resource: &Resource,
     list: &List,
     set: &[String],
@@ -66,7 +38,7 @@ pub(super) async fn read_set(
     let mut listed = if list.paging == Paging::Single {
         read_single(context, resource, list, &values, lane).await?
     } else {
-        read_pages(context, resource, list, &values, lane).await?
+        read_pages((context, queue), resource, list, &values, lane).await?
     };
     if !known || resource.keeps_rows {
         return Ok(listed);
@@ -120,7 +92,7 @@ async fn read_single(
 }
 
 async fn read_pages(
-    context: &Context,
+    (context, queue): (&Context, &Queue),
     resource: &Resource,
     list: &List,
     values: &Row,
@@ -164,6 +136,7 @@ async fn read_pages(
             } else {
                 listed.add(bulk::store(context, resource, page, reading.began()).await?);
             }
+            listed.bound(context, queue, resource, lane).await?;
             if let (Some(slice), Some(cap), Some(column)) = (&slice, list.cap, &list.slice_by)
                 && pages.total().is_some_and(|total| total > u64::from(cap))
             {

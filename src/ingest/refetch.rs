@@ -77,21 +77,22 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
         Target::Set { list, parent, .. } => {
             let list =
                 resource.list.get(*list).ok_or_else(|| Error::new(Kind::Internal, "a list is gone"))?;
-            let listed = Box::pin(read_set(context, resource, list, parent, lane, true)).await?;
+            let mut listed = Box::pin(read_set(context, queue, resource, list, parent, lane, true)).await?;
             if let Some(cut) = listed.cut {
                 tracing::warn!(table = %resource.table, cap = cut.cap, "Auth0 shows only a part of this list");
             }
-            queue.ask(listed.following);
+            queue.ask(std::mem::take(&mut listed.following));
+            let rows = listed.open();
             if resource.get.is_none() {
                 // With its siblings, which this list alone shows.
-                return Ok(listed.again.is_empty());
+                return Ok(rows.is_empty());
             }
-            let rows = listed.again.into_iter();
+            let rows = rows.into_iter();
             queue.ask(rows.filter_map(|key| Target::row(&context.catalog, &resource.table, key)));
             Ok(true)
         }
         Target::Table { .. } => {
-            let filled = Box::pin(super::backfill::fill(context, resource, Lane::Sweep)).await?;
+            let filled = Box::pin(super::backfill::fill(context, queue, resource, Lane::Sweep)).await?;
             queue.ask(filled.following);
             // Where rows have no call of their own this table stands for them.
             let whole = !filled.again.contains(target);
@@ -143,7 +144,11 @@ async fn forget_unwatched(context: &Context, resource: &Resource, key: &RowKey) 
     Ok(whole)
 }
 
-async fn read_row(
+/// Reads one row by its key; false where it has to be read again.
+///
+/// # Errors
+/// Of Auth0 and of the database.
+pub(super) async fn read_row(
     context: &Context,
     queue: &Queue,
     resource: &Resource,

@@ -1,6 +1,6 @@
 //! `auth0-sync backfill`: tables are filled a second time.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Emulator, Postgres, Stand, compare};
 use crate::{calls, count, execute, path, same, user};
@@ -46,4 +46,33 @@ async fn without_a_service_it_says_so_and_the_next_start_fills() {
     assert_eq!(count(&pool, "select count(*) from _auth0_sync.backfill where state = 'waiting'").await, 1);
     stand.restart_service().await;
     assert_eq!(count(&pool, "select count(*) from _auth0_sync.backfill where state <> 'done'").await, 0);
+}
+
+/// More rows than a list holds back to read them by themselves.
+const MANY: usize = 1_200;
+
+#[tokio::test]
+async fn a_filling_after_which_a_thousand_rows_are_gone_reads_each_of_them_once() {
+    let emulator = Emulator::start(5).await;
+    let role = |n: usize| json!({"id": format!("rol_{n:016}"), "name": format!("role {n}")});
+    let roles: Vec<_> = (0..MANY).map(role).collect();
+    let preload = |rows: Vec<Value>| json!({"collections": {"/roles": rows}});
+    emulator.api.post("/_emulator/preload", preload(roles)).await;
+    let mut stand = Stand::with_objects(Postgres::start(), emulator, &["role"]).await;
+    stand.configuration = "events = false\nlog_interval_ms = 3600000\n[sweep]\nevery_hours = 0\n".to_owned();
+    stand.restart_service().await;
+    let pool = stand.admin().await;
+    let rows = "select count(*) from auth0.role";
+    assert!(count(&pool, rows).await > 1_000);
+    // A tenant that was set up anew, of which nothing tells.
+    stand.emulator.api.post("/_emulator/reset", json!({})).await;
+    stand.emulator.api.post("/_emulator/preload", preload(vec![role(MANY)])).await;
+    stand.emulator.forget_calls().await;
+    let (status, out, log) = stand.run(&["backfill", "role"]).await;
+    assert!(status.success(), "{out}{log}");
+    same(&stand).await;
+    let left = stand.emulator.state().await["role"].as_array().unwrap().len();
+    assert_eq!(count(&pool, rows).await, i64::try_from(left).unwrap());
+    let asked = calls(&stand, "GET /roles/{id}").await;
+    assert!((1_000..=1_300).contains(&asked), "{asked} calls for {MANY} rows");
 }

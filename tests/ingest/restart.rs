@@ -100,3 +100,50 @@ async fn what_changes_while_the_tables_are_filled_is_not_lost() {
     stand.service = Some(service);
     same(&stand).await;
 }
+
+/// Entries that the tenant log has before anything is mirrored.
+const ENTRIES: u64 = 3_000;
+
+#[tokio::test]
+async fn the_table_of_log_entries_is_read_on_where_a_killed_service_stopped() {
+    let emulator = Emulator::start(0).await;
+    let entry = |n: u64| {
+        let id = format!("90020261101000000000000000000000001223372{n:012}");
+        json!({"log_id": id, "_id": id, "date": "2026-11-01T00:00:00.000Z", "type": "f", "ip": "198.51.100.1"})
+    };
+    let entries: Vec<_> = (0..ENTRIES).map(entry).collect();
+    emulator.api.post("/_emulator/preload", json!({"collections": {"/logs": entries}})).await;
+    let mut stand = Stand::with_objects(Postgres::start(), emulator, &["log", "role"]).await;
+    let pool = stand.admin().await;
+    let rows = "select count(*) from auth0.log";
+    // Slow enough to be met in the middle.
+    let slowly = json!({"match": {"method": "GET", "path": "^/api/v2/logs$"}, "do": "delay", "delay_ms": 40});
+    let mut least = 0;
+    for part in [1_000, 2_000] {
+        fault(&stand, slowly.clone()).await;
+        stand.launch_service();
+        wait_until("a part is there", 2 * SECONDS, async || count(&pool, rows).await >= part).await;
+        stand.kill_service().await;
+        no_faults(&stand).await;
+        let there = count(&pool, rows).await;
+        assert!(there > least && there < 3_000, "{there}");
+        least = there;
+    }
+    stand.emulator.forget_calls().await;
+    stand.restart_service().await;
+    // Of 30 pages at least 20 are there; the follower looks a few times meanwhile.
+    let done = "select state from _auth0_sync.backfill where \"table\" = 'log'";
+    becomes(&pool, done, "done").await;
+    let read = calls(&stand, "GET /logs").await;
+    assert!(read < 18, "{read} calls");
+    let shown = "select rows from _auth0_sync.backfill where \"table\" = 'log'";
+    assert!(count(&pool, shown).await >= 3_000);
+    assert_eq!(
+        count(&pool, "select count(*) from _auth0_sync.checkpoint where source = 'logs_filling'").await,
+        0
+    );
+    // What comes afterwards is the follower's.
+    stand.emulator.api.post("/api/v2/roles", json!({"name": "later"})).await;
+    wait_until("it is there", SECONDS, async || count(&pool, rows).await > 3_000).await;
+    same(&stand).await;
+}

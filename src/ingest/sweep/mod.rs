@@ -177,7 +177,7 @@ impl Sweeper<'_> {
         let reading = context.freshness.begin();
         let differences = Arc::new(Differences::new(if due.gap { 0 } else { HELD }));
         let comparing = Context { compare: Some(Arc::clone(&differences)), ..context.clone() };
-        let filled = Box::pin(backfill::fill(&comparing, resource, Lane::Sweep)).await?;
+        let filled = Box::pin(backfill::fill(&comparing, self.queue, resource, Lane::Sweep)).await?;
         self.queue.ask(filled.following);
         let pending = Pending {
             table: due.table,
