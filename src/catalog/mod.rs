@@ -17,8 +17,8 @@ pub use limits::{Limits, Plan, REST, Rate, WHOLE, share};
 pub use load::Catalog;
 pub use model::{
     Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Export, Format, JsonShape,
-    Lifecycle, List, LogHint, Merge, NewKey, Paging, Recognise, Replace, Report, Resource, ResourceKind,
-    Serves, Settling, Touch, View, WriteCall,
+    Lifecycle, List, LogHint, Merge, NewKey, Paging, PathHint, Recognise, Replace, Report, Resource,
+    ResourceKind, Serves, Settling, Touch, View, WriteCall,
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};

@@ -52,7 +52,7 @@ pub enum Wanted {
 #[derive(Debug, Default)]
 pub struct Exports {
     wanted: Wanted,
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
 }
 
 impl Exports {
@@ -73,7 +73,7 @@ pub(super) struct Exported {
 }
 
 /// Why there is no export.
-enum Stop {
+pub(super) enum Stop {
     /// Not now.
     Error(Error),
     /// Auth0 does not let us.
@@ -88,13 +88,17 @@ impl From<Error> for Stop {
     }
 }
 
+/// How the table is exported; none where it is not.
+pub(super) fn wanted<'r>(context: &Context, resource: &'r Resource) -> Option<&'r Export> {
+    resource.export.as_ref().filter(|_| context.exports.wanted != Wanted::Never)
+}
+
 /// Reads a whole table by an export; none where its lists are to be read instead.
 ///
 /// # Errors
 /// Of Auth0 and of the database.
 pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> Result<Option<Exported>> {
-    let wanted = context.exports.wanted;
-    let Some(export) = resource.export.as_ref().filter(|_| wanted != Wanted::Never) else { return Ok(None) };
+    let Some(export) = wanted(context, resource) else { return Ok(None) };
     let _turn = context.exports.turn.lock().await;
     let mut failed = 0;
     let why = loop {
@@ -112,7 +116,7 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
             }
         }
     };
-    if wanted == Wanted::Only {
+    if context.exports.wanted == Wanted::Only {
         return Err(why);
     }
     if lane == Lane::Backfill {
@@ -204,8 +208,22 @@ async fn start(
     filling: Option<&Filling>,
 ) -> Result<State, Stop> {
     let began_with_rows = any_known(context, resource).await?;
+    let (job, created_at) = order(context, resource, export, Map::new(), lane, filling).await?;
+    Ok(State::begin(context, resource, job, created_at, began_with_rows).await?)
+}
+
+/// Starts a job for the rows that `values` name, all where they name none; its id, and when it began by
+/// Auth0's clock.
+pub(super) async fn order(
+    context: &Context,
+    resource: &Resource,
+    export: &Export,
+    mut values: Map<String, Value>,
+    lane: Lane,
+    filling: Option<&Filling>,
+) -> Result<(String, Option<DateTime<Utc>>), Stop> {
     let fields: Vec<_> = export.columns.iter().map(|name| json!({"name": resource.field(name)})).collect();
-    let values = Map::from_iter([("fields".to_owned(), Value::Array(fields))]);
+    values.insert("fields".to_owned(), Value::Array(fields));
     let call = &export.start;
     let method = Method::from_bytes(call.method.as_bytes());
     let method = method.map_err(|error| Error::with(Kind::Catalog, "an export has no such method", error))?;
@@ -226,11 +244,11 @@ async fn start(
     let created_at = text("created_at").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
     let created_at = created_at.map(|time| time.with_timezone(&Utc));
     tracing::info!(table = %resource.table, %job, "an export is started");
-    Ok(State::begin(context, resource, job, created_at, began_with_rows).await?)
+    Ok((job, created_at))
 }
 
 /// Waits for the file of a job; its link.
-async fn finished(
+pub(super) async fn finished(
     context: &Context,
     export: &Export,
     job: &str,
@@ -262,7 +280,7 @@ async fn finished(
 }
 
 /// Whether a new link may help.
-fn is_of_the_file(error: &Error) -> bool {
+pub(super) fn is_of_the_file(error: &Error) -> bool {
     matches!(
         error.kind(),
         Kind::Auth0Link

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::hinted::hinted;
 use super::target::Target;
 use crate::catalog::{
-    Call, Catalog, List, LogHint, NewKey, Paging, Resource, ResourceKind, RowKey, Touch, path_matches,
-    placeholder, placeholders,
+    Call, Catalog, List, NewKey, Paging, Resource, ResourceKind, RowKey, Touch, path_matches, placeholder,
+    placeholders,
 };
 use crate::pg::mirror::{Row, row_from_answer};
 
@@ -36,27 +37,6 @@ pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<T
 pub(super) fn is_ours(entry: &Value, instance: &str) -> bool {
     let correlation = entry.pointer("/references/correlation_id").and_then(Value::as_str);
     correlation.is_some_and(|id| id.starts_with(instance))
-}
-
-/// What an entry that is no call of the Management API says of one table.
-fn hinted(catalog: &Catalog, resource: &Resource, kind: &str, entry: &Value) -> Vec<Target> {
-    let hints = resource.log.iter().filter(|hint| hint.types.iter().any(|t| t == kind));
-    let target = |hint: &LogHint| {
-        if hint.key.is_empty() {
-            return resource.is_read().then(|| Target::Table { table: resource.table.clone() });
-        }
-        let values = hint.key.iter().filter_map(|(column, field)| {
-            let value = match entry.pointer(&format!("/{}", field.replace('.', "/")))? {
-                Value::String(text) if !text.is_empty() => text.clone(),
-                Value::Number(number) => number.to_string(),
-                _ => return None,
-            };
-            Some((column.clone(), Value::String(value)))
-        });
-        let values: Map<String, Value> = values.collect();
-        row_or_set(catalog, resource, &values)
-    };
-    hints.filter_map(target).collect()
 }
 
 /// The row with these values, or the narrowest list that they name; none where they name neither.

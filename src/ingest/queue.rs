@@ -47,7 +47,7 @@ struct State {
     rests: HashMap<Target, Instant>,
 }
 
-/// A whole table rests for so many times as long as its reading took, at most [`LONGEST_REST`].
+/// A whole table, or a large part of one, rests for so many times as long as its reading took, at most [`LONGEST_REST`].
 const REST: u32 = 4;
 const LONGEST_REST: Duration = Duration::from_secs(600);
 
@@ -168,7 +168,7 @@ impl Queue {
         let mut state = self.state();
         state.done += 1;
         let Some(mut known) = state.known.remove(target) else { return };
-        if let (Target::Table { .. }, Some(began)) = (target, known.began) {
+        if let (Target::Table { .. } | Target::Part { .. }, Some(began)) = (target, known.began) {
             let rest = (began.elapsed() * REST).min(LONGEST_REST);
             state.rests.insert(target.clone(), Instant::now() + rest);
         }

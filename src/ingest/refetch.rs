@@ -4,7 +4,7 @@ use super::apply::{Applied, apply, apply_free};
 use super::backfill::is_refusal;
 use super::listing::{keys, known_below, read_set};
 use super::target::Target;
-use super::{Context, Queue, sets};
+use super::{Context, Queue, part, sets};
 use crate::auth0::{Lane, Request};
 use crate::catalog::{NewKey, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -91,6 +91,7 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
             queue.ask(rows.filter_map(|key| Target::row(&context.catalog, &resource.table, key)));
             Ok(true)
         }
+        Target::Part { values, .. } => part::read(context, queue, resource, values).await,
         Target::Table { .. } => {
             let filled = Box::pin(super::backfill::fill(context, queue, resource, Lane::Sweep)).await?;
             queue.ask(filled.following);

@@ -24,6 +24,13 @@ pub enum Target {
         /// Values of the list's placeholders, in order ([`crate::catalog::List::names`]).
         parent: Vec<String>,
     },
+    /// The rows that an export shows which is asked for with these values alone.
+    Part {
+        /// Mirror table.
+        table: String,
+        /// Name in the body of the export's call, and value.
+        values: Vec<(String, String)>,
+    },
     /// The whole table.
     Table {
         /// Mirror table.
@@ -44,6 +51,7 @@ impl Target {
         match self {
             Target::Row { table, .. }
             | Target::Set { table, .. }
+            | Target::Part { table, .. }
             | Target::Table { table }
             | Target::Below { table, .. } => table,
         }

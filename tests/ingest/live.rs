@@ -192,3 +192,35 @@ async fn by_the_log_alone_a_change_is_in_the_table_within_ten_seconds() {
     assert!(p95 < Duration::from_secs(10), "{times:?}");
     same(&stand).await;
 }
+
+#[tokio::test]
+async fn after_an_import_the_users_of_its_connection_are_read_and_no_others() {
+    let mut stand = Stand::set_up(Postgres::start(), Emulator::start(20).await).await;
+    stand.configuration = "events = false\n".to_owned();
+    stand.restart_service().await;
+    let (api, pool) = (&stand.emulator.api, stand.admin().await);
+    let connection =
+        make(api, "/api/v2/connections", json!({"name": "Own", "strategy": "auth0"}), "id").await;
+    becomes(&pool, &format!("select name from auth0.connection where id = '{connection}'"), "Own").await;
+    // Nothing tells of this one: only whoever reads everything finds it.
+    let other = user(&pool, 0).await;
+    let mut row = api.get(&path(&other)).await;
+    row["nickname"] = json!("unseen");
+    api.post("/_emulator/preload", json!({"collections": {"/users": [row]}})).await;
+    stand.emulator.forget_calls().await;
+
+    let people: Vec<_> = (0..30)
+        .map(|n| json!({"user_id": format!("imported-{n}"), "email": format!("imported{n}@example.com")}))
+        .collect();
+    let import = json!({"users": people, "connection_id": connection});
+    let (status, job) = api.send(reqwest::Method::POST, "/api/v2/jobs/users-imports", Some(&import)).await;
+    assert_eq!(status, 202, "{job}");
+    let imported = "select count(*)::text from auth0.\"user\" where email like 'imported%'";
+    becomes(&pool, imported, "30").await;
+    log_is_read(&stand, &pool).await;
+    assert_eq!(calls(&stand, "POST /jobs/users-exports").await, 1);
+    assert_eq!(calls(&stand, "GET /users").await, 0);
+    let seen =
+        format!("select count(*) from auth0.\"user\" where user_id = '{other}' and nickname = 'unseen'");
+    assert_eq!(count(&pool, &seen).await, 0, "the others are not read");
+}

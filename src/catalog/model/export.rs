@@ -9,7 +9,8 @@ use super::Call;
 #[serde(deny_unknown_fields)]
 pub struct Export {
     /// Starts a job; the answer has its `id` and when it was `created_at`. `{fields}` in the body stands for
-    /// the names of what is to be exported, as `[{"name": …}]`.
+    /// the names of what is to be exported, as `[{"name": …}]`; other placeholders for what narrows it
+    /// ([`super::LogHint::part`]), left out where all is exported.
     pub start: Call,
     /// Reads the job; `{id}` in the path.
     pub look: Call,

@@ -271,8 +271,28 @@ impl Touch {
 pub struct LogHint {
     /// Values of the log's `type`.
     pub types: Vec<String>,
-    /// Column → field of the log entry that holds its value (dotted path).
+    /// Column → field of the log entry that holds its value (dotted path). Empty: no row is named, and the
+    /// whole table is read where the rest names nothing narrower.
     pub key: IndexMap<String, String>,
+    /// A path in the entry that names the row.
+    pub path: Option<PathHint>,
+    /// Where no row is named: name in the body of the export's call → field of the entry. The rows that such
+    /// an export shows are read.
+    #[serde(default)]
+    pub part: IndexMap<String, String>,
+}
+
+/// A path in a log entry.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathHint {
+    /// Field of the entry that holds it (dotted path).
+    pub field: String,
+    /// What it ends with, a placeholder for each column, which may be missing: `/Users/{user_id}`. Entries whose
+    /// path has nothing of the kind are none of this hint.
+    pub ends: String,
+    /// A value without this text is no key.
+    pub whole: Option<String>,
 }
 
 #[cfg(test)]
