@@ -61,8 +61,28 @@ pub(crate) async fn equal(stand: &Stand) {
         differences.is_empty() || begun.elapsed() > EQUAL_WITHIN
     })
     .await;
-    let shown = differences[..differences.len().min(30)].join("\n");
-    assert!(differences.is_empty(), "{} differences:\n{shown}", differences.len());
+    if !differences.is_empty() {
+        let mut root = stand.root().await;
+        let mut shown = Vec::new();
+        for difference in differences.iter().take(30) {
+            shown.push(difference.clone());
+            // "table part, part: …" or "table part, part.column: …"
+            let table = difference.split(' ').next().unwrap_or_default();
+            let part = difference
+                .split([' ', ',', ':'])
+                .nth(1)
+                .unwrap_or_default()
+                .split('.')
+                .next()
+                .unwrap_or_default();
+            let history = format!(
+                "select id, operation, key, state, error ->> 'message' as error, settled_at from auth0._sync_cdc \
+                 where \"table\" = '{table}' and strpos(concat(key, before, after), '{part}') > 0 order by id desc limit 5"
+            );
+            shown.extend(root.rows(&history).await.iter().map(|row| format!("    {row}")));
+        }
+        panic!("{} differences:\n{}", differences.len(), shown.join("\n"));
+    }
     println!("equal after {:.1} s", begun.elapsed().as_secs_f64());
 }
 
