@@ -2,6 +2,7 @@
 
 mod config;
 mod follow;
+mod mail;
 mod owner;
 mod page;
 mod service;
@@ -10,4 +11,5 @@ mod tasks;
 mod tenant;
 
 pub use config::{Backfill, Config, Mail, Sweep, Users, Webhook};
+pub use mail::check_mail;
 pub use service::{Ready, run};

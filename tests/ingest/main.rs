@@ -11,10 +11,12 @@ mod support;
 mod again;
 mod catalog;
 mod everything;
+mod fan_out;
 mod large;
 mod live;
 mod overlap;
 mod pretend;
+mod progress;
 mod restart;
 mod shapes;
 
