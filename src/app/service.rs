@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::calls::count_calls;
 use super::follow::fill_and_follow;
+use super::mail::{Mailer, keep_telling};
 use super::owner::Owner;
 use super::page::{Page, recorder};
 use super::stream::stream;
@@ -70,6 +71,7 @@ pub async fn run(
 ) -> Result<()> {
     let broken = |error| Error::with(Kind::Io, "the status page cannot listen", error);
     let listener = status::listen(config.status_listen).await?.into_std().map_err(broken)?;
+    config.mail.as_ref().map(Mailer::new).transpose()?;
     let whole = Catalog::load()?;
     let standing = Standing {
         catalog: Arc::new(config.catalog()?),
@@ -208,6 +210,11 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let follow = (standing.entries.clone(), pace);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
+    if let Some(mail) = &config.mail {
+        let (database, schema) = (database.clone(), config.schema.clone());
+        let telling = keep_telling(Mailer::new(mail)?, database, schema, config.auth0.domain.clone());
+        tasks.spawn(forever(shutdown.clone(), telling));
+    }
     tasks.spawn(fill_and_follow(reading, queue, follow, events, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
