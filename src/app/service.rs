@@ -117,6 +117,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
 
     let freshness = Arc::new(Freshness::default());
     let queue = Arc::new(Queue::default());
+    let rates = config.rates()?.map(Arc::new);
     let reading = ingest::Context {
         catalog: Arc::clone(catalog),
         database: database.clone(),
@@ -129,7 +130,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         progress: Arc::default(),
         skip: config.backfill.skip.as_slice().into(),
         exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
-        rates: config.rates()?.map(Arc::new),
+        live: live(config),
+        rates: rates.clone(),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
         compare: None,
     };
@@ -207,6 +209,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         notice_writes(page.writeback.clone(), Arc::clone(&reading.activity)),
     ));
     let pace = ingest::Pace { busy: config.log_interval, idle: config.log_idle_interval };
+    let pace = pace.within(rates.as_deref(), &standing.entries);
     let follow = (standing.entries.clone(), pace);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
@@ -239,6 +242,16 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     .await;
     tracing::info!("stopped");
     outcome
+}
+
+/// Which sources the configuration switches on.
+fn live(config: &Config) -> ingest::Live {
+    let webhook = config.webhook.as_ref();
+    ingest::Live {
+        events: config.events,
+        actions: webhook.is_some_and(|webhook| webhook.actions),
+        event_stream: webhook.is_some_and(|webhook| webhook.event_stream),
+    }
 }
 
 /// How the configuration wants exports to be used.
