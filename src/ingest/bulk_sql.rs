@@ -2,12 +2,13 @@
 
 use super::bulk_follow::Follow;
 use crate::catalog::Resource;
-use crate::pg::mirror::may_be_ours;
+use crate::pg::mirror::{described, may_be_ours};
 use crate::pg::{has_unsettled, ident, key_columns, literal, qualified};
 
 /// The statements of one table for rows of which certain columns are known.
 pub(super) struct Statements {
-    /// Key, whether the mirror has it, whether its row is newer, whether it is touched: of rows that differ.
+    /// Key, whether the mirror has it, whether its row is newer, whether it is touched, whether it differs: of rows
+    /// that differ, and of touched ones.
     pub(super) look: String,
     /// Adds the rows that are not there and not touched; their keys.
     pub(super) insert: String,
@@ -15,12 +16,21 @@ pub(super) struct Statements {
     pub(super) undo: String,
     /// Changes the rows that are there, not touched and not newer; their keys.
     pub(super) update: String,
-    /// The columns that the rows can show.
-    pub(super) shown: Vec<String>,
+    whole: bool,
     hold: (String, String),
 }
 
 impl Statements {
+    /// The statements for rows that show every column.
+    pub(super) fn whole(schema: &str, resource: &Resource) -> Statements {
+        Self::new(schema, resource, described(resource))
+    }
+
+    /// Whether the rows show every column.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// `columns`: those that the rows can show.
     pub(super) fn new<'c>(
         schema: &str,
@@ -82,10 +92,10 @@ impl Statements {
             ),
         };
         Statements {
-            shown: columns.iter().map(|column| (*column).to_owned()).collect(),
+            whole: described(resource).all(|column| columns.contains(&column)),
             look: format!(
-                "select {}, t.{first} is not null, {newer}, {}{claimed} from {rows} left join {name} t on {same} \
-                 where t.{first} is null or {differs} or {}",
+                "select {}, t.{first} is not null, {newer}, {}{claimed}, t.{first} is null or {differs} \
+                 from {rows} left join {name} t on {same} where t.{first} is null or {differs} or {}",
                 key_of("r"),
                 touched("r"),
                 touched("r"),
