@@ -46,8 +46,8 @@ impl Statements {
             columns.map(|column| format!("{alias}.{}", ident(column))).collect::<Vec<_>>().join(", ")
         };
         let key_of = |alias: &str| of(alias, &mut resource.key.iter());
-        // What Auth0 shows once and never again stays.
-        let kept = |column: &&str| resource.columns.get(*column).is_some_and(|column| column.kept);
+        // What Auth0 shows once and never again stays, and is no difference.
+        let kept = |column: &str| resource.columns.get(column).is_some_and(|column| column.kept);
         let compared: Vec<String> = columns
             .iter()
             .filter(|column| !resource.key.iter().any(|key| key == *column) && !kept(column))
@@ -80,8 +80,13 @@ impl Statements {
             key_of("t"),
             parts.join(", ")
         );
-        let set: Vec<_> = compared.iter().map(|column| format!("{0} = r.{0}", ident(column))).collect();
-        let update = match set.is_empty() {
+        let set = compared.iter().map(|column| format!("{0} = r.{0}", ident(column)));
+        let kept = columns
+            .iter()
+            .filter(|column| kept(column))
+            .map(|column| format!("{0} = coalesce(r.{0}, t.{0})", ident(column)));
+        let set: Vec<_> = set.chain(kept).collect();
+        let update = match compared.is_empty() {
             // Rows without anything but a key never differ.
             true => format!("select {} from {rows} where false", key_of("r")),
             false => format!(
