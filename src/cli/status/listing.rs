@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 
+use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use super::budget;
+use super::{budget, comparisons, sources};
 use crate::cli::checks::slot::bytes;
+use crate::cli::filling::Filling;
 
 /// Characters of a line.
 const WIDTH: usize = 100;
 /// How the states of filling are told, in this order.
-const STATES: [(&str, &str); 6] = [
+const STATES: [(&str, &str); 7] = [
     ("unavailable", "not shown by Auth0"),
     ("failed", "failed"),
     ("waiting", "waiting"),
     ("running", "being filled"),
+    ("skipped", "left unfilled"),
     ("done", "filled"),
     ("", "of clients"),
 ];
@@ -46,12 +49,9 @@ pub(super) fn listing(status: &Value) -> String {
     } else {
         writeln!(text, "slot       {}: does not exist", word(&slot["name"]))
     };
-    for (source, about) in status["sources"].as_object().into_iter().flatten() {
-        let age = about["age_seconds"].as_f64().unwrap_or_default();
-        let position = about["position"].as_str().filter(|text| !text.is_empty()).unwrap_or("its beginning");
-        let _ = writeln!(text, "{source:<9}  read up to {}, {age:.0} s ago", position);
-    }
     let service = &status["service"];
+    sources::listing(&mut text, &status["sources"], service, &status["webhook"], Utc::now());
+    comparisons::listing(&mut text, &status["sweep"], &status["drift"]);
     let _ = if service["running"] == json!(true) {
         let ready = if service["ready"] == json!(true) { "ready" } else { "not ready yet" };
         let stream = if service["streaming"] == json!(true) { "streaming" } else { "not streaming" };
@@ -80,9 +80,19 @@ fn tables(text: &mut String, tables: &Map<String, Value>) {
     let groups: Vec<_> = groups.filter(|(_, of)| !of.is_empty()).collect();
     let counts: Vec<_> = groups.iter().map(|(told, of)| format!("{} {told}", of.len())).collect();
     let _ = writeln!(text, "tables     {}: {}", tables.len(), counts.join(", "));
+    if let Some(expected) = expected(tables) {
+        let _ = writeln!(text, "           {expected}");
+    }
     for (told, of) in groups {
         let (noted, plain): (Vec<_>, Vec<_>) =
             of.into_iter().partition(|(_, table)| table["error"].is_string());
+        // Those under way, each with how far it is.
+        let (under_way, plain): (Vec<_>, Vec<_>) =
+            plain.into_iter().partition(|(_, table)| table["backfill"] == json!("running"));
+        for (name, table) in under_way {
+            let filling = filling(table).map(|filling| filling.told()).unwrap_or_default();
+            let _ = writeln!(text, "  {told}: {name} {filling}");
+        }
         let (empty, full): (Vec<_>, Vec<_>) =
             plain.into_iter().partition(|(_, table)| table["rows"] == json!(0));
         let full = full.iter().map(|(name, table)| format!("{name} {}", rows(table)));
@@ -96,6 +106,27 @@ fn tables(text: &mut String, tables: &Map<String, Value>) {
                 table["error"].as_str().unwrap_or_default()
             );
         }
+    }
+}
+
+/// How far a table's filling is; none where it waits for none.
+fn filling(table: &Value) -> Option<Filling> {
+    serde_json::from_value(table.get("filling")?.clone()).ok()
+}
+
+/// What the tables that wait are expected to take; none where nothing is expected.
+fn expected(tables: &Map<String, Value>) -> Option<String> {
+    let calls: i64 = tables.values().filter_map(filling).map(|filling| filling.calls_left()).sum();
+    (calls > 0).then(|| format!("to be filled with at least {calls} more calls"))
+}
+
+/// A time that has passed, or is still to pass, to the number that people would say.
+pub(super) fn ago(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        seconds if seconds < 120.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 7_200.0 => format!("{:.0} min", seconds / 60.0),
+        seconds if seconds < 172_800.0 => format!("{:.0} h", (seconds / 3_600.0).floor()),
+        seconds => format!("{:.0} days", (seconds / 86_400.0).floor()),
     }
 }
 
@@ -145,6 +176,24 @@ mod tests {
             "2.0 kB of WAL kept",
             "read up to 9, 2 s ago",
             "writes wait: auth0_unreachable. Look.",
+        ] {
+            assert!(text.contains(part), "no {part:?} in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_table_under_way_says_how_far_it_is() {
+        let under_way = json!({"rows": 450, "exact": true, "backfill": "running", "error": null, "filling": {
+            "method": "search", "rows": 450, "rows_expected": 1000, "calls": 5, "calls_expected": 10, "seconds": 5.0}});
+        let waits = json!({"rows": 0, "exact": true, "backfill": "waiting", "error": null,
+            "filling": {"method": "list", "rows": 0, "rows_expected": null, "calls": 0, "calls_expected": 40, "seconds": null}});
+        let tables = Map::from_iter([("a".to_owned(), under_way), ("b".to_owned(), waits)]);
+        let mut text = String::new();
+        super::tables(&mut text, &tables);
+        for part in [
+            "to be filled with at least 45 more calls\n",
+            "being filled: a 45 % (450 of 1000 rows, 90 rows/s, 5 of 10 calls, by search)\n",
+            "waiting, empty: b\n",
         ] {
             assert!(text.contains(part), "no {part:?} in:\n{text}");
         }
