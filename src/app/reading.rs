@@ -9,7 +9,7 @@ use super::config::Users;
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::Result;
-use crate::ingest::{Context, Exports, READS_AT_A_TIME, Wanted};
+use crate::ingest::{Context, Exports, Live, READS_AT_A_TIME, Wanted};
 use crate::pg::Database;
 
 /// The context of one tenant's ingest; `instance` begins the correlation ids of what it sends.
@@ -40,8 +40,19 @@ pub(super) fn reading(
         progress: Arc::default(),
         skip: config.backfill.skip.as_slice().into(),
         exports: Arc::new(Exports::new(exports)),
+        live: live(config),
         rates: config.rates()?.map(Arc::new),
         gate: Arc::new(Semaphore::new(READS_AT_A_TIME)),
         compare: None,
     })
+}
+
+/// Which sources the configuration switches on.
+fn live(config: &Config) -> Live {
+    let webhook = config.webhook.as_ref();
+    Live {
+        events: config.events,
+        actions: webhook.is_some_and(|webhook| webhook.actions),
+        event_stream: webhook.is_some_and(|webhook| webhook.event_stream),
+    }
 }

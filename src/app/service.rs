@@ -191,6 +191,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         notice_writes(page.writeback.clone(), Arc::clone(&reading.activity)),
     ));
     let pace = ingest::Pace { busy: config.log_interval, idle: config.log_idle_interval };
+    let pace = pace.within(reading.rates.as_deref(), &standing.entries);
     let follow = (standing.entries.clone(), pace);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
