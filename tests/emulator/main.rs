@@ -10,6 +10,8 @@ mod faults;
 mod paging;
 mod process;
 mod runtime;
+mod scale;
+mod search;
 mod shapes;
 mod state;
 mod tenant_log;
