@@ -1,6 +1,7 @@
 //! What the service costs and how fast it is, on this machine, against the emulator: `cargo bench`,
 //! or a part of it by name (`cargo bench -- backfill live`). Postgres keeps its promises here: fsync
-//! is on. `--json` prints one JSON object; `--users N` and `--runs N` set the size of the backfill.
+//! is on. A table goes to stdout, JSON to `target/figures.json` or where `--json FILE` says; `--users N` and
+//! `--runs N` set the size of the backfill, `--budget-seconds N` how long a plan's budget is used.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,15 +10,20 @@
 )]
 
 mod backfill;
+mod budget;
+mod copy;
 mod emulator;
 mod figures;
+mod idle;
 mod live;
+mod options;
 mod process;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod writeback;
 
-use figures::{Figures, Options};
+use figures::Figures;
+use options::Options;
 
 #[tokio::main]
 async fn main() {
@@ -29,13 +35,18 @@ async fn main() {
     if options.wants("live") {
         live::measure(&mut figures).await;
     }
+    if options.wants("budget") {
+        budget::measure(&mut figures, &options).await;
+    }
+    if options.wants("idle") {
+        idle::measure(&mut figures).await;
+    }
     if options.wants("emulator") {
         emulator::measure(&mut figures, &options).await;
     }
     if options.wants("backfill") {
         backfill::measure(&mut figures, &options).await;
     }
-    if options.json {
-        println!("{}", figures.json());
-    }
+    figures.write(&options.json, process::machine());
+    print!("{}", figures.table());
 }

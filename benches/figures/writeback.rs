@@ -18,17 +18,17 @@ pub(crate) async fn measure(figures: &mut Figures) {
     let mut stand = stand(500).await;
     figures.note("ready with 500 users, tables empty before", "s", start(&mut stand).await);
     let (heard, settled) = one_by_one(&stand).await;
-    figures.spread("commit to NOTIFY", &heard);
-    figures.spread("created_at to settled_at", &settled);
+    figures.spread("commit to NOTIFY", &heard, None);
+    figures.spread("created_at to settled_at", &settled, None);
     drop(stand);
 
     let mut stand = self::stand(MANY).await;
     figures.note("ready with 10,000 users, tables empty before", "s", start(&mut stand).await);
     let service = stand.service.as_ref().unwrap().pid();
-    let before = processor_time(service);
+    let before = processor_time(service).unwrap();
     let taken = all_at_once(&stand).await;
     figures.note("10,000 rows in one UPDATE, until all are settled", "rows/s", f64::from(MANY) / taken);
-    let used = (processor_time(service) - before) * 1000.0 / f64::from(MANY);
+    let used = (processor_time(service).unwrap() - before) * 1000.0 / f64::from(MANY);
     figures.note("the service's processor time for each of them", "ms", used);
     stand.service.take().unwrap().terminate().await;
     let (plain, captured) = capture(&stand).await;

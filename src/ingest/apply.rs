@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
+use super::bulk::Rows;
+use super::bulk_sql::Statements;
 use super::sweep::Change;
 use super::target::Target;
 use super::{Context, sets};
@@ -163,8 +165,9 @@ pub(super) async fn apply_free(
 ) -> Result<Option<Vec<Target>>> {
     let row = match (&context.compare, row) {
         (Some(differences), Some(row)) => {
-            let rows = vec![(key.clone(), row)];
-            match differences.hold_back(context, resource, rows, began, None).await?.pop() {
+            let rows = Rows::from([(key.clone(), row)]);
+            let statements = Statements::whole(&context.schema, resource);
+            match differences.hold_back(context, resource, &statements, rows, began).await?.pop() {
                 Some((_, row)) => Some(row),
                 None => return Ok(Some(Vec::new())),
             }

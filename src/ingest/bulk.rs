@@ -47,18 +47,21 @@ impl Stored {
     }
 }
 
-/// What the look says of a row that differs from the mirror's.
+/// What the look says of a row that differs from the mirror's, or may.
 #[derive(Clone, Copy)]
-struct Difference {
+pub(super) struct Difference {
     /// The mirror has a row.
     known: bool,
     /// The mirror's is newer by Auth0's time.
-    newer: bool,
+    pub(super) newer: bool,
     /// A client has touched it, or our own create may have made it.
     touched: bool,
+    /// The mirror has no such row, or another.
+    pub(super) differs: bool,
 }
 
-type Rows = IndexMap<RowKey, Row>;
+/// Rows by key, in the order in which they were read.
+pub(super) type Rows = IndexMap<RowKey, Row>;
 
 /// Stores a page of whole rows read from `began` on.
 ///
@@ -70,8 +73,7 @@ pub(super) async fn store(
     rows: Vec<(RowKey, Row)>,
     began: Tick,
 ) -> Result<Stored> {
-    let columns = resource.columns.keys().map(String::as_str).chain(["extra"]);
-    merge(context, resource, &Statements::new(&context.schema, resource, columns), rows, began).await
+    merge(context, resource, &Statements::whole(&context.schema, resource), rows, began).await
 }
 
 /// The same for rows of which only the columns of the statements are known.
@@ -86,14 +88,12 @@ pub(super) async fn merge(
     if rows.is_empty() {
         return Ok(stored);
     }
-    let rows = match &context.compare {
-        Some(differences) => {
-            differences.hold_back(context, resource, rows, began, Some(&statements.shown)).await?
-        }
-        None => rows,
-    };
     // The same row twice: the list has moved under the reading, and the later one is the newer.
     let rows: Rows = rows.into_iter().collect();
+    let rows = match &context.compare {
+        Some(differences) => differences.hold_back(context, resource, statements, rows, began).await?,
+        None => rows,
+    };
     context.freshness.applied_all(&resource.table, rows.keys(), began);
     let differences = look(context, resource, statements, &rows).await?;
     stored.unchanged = rows.len() - differences.len();
@@ -145,9 +145,8 @@ pub(super) async fn merge(
         differences.count(Change::Updated, stored.updated.len());
     }
     // What is known in part only must not go over the rest of the row: it is read by key.
-    let whole = statements.shown.iter().any(|column| column == "extra");
     for (key, row) in single {
-        if !whole {
+        if !statements.is_whole() {
             stored.again.push(key);
             continue;
         }
@@ -169,8 +168,7 @@ pub(super) async fn add(
     rows: Vec<(RowKey, Row)>,
     began: Tick,
 ) -> Result<()> {
-    let columns = resource.columns.keys().map(String::as_str).chain(["extra"]);
-    let statements = Statements::new(&context.schema, resource, columns);
+    let statements = Statements::whole(&context.schema, resource);
     insert(context, resource, &statements, &rows.into_iter().collect(), began).await.map(drop)
 }
 
@@ -182,13 +180,19 @@ fn or_none<T: Default>(done: Result<T>) -> Result<T> {
     }
 }
 
-/// Compares rows with the mirror's, without a lock.
-async fn look(
+/// Compares rows with the mirror's, without a lock; what is the same and untouched is not in the answer.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn look(
     context: &Context,
     resource: &Resource,
     statements: &Statements,
     rows: &Rows,
 ) -> Result<HashMap<RowKey, Difference>> {
+    if rows.is_empty() {
+        return Ok(HashMap::new());
+    }
     let found = sqlx::query(AssertSqlSafe(statements.look.clone()))
         .bind(Json(rows.values().collect::<Vec<_>>()))
         .fetch_all(&context.database.pool)
@@ -199,6 +203,7 @@ async fn look(
         known: row.get(first),
         newer: row.get(first + 1),
         touched: row.get(first + 2),
+        differs: row.get(first + 3),
     };
     Ok(found.iter().map(|row| (selected_key(resource, row), difference(row))).collect())
 }

@@ -36,6 +36,8 @@ pub(super) struct Loader<'c> {
     unsettled: String,
     began: Tick,
     gone: HashSet<RowKey>,
+    /// Rows have to meet the table whatever it has: one may be what a create under way has made, or is compared only.
+    meets: bool,
     /// Most rows are there: COPY would meet them.
     crowded: bool,
 }
@@ -69,10 +71,8 @@ impl<'c> Loader<'c> {
             ),
             began,
             gone,
-            // A row may be what a create under way has made, or is compared only: the table can tell.
-            crowded: crowded
-                || context.compare.is_some()
-                || may_be_ours(resource, &context.schema, "r").is_some(),
+            meets: context.compare.is_some() || may_be_ours(resource, &context.schema, "r").is_some(),
+            crowded,
         }
     }
 
@@ -82,7 +82,7 @@ impl<'c> Loader<'c> {
     /// Database errors other than a row that a client holds.
     pub(super) async fn load(&mut self, batch: &Batch, state: &mut State) -> Result<Stored> {
         let mut stored = Stored::default();
-        let apart = match self.crowded {
+        let apart = match self.meets || self.crowded {
             true => None,
             false => self.apart().await?,
         };
@@ -102,9 +102,7 @@ impl<'c> Loader<'c> {
             state.advance(&mut connection, batch.end, &keys, &stored.again).await?;
             state.advanced(batch.end, keys.len());
         }
-        let fresh = may_be_ours(self.resource, &self.context.schema, "r").is_none();
-        let fresh = fresh && self.context.compare.is_none();
-        self.crowded = !(fresh && 2 * stored.inserted.len() >= batch.rows.len());
+        self.crowded = 2 * stored.inserted.len() < batch.rows.len();
         if self.follow.any && stored.following.len() > PAGE {
             stored.following = self.follow.all().collect();
         }

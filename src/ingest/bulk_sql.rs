@@ -2,12 +2,13 @@
 
 use super::bulk_follow::Follow;
 use crate::catalog::Resource;
-use crate::pg::mirror::may_be_ours;
+use crate::pg::mirror::{described, may_be_ours};
 use crate::pg::{has_unsettled, ident, key_columns, literal, qualified};
 
 /// The statements of one table for rows of which certain columns are known.
 pub(super) struct Statements {
-    /// Key, whether the mirror has it, whether its row is newer, whether it is touched: of rows that differ.
+    /// Key, whether the mirror has it, whether its row is newer, whether it is touched, whether it differs: of rows
+    /// that differ, and of touched ones.
     pub(super) look: String,
     /// Adds the rows that are not there and not touched; their keys.
     pub(super) insert: String,
@@ -15,12 +16,21 @@ pub(super) struct Statements {
     pub(super) undo: String,
     /// Changes the rows that are there, not touched and not newer; their keys.
     pub(super) update: String,
-    /// The columns that the rows can show.
-    pub(super) shown: Vec<String>,
+    whole: bool,
     hold: (String, String),
 }
 
 impl Statements {
+    /// The statements for rows that show every column.
+    pub(super) fn whole(schema: &str, resource: &Resource) -> Statements {
+        Self::new(schema, resource, described(resource))
+    }
+
+    /// Whether the rows show every column.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// `columns`: those that the rows can show.
     pub(super) fn new<'c>(
         schema: &str,
@@ -36,8 +46,8 @@ impl Statements {
             columns.map(|column| format!("{alias}.{}", ident(column))).collect::<Vec<_>>().join(", ")
         };
         let key_of = |alias: &str| of(alias, &mut resource.key.iter());
-        // What Auth0 shows once and never again stays.
-        let kept = |column: &&str| resource.columns.get(*column).is_some_and(|column| column.kept);
+        // What Auth0 shows once and never again stays, and is no difference.
+        let kept = |column: &str| resource.columns.get(column).is_some_and(|column| column.kept);
         let compared: Vec<String> = columns
             .iter()
             .filter(|column| !resource.key.iter().any(|key| key == *column) && !kept(column))
@@ -70,8 +80,13 @@ impl Statements {
             key_of("t"),
             parts.join(", ")
         );
-        let set: Vec<_> = compared.iter().map(|column| format!("{0} = r.{0}", ident(column))).collect();
-        let update = match set.is_empty() {
+        let set = compared.iter().map(|column| format!("{0} = r.{0}", ident(column)));
+        let kept = columns
+            .iter()
+            .filter(|column| kept(column))
+            .map(|column| format!("{0} = coalesce(r.{0}, t.{0})", ident(column)));
+        let set: Vec<_> = set.chain(kept).collect();
+        let update = match compared.is_empty() {
             // Rows without anything but a key never differ.
             true => format!("select {} from {rows} where false", key_of("r")),
             false => format!(
@@ -82,10 +97,10 @@ impl Statements {
             ),
         };
         Statements {
-            shown: columns.iter().map(|column| (*column).to_owned()).collect(),
+            whole: described(resource).all(|column| columns.contains(&column)),
             look: format!(
-                "select {}, t.{first} is not null, {newer}, {}{claimed} from {rows} left join {name} t on {same} \
-                 where t.{first} is null or {differs} or {}",
+                "select {}, t.{first} is not null, {newer}, {}{claimed}, t.{first} is null or {differs} \
+                 from {rows} left join {name} t on {same} where t.{first} is null or {differs} or {}",
                 key_of("r"),
                 touched("r"),
                 touched("r"),

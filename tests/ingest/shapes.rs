@@ -285,7 +285,15 @@ async fn a_value_that_is_shown_once_stays() {
     pretend.sql().run("update auth0.garden set token = 'secret', name = 'other' where id = 'g1'").await;
     pretend.read(Target::Row { table: "garden".into(), key: RowKey::single("g1") }).await;
     pretend.fill_again(&["garden"]).await;
-    assert_eq!(pretend.all("select name || token from auth0.garden where id = 'g1'").await, "Kewsecret");
+    let shown = "select name || token from auth0.garden where id = 'g1'";
+    assert_eq!(pretend.all(shown).await, "Kewsecret");
+    // What a list shows anew comes with the row.
+    pretend.tenant.has("/gardens", json!([{"id": "g1", "name": "Sissinghurst", "token": "other"}]));
+    pretend.fill_again(&["garden"]).await;
+    assert_eq!(pretend.all(shown).await, "Sissinghurstother");
+    pretend.tenant.has("/gardens", json!([{"id": "g1", "name": "Kew"}]));
+    pretend.fill_again(&["garden"]).await;
+    assert_eq!(pretend.all(shown).await, "Kewother");
 }
 
 #[tokio::test]

@@ -23,7 +23,8 @@ use tokio::{
     time::timeout,
 };
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// A tenant of a million users takes its time.
+const READY_WITHIN: Duration = Duration::from_secs(180);
 
 /// A process of `auth0-sync`. Dropped, it is killed and waited for.
 pub struct Program {

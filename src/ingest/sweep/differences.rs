@@ -3,17 +3,14 @@
 //! a live source must get the chance to come by it. Only so many are held; the others are stored at
 //! once. It never decides what a row becomes: that is [`super::super::apply`]'s.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use serde_json::Value;
-use sqlx::AssertSqlSafe;
 
 use crate::catalog::{Resource, RowKey};
 use crate::error::Result;
 use crate::ingest::Context;
+use crate::ingest::bulk::{Rows, look};
+use crate::ingest::bulk_sql::Statements;
 use crate::pg::mirror::{Row, Tick};
-use crate::pg::{fault, ident, qualified};
 
 /// What a reading has done to a mirror row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +120,8 @@ impl Differences {
     }
 
     /// Holds back the rows of a page that differ from the mirror; returns those that differ and are
-    /// to be stored at once. What is the same goes no further. `shown`: the columns that the rows can
-    /// show, none for all.
+    /// to be stored at once. What is the same goes no further; what has unsettled mutations may differ by them
+    /// alone, which the rebase rule finds out.
     ///
     /// # Errors
     /// Database errors.
@@ -132,19 +129,19 @@ impl Differences {
         &self,
         context: &Context,
         resource: &Resource,
-        rows: Vec<(RowKey, Row)>,
+        statements: &Statements,
+        rows: Rows,
         began: Tick,
-        shown: Option<&[String]>,
-    ) -> Result<Vec<(RowKey, Row)>> {
-        let is_shown = |column: &str| shown.is_none_or(|shown| shown.iter().any(|name| name == column));
-        let whole = resource.columns.keys().map(String::as_str).chain(["extra"]).all(is_shown);
-        let differing = differing(context, resource, &rows, is_shown).await?;
-        let mut found = rows.into_iter().enumerate().filter(|(n, _)| differing.contains(n)).map(|(_, r)| r);
+    ) -> Result<Rows> {
+        let found = look(context, resource, statements, &rows).await?;
+        let differs = |key: &RowKey| found.get(key).is_some_and(|found| found.differs && !found.newer);
+        let mut differing = rows.into_iter().filter(|(key, _)| differs(key));
+        let whole = statements.is_whole();
         let mut state = self.state();
         let room = self.limit.saturating_sub(state.held.len());
-        let held = found.by_ref().take(room).map(|(key, row)| Held { key, row: Some(row), began, whole });
+        let held = differing.by_ref().take(room).map(|(key, row)| Held { key, row: Some(row), began, whole });
         state.held.extend(held);
-        Ok(found.collect())
+        Ok(differing.collect())
     }
 
     /// Holds back that Auth0 does not show a row; false where it is to be applied at once.
@@ -162,49 +159,10 @@ impl Differences {
     }
 }
 
-/// Which of these rows the mirror lacks or shows otherwise, by their place: one statement. Rows with
-/// unsettled mutations may be among them; for those the rebase rule finds out.
-async fn differing(
-    context: &Context,
-    resource: &Resource,
-    rows: &[(RowKey, Row)],
-    is_shown: impl Fn(&str) -> bool,
-) -> Result<HashSet<usize>> {
-    if rows.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let name = qualified(&context.schema, &resource.table);
-    let columns = resource.columns.iter().map(|(name, column)| (name.as_str(), column.kept));
-    let columns = columns.chain([("extra", false)]).filter(|(column, _)| is_shown(column));
-    let same = columns.map(|(column, kept)| {
-        let column = ident(column);
-        let same = format!("t.{column} is not distinct from r.{column}");
-        // What Auth0 shows once stays.
-        if kept { format!("(r.{column} is null or {same})") } else { same }
-    });
-    let key = resource.key.iter().map(|column| format!("t.{0} = r.{0}", ident(column)));
-    let newer = resource.version.as_ref().map(|version| format!("t.{0} > r.{0} or ", ident(version)));
-    let sql = format!(
-        "select x.n from pg_catalog.jsonb_array_elements($1) with ordinality x (v, n) \
-         cross join lateral pg_catalog.jsonb_populate_record(null::{name}, x.v) r \
-         where not exists (select from {name} t where {} and ({}({})))",
-        key.collect::<Vec<_>>().join(" and "),
-        newer.unwrap_or_default(),
-        same.collect::<Vec<_>>().join(" and "),
-    );
-    let array = Value::Array(rows.iter().map(|(_, row)| Value::Object(row.clone())).collect());
-    let places: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(array)
-        .fetch_all(&context.database.pool)
-        .await
-        .map_err(fault("cannot compare a page of rows"))?;
-    Ok(places.into_iter().filter_map(|place| usize::try_from(place - 1).ok()).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_change_is_what_differs_between_two_bases() {

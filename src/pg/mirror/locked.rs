@@ -4,7 +4,7 @@
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 
-use super::rebase::{News, Operation, Rebased, Row, Unsettled, base_of, rebase};
+use super::rebase::{News, Operation, Rebased, Row, Unsettled, base_of, described, rebase};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Database, fault, has_unsettled, ident, qualified};
@@ -190,9 +190,8 @@ impl<'c> Locked<'c> {
                 query.execute(&mut *self.transaction).await.map_err(fault("cannot delete a row"))?;
             }
             (Some(old), Some(new)) => {
-                let described = self.resource.columns.keys().map(String::as_str).chain(["extra"]);
-                let changed: Vec<_> =
-                    described.filter(|column| old.get(*column) != new.get(*column)).map(ident).collect();
+                let changed = described(self.resource).filter(|column| old.get(*column) != new.get(*column));
+                let changed: Vec<_> = changed.map(ident).collect();
                 if !changed.is_empty() {
                     let list = changed.join(", ");
                     let sql = format!(

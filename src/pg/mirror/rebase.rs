@@ -237,7 +237,8 @@ fn merges(resource: &Resource, column: &str) -> bool {
     resource.columns.get(column).is_some_and(|column| column.merge.by_key())
 }
 
-fn described(resource: &Resource) -> impl Iterator<Item = &str> {
+/// The columns of a mirror table that are ours; others are the user's.
+pub fn described(resource: &Resource) -> impl Iterator<Item = &str> {
     resource.columns.keys().map(String::as_str).chain(["extra"])
 }
 
