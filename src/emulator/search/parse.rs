@@ -101,11 +101,14 @@ impl Parser<'_> {
                 break;
             }
         }
-        if !must && !(required.is_empty() || optional.is_empty()) {
-            required.push(joined(optional, Node::Any));
-            optional = Vec::new();
+        if required.is_empty() {
+            return Ok(joined(optional, Node::Any));
         }
-        Ok(if required.is_empty() { joined(optional, Node::Any) } else { joined(required, Node::All) })
+        // Beside a part that must hold the others say nothing; beside those that must not, one holds.
+        if !must && !optional.is_empty() {
+            required.push(joined(optional, Node::Any));
+        }
+        Ok(joined(required, Node::All))
     }
 
     /// Parts joined by OR.
