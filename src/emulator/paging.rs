@@ -11,30 +11,45 @@ use crate::catalog::{List, Paging};
 
 const DEFAULT_PAGE: usize = 50;
 
-/// The page of `items` (each with its number, ascending) that the request asks for; `capped`: offset
+/// What a list has: each item with its number, ascending, before it is made ready to be shown.
+#[derive(Debug)]
+pub(super) struct Items<T> {
+    /// How many there are in all.
+    pub(super) total: usize,
+    /// So many of the first are left out, since no page asked for has them.
+    pub(super) skipped: usize,
+    /// The others.
+    pub(super) rows: Vec<(u64, T)>,
+}
+
+/// The page that the request asks for, of which alone `show` makes what is shown; `capped`: offset
 /// paging ends at the list's cap.
 ///
 /// # Errors
 /// Auth0's refusal of a parameter, or of a page beyond the cap.
-pub(super) fn page(
+pub(super) fn page<T>(
     request: &Request,
     list: &List,
     rules: &Rules,
     capped: bool,
-    items: Vec<(u64, Value)>,
+    items: Items<T>,
+    show: impl Fn(T) -> Value,
 ) -> Result<Answer, Problem> {
     let asked = ["take", "from", "q"].iter().any(|name| request.param(name).is_some());
     match list.paging {
         Paging::Checkpoint if asked || !rules.page.bare_without_take => {
-            by_checkpoint(request, list, rules, items)
+            by_checkpoint(request, list, rules, items.rows, show)
         }
         Paging::Both if asked && (request.param("q").is_none() || request.param("take").is_some()) => {
-            by_checkpoint(request, list, rules, items)
+            by_checkpoint(request, list, rules, items.rows, show)
         }
-        Paging::Log | Paging::After => Ok(Answer::new(200, by_last(request, list, items)?)),
-        Paging::Offset | Paging::Both => by_offset(request, list, rules, capped, items),
+        Paging::Log | Paging::After => {
+            let items = items.rows.into_iter().map(|(_, item)| show(item));
+            Ok(Answer::new(200, by_last(request, list, items.collect())?))
+        }
+        Paging::Offset | Paging::Both => by_offset(request, list, rules, capped, items, show),
         _ => {
-            let items: Value = items.into_iter().map(|(_, item)| item).collect();
+            let items: Value = items.rows.into_iter().map(|(_, item)| show(item)).collect();
             let array = list.array.as_ref().filter(|_| list.paging != Paging::Checkpoint);
             Ok(Answer::new(200, array.map_or_else(|| items.clone(), |array| json!({array: items}))))
         }
@@ -42,25 +57,34 @@ pub(super) fn page(
 }
 
 /// The items after the one whose id `from` is.
-fn by_last(request: &Request, list: &List, items: Vec<(u64, Value)>) -> Result<Value, Problem> {
+fn by_last(request: &Request, list: &List, items: Vec<Value>) -> Result<Value, Problem> {
     let take = number(request, "take", DEFAULT_PAGE, list.per_page as usize)?;
     let seen = request.param("from").and_then(|from| {
-        let place = items.iter().position(|(_, item)| item["id"].as_str() == Some(from));
+        let place = items.iter().position(|item| item["id"].as_str() == Some(from));
         place.map(|place| place + 1)
     });
-    Ok(items.into_iter().skip(seen.unwrap_or(0)).take(take).map(|(_, item)| item).collect())
+    Ok(items.into_iter().skip(seen.unwrap_or(0)).take(take).collect())
 }
 
-fn by_offset(
+/// The page and its size that offset paging asks for.
+///
+/// # Errors
+/// Auth0's refusal of a parameter.
+pub(super) fn offset(request: &Request, list: &List, rules: &Rules) -> Result<(usize, usize), Problem> {
+    let usual = rules.page.default.map_or(DEFAULT_PAGE, |page| page as usize);
+    let per_page = number(request, "per_page", usual, list.per_page as usize)?;
+    Ok((number(request, "page", 0, usize::MAX)?, per_page))
+}
+
+fn by_offset<T>(
     request: &Request,
     list: &List,
     rules: &Rules,
     capped: bool,
-    items: Vec<(u64, Value)>,
+    items: Items<T>,
+    show: impl Fn(T) -> Value,
 ) -> Result<Answer, Problem> {
-    let usual = rules.page.default.map_or(DEFAULT_PAGE, |page| page as usize);
-    let per_page = number(request, "per_page", usual, list.per_page as usize)?;
-    let page = number(request, "page", 0, usize::MAX)?;
+    let (page, per_page) = offset(request, list, rules)?;
     if let Some(cap) = list.cap.filter(|cap| capped && (page + 1).saturating_mul(per_page) > *cap as usize) {
         let message = if list.paging == Paging::Both {
             format!("Checkpoint pagination must be used if you need to retrieve more than {cap} results.")
@@ -71,8 +95,9 @@ fn by_offset(
         };
         return Err(Problem::new(400, message, "invalid_paging"));
     }
-    let (total, start) = (items.len(), page.saturating_mul(per_page));
-    let items: Vec<Value> = items.into_iter().skip(start).take(per_page).map(|(_, item)| item).collect();
+    let (total, start) = (items.total, page.saturating_mul(per_page));
+    let here = items.rows.into_iter().skip(start.saturating_sub(items.skipped)).take(per_page);
+    let items: Vec<Value> = here.map(|(_, item)| show(item)).collect();
     let enveloped = request.flag("include_totals") || rules.page.always_enveloped;
     let Some(array) = list.array.as_ref().filter(|_| enveloped) else {
         return Ok(Answer::new(200, Value::Array(items)));
@@ -96,11 +121,12 @@ fn by_offset(
     Ok(Answer::new(200, envelope))
 }
 
-fn by_checkpoint(
+fn by_checkpoint<T>(
     request: &Request,
     list: &List,
     rules: &Rules,
-    items: Vec<(u64, Value)>,
+    items: Vec<(u64, T)>,
+    show: impl Fn(T) -> Value,
 ) -> Result<Answer, Problem> {
     let usual = rules.page.default.map_or(DEFAULT_PAGE, |page| page as usize);
     let take = number(request, "take", usual, list.per_page as usize)?;
@@ -111,10 +137,10 @@ fn by_checkpoint(
         None => 0,
     };
     let mut rest = items.into_iter().filter(|(number, _)| *number > after).peekable();
-    let page: Vec<(u64, Value)> = rest.by_ref().take(take.max(1)).collect();
+    let page: Vec<(u64, T)> = rest.by_ref().take(take.max(1)).collect();
     let last = page.last().map(|(number, _)| *number);
     let mut envelope = json!({});
-    let items = page.into_iter().map(|(_, item)| item).collect();
+    let items = page.into_iter().map(|(_, item)| show(item)).collect();
     envelope[list.array.as_deref().unwrap_or("items")] = items;
     if let Some(last) = last.filter(|_| rest.peek().is_some() || rules.trailing_page) {
         envelope["next"] = URL_SAFE_NO_PAD.encode(format!("after,{last}")).into();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::keys;
 use super::logs;
-use super::paging;
+use super::paging::{self, Items};
 use super::problem::{Answer, Problem};
 use super::quirks;
 use super::rules::{Fields, Rules};
@@ -134,18 +134,56 @@ pub(super) fn list(scene: Scene, shape: Shape, list: &List, values: &Fields) -> 
             wanted.insert(column.to_owned(), value.into());
         }
     }
+    let near: Vec<&str> = placeholders(&list.path).collect();
+    let built = |found: Found| match found {
+        Found::Row(key, row) => item(scene, shape, list, &near, key, row),
+        Found::Made(item) => item,
+    };
     let mut items = match quirks::of(&resource.table).list(scene, &wanted) {
-        Some(rows) => (1..).zip(rows?).collect(),
+        Some(rows) => {
+            let rows: Vec<_> = (1..).zip(rows?.into_iter().map(Found::Made)).collect();
+            Items { total: rows.len(), skipped: 0, rows }
+        }
         None => rows(scene, shape, list, &wanted)?,
     };
-    search::sort(request.param("sort"), &mut items);
+    if let Some(order) = request.param("sort") {
+        let rows = items.rows.into_iter().map(|(number, found)| (number, built(found)));
+        let mut rows: Vec<(u64, Fields)> = rows.collect();
+        search::sort(Some(order), &mut rows);
+        items.rows = rows.into_iter().map(|(number, item)| (number, Found::Made(item))).collect();
+    }
     let linked = resource.kind == ResourceKind::Association;
     let always: &[String] = if linked { &[] } else { &rules.always };
-    let items = items.into_iter().map(|(number, mut item)| match &list.item {
-        Some(column) => (number, item.shift_remove(resource.field(column)).unwrap_or(Value::Null)),
-        None => (number, Value::Object(show::select(request, always, item))),
-    });
-    paging::page(request, list, rules, world.result_cap, items.collect())
+    let show = |found| {
+        let mut item = built(found);
+        match &list.item {
+            Some(column) => item.shift_remove(resource.field(column)).unwrap_or(Value::Null),
+            None => Value::Object(show::select(request, always, item)),
+        }
+    };
+    paging::page(request, list, rules, world.result_cap, items, show)
+}
+
+/// An item of a list, which is built only where it is shown.
+enum Found<'s> {
+    Row(&'s str, &'s Row),
+    Made(Fields),
+}
+
+fn item(scene: Scene, shape: Shape, list: &List, near: &[&str], key: &str, row: &Row) -> Fields {
+    let (resource, rules) = shape;
+    let mut item = match resource.kind {
+        ResourceKind::Association => show::linked(scene, shape, near, Some(list), key, row),
+        _ => {
+            let mut item = show::read(scene, shape, key, row);
+            show::rename(resource, list, &mut item);
+            item
+        }
+    };
+    if !rules.listed.is_empty() {
+        item.retain(|name, _| rules.listed.contains(name));
+    }
+    item
 }
 
 /// A list that is one row: the one of the path, or the only one.
@@ -160,34 +198,38 @@ fn single(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer, Problem
     Ok(one(scene, shape, key, row))
 }
 
-fn rows(scene: Scene, shape: Shape, list: &List, wanted: &Fields) -> Result<Vec<(u64, Fields)>, Problem> {
+fn rows<'s>(
+    scene: Scene<'s>,
+    shape: Shape,
+    list: &List,
+    wanted: &Fields,
+) -> Result<Items<Found<'s>>, Problem> {
     let (resource, rules) = shape;
     let request = scene.request;
     let query = request.param("q").filter(|text| !text.trim().is_empty()).map(search::parse);
     let query =
         query.transpose().map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
-    let table = scene.store.table(&resource.table).iter();
-    let here = table.filter(|(key, row)| {
+    let table = scene.store.table(&resource.table);
+    let narrowed = rules.filter.keys().any(|name| request.param(name).is_some());
+    if list.paging == Paging::Offset
+        && query.is_none()
+        && wanted.is_empty()
+        && !narrowed
+        && request.param("sort").is_none()
+    {
+        let (page, per_page) = paging::offset(request, list, rules)?;
+        let skipped = page.saturating_mul(per_page);
+        let rows = table.skip(skipped).take(per_page);
+        let rows = rows.map(|(key, row)| (row.number, Found::Row(key, row))).collect();
+        return Ok(Items { total: table.len(), skipped, rows });
+    }
+    let here = table.iter().filter(|(key, row)| {
         keys::has(resource, key, row, wanted)
             && filtered(scene, resource, rules, key, row)
             && query.as_ref().is_none_or(|query| query.matches(&row.body))
     });
-    let linked = resource.kind == ResourceKind::Association;
-    let near: Vec<&str> = placeholders(&list.path).collect();
-    let items = here.map(|(key, row)| {
-        let mut item = match linked {
-            true => show::linked(scene, shape, &near, Some(list), key, row),
-            false => show::read(scene, shape, key, row),
-        };
-        if !linked {
-            show::rename(resource, list, &mut item);
-        }
-        if !rules.listed.is_empty() {
-            item.retain(|name, _| rules.listed.contains(name));
-        }
-        (row.number, item)
-    });
-    Ok(items.collect())
+    let rows: Vec<_> = here.map(|(key, row)| (row.number, Found::Row(key, row))).collect();
+    Ok(Items { total: rows.len(), skipped: 0, rows })
 }
 
 /// Checks that the rows are there that key columns in the path name.

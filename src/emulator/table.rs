@@ -69,6 +69,16 @@ impl Table {
         self.iter().map(|(_, row)| row)
     }
 
+    /// The rows from the one with this place (from 0) on.
+    pub(super) fn skip(&self, mut count: usize) -> impl Iterator<Item = (&String, &Row)> + '_ {
+        let mut chunk = 0;
+        while self.chunks.get(chunk).is_some_and(|rows| rows.len() <= count) {
+            count -= self.chunks[chunk].len();
+            chunk += 1;
+        }
+        self.entries_at((chunk, count)).map(|entry| (&entry.key, &*entry.row))
+    }
+
     /// The rows with larger numbers, shared: they stay as they are while the table changes.
     pub(super) fn after(&self, number: u64) -> impl Iterator<Item = &Arc<Row>> + '_ {
         self.entries_at(self.place(number + 1)).map(|entry| &entry.row)
@@ -155,6 +165,11 @@ mod tests {
             prop_assert_eq!(table.values().map(|row| row.number).collect::<Vec<_>>(), all.clone());
             for start in [0, 1, all.len() / 2, all.len()] {
                 let found: Vec<u64> = table.iter().skip(start).map(|(_, row)| row.number).take(3).collect();
+                let expected: Vec<u64> = all.iter().copied().skip(start).take(3).collect();
+                prop_assert_eq!(found, expected);
+            }
+            for start in [0, 1, all.len() / 2, all.len()] {
+                let found: Vec<u64> = table.skip(start).map(|(_, row)| row.number).take(3).collect();
                 let expected: Vec<u64> = all.iter().copied().skip(start).take(3).collect();
                 prop_assert_eq!(found, expected);
             }

@@ -85,7 +85,8 @@ impl Layout {
     fn value<'r>(&self, row: &'r Fields, column: &Column) -> Option<&'r Value> {
         let value = if column.plain { row.get(&column.way) } else { at(row, &column.way) }?;
         let empty = value.as_object().is_some_and(|object| object.is_empty());
-        (!(value.is_null() || empty && self.empty.contains(&column.way))).then_some(value)
+        let left_out = value.is_null() || empty && self.empty.contains(&column.way);
+        (!left_out).then_some(value)
     }
 }
 
