@@ -45,6 +45,7 @@ one_test_of_each_shape! {
     children::a_lost_answer_below_a_parent_is_found,
     children::a_refused_parent_takes_everything_below_it_back,
     children::a_right_waits_for_its_member,
+    children::a_row_below_a_provisional_key_may_be_committed_at_any_time,
     bodies::a_call_that_replaces_keeps_what_others_have_written,
     bodies::a_singleton_comes_and_goes,
     links::links_of_one_parent_do_not_overwrite_each_other,

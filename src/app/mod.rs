@@ -3,6 +3,7 @@
 mod calls;
 mod config;
 mod follow;
+mod mail;
 mod owner;
 mod page;
 mod service;
@@ -12,6 +13,7 @@ mod teardown;
 mod tenant;
 mod webhook;
 
-pub use config::{Backfill, Config, Sweep, Users, Webhook};
+pub use config::{Backfill, Config, Mail, Sweep, Users, Webhook};
+pub use mail::check_mail;
 pub use service::{Ready, run};
 pub use teardown::{rotate, teardown};

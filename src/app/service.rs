@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::calls::count_calls;
 use super::follow::fill_and_follow;
+use super::mail::{Mailer, keep_telling};
 use super::owner::Owner;
 use super::page::{Page, recorder};
 use super::stream::stream;
@@ -70,6 +71,7 @@ pub async fn run(
 ) -> Result<()> {
     let broken = |error| Error::with(Kind::Io, "the status page cannot listen", error);
     let listener = status::listen(config.status_listen).await?.into_std().map_err(broken)?;
+    config.mail.as_ref().map(Mailer::new).transpose()?;
     let whole = Catalog::load()?;
     let standing = Standing {
         catalog: Arc::new(config.catalog()?),
@@ -115,6 +117,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
 
     let freshness = Arc::new(Freshness::default());
     let queue = Arc::new(Queue::default());
+    let rates = config.rates()?.map(Arc::new);
     let reading = ingest::Context {
         catalog: Arc::clone(catalog),
         database: database.clone(),
@@ -127,7 +130,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         progress: Arc::default(),
         skip: config.backfill.skip.as_slice().into(),
         exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
-        rates: config.rates()?.map(Arc::new),
+        live: live(config),
+        rates: rates.clone(),
         gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
         compare: None,
     };
@@ -205,9 +209,15 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         notice_writes(page.writeback.clone(), Arc::clone(&reading.activity)),
     ));
     let pace = ingest::Pace { busy: config.log_interval, idle: config.log_idle_interval };
+    let pace = pace.within(rates.as_deref(), &standing.entries);
     let follow = (standing.entries.clone(), pace);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
+    if let Some(mail) = &config.mail {
+        let (database, schema) = (database.clone(), config.schema.clone());
+        let telling = keep_telling(Mailer::new(mail)?, database, schema, config.auth0.domain.clone());
+        tasks.spawn(forever(shutdown.clone(), telling));
+    }
     tasks.spawn(fill_and_follow(reading, queue, follow, events, page, announce, shutdown.clone()));
 
     let mut outcome = Ok(());
@@ -232,6 +242,16 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     .await;
     tracing::info!("stopped");
     outcome
+}
+
+/// Which sources the configuration switches on.
+fn live(config: &Config) -> ingest::Live {
+    let webhook = config.webhook.as_ref();
+    ingest::Live {
+        events: config.events,
+        actions: webhook.is_some_and(|webhook| webhook.actions),
+        event_stream: webhook.is_some_and(|webhook| webhook.event_stream),
+    }
 }
 
 /// How the configuration wants exports to be used.

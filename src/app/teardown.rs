@@ -26,7 +26,7 @@ pub async fn teardown(config: &Config) -> Result<Removed> {
     Box::pin(ingest::remove_reports(&site, &Catalog::load()?)).await
 }
 
-/// Makes a new key for the webhook. A running service gives it to Auth0 within a minute or two; the one
+/// Makes a new key for the webhook. A running service gives it to Auth0 within seconds; the one
 /// before counts for another hour.
 ///
 /// # Errors

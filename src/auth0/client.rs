@@ -72,20 +72,14 @@ impl Client {
     /// Makes one call, after waiting for the budget. A 401 replaces the token and the call is made
     /// once more; nothing else is repeated.
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
-        let mut fresh = false;
+        let mut renewed = false;
         loop {
-            // Whoever has no token need not wait for the budget; who had to wait takes the newest.
-            self.0.token.get().await?;
-            let mut permit = self.permit(request).await;
-            let grant = self.0.token.get().await?;
-            permit.leaves();
+            let (mut permit, grant) = self.leave(request).await?;
             let result = exchange(self.build(request, &grant)).await;
             let now = Now::read();
             if let Ok(wire) = &result {
                 permit.answered(wire.status, &wire.headers, now);
-                if wire.status == 401 && !fresh {
-                    self.0.token.invalidate(&grant);
-                    fresh = true;
+                if self.renews(wire.status, &grant, &mut renewed) {
                     continue;
                 }
             }
@@ -98,12 +92,9 @@ impl Client {
     /// # Errors
     /// Any answer but a success.
     pub(super) async fn open(&self, request: &Request) -> Result<reqwest::Response, Failure> {
-        let mut fresh = false;
+        let mut renewed = false;
         loop {
-            self.0.token.get().await?;
-            let mut permit = self.permit(request).await;
-            let grant = self.0.token.get().await?;
-            permit.leaves();
+            let (mut permit, grant) = self.leave(request).await?;
             let sent = self.build(request, &grant).timeout(ENDLESS).send();
             let response = match tokio::time::timeout(self.0.head_timeout, sent).await {
                 Ok(Ok(response)) => response,
@@ -121,9 +112,7 @@ impl Client {
             if response.status().is_success() {
                 return Ok(response);
             }
-            if status == 401 && !fresh {
-                self.0.token.invalidate(&grant);
-                fresh = true;
+            if self.renews(status, &grant, &mut renewed) {
                 continue;
             }
             let headers = response.headers().clone();
@@ -167,6 +156,26 @@ impl Client {
     /// Waits until a call of one's own making (a stream) may leave; tell the permit how it was answered.
     pub async fn permit(&self, request: &Request) -> Permit {
         self.0.budget.permit(request.lane, &request.method, &request.path, &request.query).await
+    }
+
+    /// Waits until the call may leave, and with which token.
+    async fn leave(&self, request: &Request) -> Result<(Permit, Arc<Grant>), Failure> {
+        // Whoever has no token need not wait for the budget; who had to wait takes the newest.
+        self.0.token.get().await?;
+        let mut permit = self.permit(request).await;
+        let grant = self.0.token.get().await?;
+        permit.leaves();
+        Ok((permit, grant))
+    }
+
+    /// Whether the call is made once more, since its token was refused.
+    fn renews(&self, status: u16, grant: &Arc<Grant>, renewed: &mut bool) -> bool {
+        let renews = status == 401 && !*renewed;
+        if renews {
+            self.0.token.invalidate(grant);
+            *renewed = true;
+        }
+        renews
     }
 
     fn build(&self, request: &Request, grant: &Grant) -> reqwest::RequestBuilder {

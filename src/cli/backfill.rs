@@ -47,7 +47,9 @@ pub fn run(args: Args) -> Result<()> {
             format!("there is no table {unknown}; tables: {}", filled.join(", ")),
         ));
     }
-    let tables = if args.tables.is_empty() { filled } else { args.tables.clone() };
+    // What is skipped is filled where it is named.
+    let kept = filled.into_iter().filter(|table| !config.backfill.skip.contains(table));
+    let tables = if args.tables.is_empty() { kept.collect() } else { args.tables.clone() };
     block_on(async move {
         let database = connect(&config.database_url, 1).await?;
         mark(&database, &config.schema, &tables).await?;
@@ -57,8 +59,8 @@ pub fn run(args: Args) -> Result<()> {
 
 async fn mark(database: &Database, schema: &str, tables: &[String]) -> Result<()> {
     sqlx::query(
-        "insert into _auth0_sync.backfill (schema, \"table\", state) select $1, t, 'waiting' from unnest($2) t \
-         on conflict (schema, \"table\") do update set state = 'waiting', rows = 0, error = null, finished_at = null",
+        "insert into _auth0_sync.backfill (schema, \"table\", state, asked_at) select $1, t, 'waiting', now() from unnest($2) t \
+         on conflict (schema, \"table\") do update set state = 'waiting', rows = 0, error = null, finished_at = null, asked_at = now()",
     )
     .bind(schema)
     .bind(tables)

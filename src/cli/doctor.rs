@@ -58,6 +58,12 @@ async fn examine(config: &Config, catalog: &Catalog) -> Result<()> {
                 .good("tables, functions, triggers, grants and publication are as the catalogue wants them");
         }
         report.part("Service");
+        if let Some(mail) = &config.mail {
+            match crate::app::check_mail(mail).await {
+                Ok(()) => report.good("the mail server takes a connection"),
+                Err(error) => report.warn(error.to_string(), "correct mail.server (AUTH0_SYNC_SMTP_URL)"),
+            }
+        }
         slot::check_running(&config.slot, findings.slot.as_ref(), &mut report);
         let served = live::ask(config.status_listen).await;
         service(config, served, &mut report);

@@ -103,7 +103,19 @@ async fn tables(connection: &mut PgConnection, schema: &str, catalog: &Catalog) 
             json!(estimate.max(0.0) as i64)
         };
         let (backfill, error): (Option<String>, Option<String>) = (row.get(2), row.get(3));
-        tables.insert(table, json!({"rows": rows, "exact": exact, "backfill": backfill, "error": error}));
+        let mut about = json!({"rows": rows, "exact": exact, "backfill": backfill, "error": error});
+        if matches!(backfill.as_deref(), Some("waiting" | "running")) {
+            about["filling"] = json!({
+                "method": row.get::<Option<String>, _>(5),
+                "rows": row.get::<Option<i64>, _>(6),
+                "rows_expected": row.get::<Option<i64>, _>(7),
+                "calls": row.get::<Option<i64>, _>(8),
+                "calls_expected": row.get::<Option<i64>, _>(9),
+                "minutes_expected": row.get::<Option<f64>, _>(10),
+                "seconds": row.get::<Option<f64>, _>(11),
+            });
+        }
+        tables.insert(table, about);
     }
     Ok(Value::Object(tables))
 }

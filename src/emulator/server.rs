@@ -164,6 +164,7 @@ impl Emulator {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
         let jobs = exports::work(Arc::clone(&self.shared));
+        let pushes = events::push(Arc::clone(&self.shared));
         let stopping = self.shared.stopping.clone();
         let shutdown = async move {
             shutdown.await;
@@ -177,6 +178,7 @@ impl Emulator {
                 served.map_err(|error| Error::with(Kind::Io, "the emulator's socket failed", error))
             }
             () = jobs => Ok(()),
+            () = pushes => Ok(()),
         }
     }
 }

@@ -217,7 +217,10 @@ pub(super) async fn fill(context: &Context, resource: &Resource, lane: Lane) -> 
         if lane == Lane::Backfill {
             let filling = context.progress.of(&resource.table);
             filling.method(side.method(resource));
-            filling.expect_calls(side.calls);
+            // The parents are there now; of a list without any the estimate knows more.
+            if side.group.iter().any(|n| resource.list[*n].parent.is_some()) {
+                filling.expect_calls(side.calls);
+            }
         }
         match fill_by(context, resource, &side.group, lane).await {
             Err(error) if is_refusal(&error) => refused = refused.or(Some(error)),

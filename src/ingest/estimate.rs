@@ -28,6 +28,13 @@ pub struct Rates {
     pub reserve: u8,
 }
 
+impl Rates {
+    /// How many calls of this kind a minute are let through; none where nothing limits them.
+    pub(super) fn a_minute(&self, method: &str, path: &str) -> Option<f64> {
+        self.plan.per_minute(self.limits.group(method, path, |_| false), self.reserve)
+    }
+}
+
 /// What filling tables takes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {

@@ -45,6 +45,11 @@ impl Entries {
         Ok(Entries(log.clone()))
     }
 
+    /// The path that they are read by, below `/api/v2`.
+    pub(super) fn path(&self) -> &str {
+        &self.0.path
+    }
+
     /// The id of the newest entry; empty where there is none.
     async fn newest(&self, context: &Context) -> Result<String> {
         let newest = self.read(context, &[("sort", "date:-1"), ("per_page", "1"), ("page", "0")]).await?;

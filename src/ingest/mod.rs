@@ -66,6 +66,17 @@ use crate::pg::mirror::Freshness;
 /// Lists that are read at a time while tables are filled.
 pub const READS_AT_A_TIME: usize = 12;
 
+/// Live sources that this service has besides the tenant log, which it always has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Live {
+    /// Auth0's events are followed.
+    pub events: bool,
+    /// The service's Actions report.
+    pub actions: bool,
+    /// An event stream posts to the webhook.
+    pub event_stream: bool,
+}
+
 /// What every task of a tenant's ingest shares.
 #[derive(Clone)]
 pub struct Context {
@@ -91,6 +102,8 @@ pub struct Context {
     pub skip: Arc<[String]>,
     /// How exports are used.
     pub exports: Arc<Exports>,
+    /// Which sources tell of changes.
+    pub live: Live,
     /// What the plan lets through; none where it is not named.
     pub rates: Option<Arc<Rates>>,
     /// Bounds how many lists are read at a time.

@@ -1,7 +1,10 @@
 //! How often the tenant log is read: often while something happens in the tenant, rarely where
-//! nothing does. Pure; the follower of the log tells it how long it has been quiet.
+//! nothing does, and never so often that the tenant's plan is spent on it. Pure; the follower of the log
+//! tells it how long it has been quiet.
 
 use std::time::Duration;
+
+use super::{Entries, Rates};
 
 /// A tenant counts as idle when it has been quiet for so many of the longest pauses.
 const IDLE_AFTER: u32 = 3;
@@ -11,6 +14,8 @@ const AWAKE: u32 = 60;
 const SHARE: u32 = 20;
 /// The same once it is idle.
 const IDLE_SHARE: u32 = 4;
+/// Readings take no more than this part of what the plan lets the service call.
+const PLAN_SHARE: f64 = 0.25;
 
 /// Pauses between two readings of the log.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +27,14 @@ pub struct Pace {
 }
 
 impl Pace {
+    /// The same, not faster than the plan bears: changes that the log names have to be read too.
+    pub fn within(self, rates: Option<&Rates>, entries: &Entries) -> Pace {
+        let a_minute = rates.and_then(|rates| rates.a_minute("GET", entries.path()));
+        let floor = a_minute.map(|calls| 60.0 / (calls * PLAN_SHARE));
+        let floor = floor.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Pace { busy: self.busy.max(floor.unwrap_or_default()), ..self }
+    }
+
     /// The pause after it has been quiet for this long.
     pub fn pause(&self, quiet: Duration) -> Duration {
         let longest = self.idle.max(self.busy);
@@ -34,6 +47,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::{Catalog, Limits};
 
     const PACE: Pace = Pace { busy: Duration::from_secs(1), idle: Duration::from_secs(300) };
     const DAY: Duration = Duration::from_secs(86_400);
@@ -76,6 +90,26 @@ mod tests {
         assert_eq!(quiet(0), Duration::from_secs(1));
         assert_eq!((quiet(2), quiet(15)), (Duration::from_secs(5), Duration::from_secs(5)));
         assert_eq!((quiet(17), quiet(60)), (Duration::from_secs(30), Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn a_small_plan_is_not_spent_on_the_log() {
+        let (catalog, limits) = (Catalog::bundled().unwrap(), Limits::load().unwrap());
+        let entries = Entries::find(&catalog).unwrap();
+        let busy = |plan: &str| {
+            let plan = limits.plan(plan).unwrap().clone();
+            let rates = Rates { limits: limits.clone(), plan, reserve: 20 };
+            PACE.within(Some(&rates), &entries).busy
+        };
+        // 2 a second for everything, of which 1.6 are ours.
+        assert_eq!(busy("free"), Duration::from_millis(2500));
+        // 100 a minute for logs alone.
+        assert_eq!(busy("professional"), Duration::from_secs(3));
+        assert_eq!(busy("enterprise"), PACE.busy);
+        assert_eq!(PACE.within(None, &entries).busy, PACE.busy);
+        let slow = Pace { busy: Duration::from_secs(60), ..PACE };
+        let free = Rates { plan: limits.plan("free").unwrap().clone(), limits, reserve: 20 };
+        assert_eq!(slow.within(Some(&free), &entries).busy, slow.busy, "what is configured is a floor too");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod exports;
 mod faults;
 mod paging;
 mod process;
+mod pushes;
 mod runtime;
 mod shapes;
 mod state;

@@ -1,8 +1,10 @@
 //! Changes made at Auth0 while the service runs.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::support::{Api, Stand};
+use crate::support::{Api, Emulator, Postgres, Stand, wait_until};
 use crate::{becomes, calls, count, execute, log_is_read, path, same, text, user};
 
 async fn make(api: &Api, path: &str, body: Value, key: &str) -> String {
@@ -112,4 +114,81 @@ async fn what_the_catalogue_does_not_know_is_stored() {
         "select concat(email, ' ', extra ->> 'halo', ' ', extra ->> 'logins_count') from auth0.\"user\" where user_id = '{user_id}'"
     );
     assert_eq!(text(&pool, &sql).await.as_deref(), Some("not an address {\"colour\": \"gold\"} many"));
+}
+
+/// Changes whose way into the tables is timed, and the time between two of them.
+const TIMED: usize = 50;
+const BETWEEN: Duration = Duration::from_millis(150);
+
+/// Makes the n-th change at Auth0; the rows of which there are some once it is in its table.
+async fn change(api: &Api, (users, role, organization): (&[&str], &str, &str), n: usize) -> String {
+    let value = format!("timed {n}");
+    // Of a row that is changed again and again a later value tells too.
+    let since = |rows: &str, column: &str| {
+        format!(
+            "select count(*) from auth0.{rows} and {column} like 'timed _%' and substr({column}, 7)::int >= {n}"
+        )
+    };
+    match n % 6 {
+        0 | 1 => {
+            let user = users[n % users.len()];
+            api.patch(&path(user), json!({"nickname": value})).await;
+            since(&format!("\"user\" where user_id = '{user}'"), "nickname")
+        }
+        2 => {
+            api.patch(&format!("/api/v2/roles/{role}"), json!({"description": value})).await;
+            since(&format!("role where id = '{role}'"), "description")
+        }
+        3 => {
+            api.patch(&format!("/api/v2/organizations/{organization}"), json!({"display_name": value})).await;
+            since(&format!("organization where id = '{organization}'"), "display_name")
+        }
+        4 => {
+            api.post("/api/v2/clients", json!({"name": value})).await;
+            format!("select count(*) from auth0.client where name = '{value}'")
+        }
+        _ => {
+            api.patch("/api/v2/tenants/settings", json!({"friendly_name": value})).await;
+            since("tenant where true", "friendly_name")
+        }
+    }
+}
+
+#[tokio::test]
+async fn by_the_log_alone_a_change_is_in_the_table_within_ten_seconds() {
+    let mut stand = Stand::set_up(Postgres::start(), Emulator::start(30).await).await;
+    // All else as it comes: no events, no webhook, and the log at its usual pace.
+    stand.configuration = "events = false\n".to_owned();
+    stand.restart_service().await;
+    let (api, pool) = (&stand.emulator.api, stand.admin().await);
+    let users = text(&pool, "select string_agg(user_id, ' ') from auth0.\"user\"").await.unwrap();
+    let users: Vec<&str> = users.split(' ').collect();
+    let role = make(api, "/api/v2/roles", json!({"name": "timed"}), "id").await;
+    let organization = make(api, "/api/v2/organizations", json!({"name": "timed"}), "id").await;
+    same(&stand).await;
+
+    let (mut made, mut open, mut times) = (0, Vec::new(), Vec::new());
+    let mut last = Instant::now();
+    wait_until("every change is in its table", Duration::from_secs(60), async || {
+        if made < TIMED && last.elapsed() >= BETWEEN {
+            let rows = change(api, (&users, &role, &organization), made).await;
+            (made, last) = (made + 1, Instant::now());
+            open.push((rows, last));
+        }
+        let mut still = Vec::new();
+        for (rows, since) in open.drain(..) {
+            match count(&pool, &rows).await {
+                0 => still.push((rows, since)),
+                _ => times.push(since.elapsed()),
+            }
+        }
+        open = still;
+        times.len() == TIMED
+    })
+    .await;
+    times.sort_unstable();
+    let (half, p95, longest) = (times[TIMED / 2], times[TIMED * 95 / 100], times[TIMED - 1]);
+    println!("{TIMED} changes by the log alone: p50 {half:?}, p95 {p95:?}, longest {longest:?}");
+    assert!(p95 < Duration::from_secs(10), "{times:?}");
+    same(&stand).await;
 }

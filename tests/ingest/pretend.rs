@@ -158,6 +158,7 @@ impl Pretend {
             progress: Arc::default(),
             skip: Arc::default(),
             exports: Arc::default(),
+            live: Default::default(),
             rates: None,
             gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
             compare: None,

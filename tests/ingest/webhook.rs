@@ -11,7 +11,7 @@ use sha2::Sha256;
 
 use crate::actions::{free_port, in_place, set_up};
 use crate::support::Stand;
-use crate::{becomes, path, user};
+use crate::{SECONDS, becomes, calls, count, path, user, wait_until};
 
 struct Sender {
     client: Client,
@@ -21,10 +21,8 @@ struct Sender {
 
 impl Sender {
     async fn of(stand: &Stand, port: u16) -> Sender {
-        let key: Vec<u8> = sqlx::query_scalar("select key from _auth0_sync.webhook_key")
-            .fetch_one(&stand.admin().await)
-            .await
-            .unwrap();
+        let newest = "select key from _auth0_sync.webhook_key order by id desc limit 1";
+        let key: Vec<u8> = sqlx::query_scalar(newest).fetch_one(&stand.admin().await).await.unwrap();
         let client = Client::builder().no_proxy().build().unwrap();
         Sender { client, root: format!("http://127.0.0.1:{port}"), key }
     }
@@ -141,4 +139,68 @@ async fn an_event_stream_is_made_fed_and_removed() {
     let left = stand.emulator.api.get("/api/v2/event-streams").await;
     let left = left["eventStreams"].as_array().or(left.as_array()).unwrap().len();
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn by_an_event_stream_alone_changes_are_in_the_tables() {
+    let port = free_port();
+    let mut stand = set_up(3, port, "actions = false\nevent_stream = true\n").await;
+    stand.restart_service().await;
+    in_place(&stand).await;
+    let (api, pool) = (&stand.emulator.api, stand.admin().await);
+    stand.emulator.forget_calls().await;
+    let (changed, deleted) = (user(&pool, 0).await, user(&pool, 1).await);
+    api.patch(&path(&changed), json!({"nickname": "pushed"})).await;
+    becomes(&pool, &format!("select nickname from auth0.\"user\" where user_id = '{changed}'"), "pushed")
+        .await;
+    let made = api.post("/api/v2/organizations", json!({"name": "pushed"})).await;
+    let made = made["id"].as_str().unwrap();
+    becomes(&pool, &format!("select name from auth0.organization where id = '{made}'"), "pushed").await;
+    api.post(&format!("/api/v2/organizations/{made}/members"), json!({"members": [changed]})).await;
+    let member = format!("select user_id from auth0.organization_member where organization_id = '{made}'");
+    becomes(&pool, &member, &changed).await;
+    api.delete(&path(&deleted)).await;
+    let there = format!("select count(*) from auth0.\"user\" where user_id = '{deleted}'");
+    wait_until("the user is gone", SECONDS, async || count(&pool, &there).await == 0).await;
+    assert_eq!((calls(&stand, "GET /logs").await, calls(&stand, "GET /events").await), (0, 0));
+    let streams = api.get("/api/v2/event-streams").await;
+    let id = streams["eventStreams"].as_array().or(streams.as_array()).unwrap()[0]["id"].as_str().unwrap();
+    assert_eq!(api.get(&format!("/api/v2/event-streams/{id}/deliveries")).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_new_key_takes_the_place_of_the_old_one_without_a_gap() {
+    let port = free_port();
+    let mut stand = set_up(1, port, "event_stream = true\n").await;
+    stand.restart_service().await;
+    in_place(&stand).await;
+    let old = Sender::of(&stand, port).await;
+    let (status, said, log) = stand.run(&["teardown", "--rotate"]).await;
+    assert!(status.success() && said.contains("a new key"), "{said}{log}");
+    let new = Sender::of(&stand, port).await;
+    assert_ne!(old.key, new.key);
+    let secret = STANDARD.encode(&new.key);
+    // Three Actions; the running service has seen the key by itself.
+    wait_until("Auth0 has the new key", 3 * SECONDS, async || {
+        stand.emulator.journal().matches(&secret).count() >= 3
+    })
+    .await;
+    let pool = stand.admin().await;
+    let user = user(&pool, 0).await;
+    let login = json!({"trigger": "post-login", "user_id": user}).to_string();
+    assert_eq!(new.send(now(), &id(1), &login).await, 204);
+    assert_eq!(old.send(now(), &id(2), &login).await, 204, "what is under way counts still");
+    // What the event stream carries follows from the key.
+    stand.emulator.api.patch(&path(&user), json!({"nickname": "rotated"})).await;
+    becomes(&pool, &format!("select nickname from auth0.\"user\" where user_id = '{user}'"), "rotated").await;
+
+    let (status, ..) = stand.run(&["teardown", "--rotate"]).await;
+    assert!(status.success());
+    let newest = STANDARD.encode(&Sender::of(&stand, port).await.key);
+    wait_until("Auth0 has the newest key", 3 * SECONDS, async || {
+        stand.emulator.journal().matches(&newest).count() >= 3
+    })
+    .await;
+    assert_eq!(old.send(now(), &id(3), &login).await, 401, "of two keys ago nothing counts");
+    assert_eq!(new.send(now(), &id(4), &login).await, 204);
 }

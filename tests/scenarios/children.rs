@@ -1,9 +1,11 @@
 //! Rows below a parent whose last part of the key Auth0 makes.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{there, user};
-use crate::support::{Stand, all_settled};
+use crate::support::{Stand, all_settled, wait_until};
 
 /// What the stand mirrors.
 pub const TABLES: &[&str] = &[
@@ -15,6 +17,7 @@ pub const TABLES: &[&str] = &[
     "organization_member_role",
 ];
 
+const WITHIN: Duration = Duration::from_secs(20);
 const DOMAINS: &str = "/discovery-domains$";
 
 pub async fn keys_below_a_parent_are_made_by_auth0(stand: &mut Stand) {
@@ -120,4 +123,32 @@ pub async fn a_right_waits_for_its_member(stand: &mut Stand) {
         .await;
     let left = "select count(*) from auth0.organization_member_role";
     assert_eq!(session.count(left).await, 0);
+}
+
+/// Holds every UPDATE of members up after it has looked for its rows.
+const GATE: &str = "create function public.gate() returns trigger language plpgsql as \
+    $$ begin perform pg_advisory_xact_lock(4242); return null; end $$; \
+    create trigger gate after update on auth0.organization_member execute function public.gate(); \
+    alter table auth0.organization_member enable always trigger gate; \
+    select pg_advisory_lock(4242)";
+
+pub async fn a_row_below_a_provisional_key_may_be_committed_at_any_time(stand: &mut Stand) {
+    let (mut gate, mut session) = (stand.root().await, stand.session().await);
+    let id = user(&mut session, 0).await;
+    gate.run(GATE).await;
+    session.run("insert into auth0.organization (name) values ('pendant')").await;
+    let held_up =
+        "select count(*) from pg_locks where locktype = 'advisory' and objid = 4242 and not granted";
+    wait_until("the key is being replaced", WITHIN, async || gate.count(held_up).await == 1).await;
+    let insert = format!(
+        "insert into auth0.organization_member (organization_id, user_id) \
+         select id, '{id}' from auth0.organization where name = 'pendant' and id like 'new\\_%'"
+    );
+    session.run(&insert).await;
+    let provisional = "select count(*) from auth0.organization_member where organization_id like 'new\\_%'";
+    assert_eq!(session.count(provisional).await, 1);
+    gate.run("select pg_advisory_unlock(4242)").await;
+    assert_eq!(session.wait().await, Ok("confirmed".to_owned()));
+    gate.run("drop trigger gate on auth0.organization_member; drop function public.gate()").await;
+    assert_eq!(session.count(provisional).await, 0);
 }

@@ -178,6 +178,7 @@ async fn missing_scopes_are_named_with_the_tables_and_statements_that_need_them(
     let said = ground.set_up(&["--dry-run"]).await;
     said.succeeds(&[
         "WARN  without read:tenant_settings nothing fills auth0.tenant",
+        "WARN  without read:events changes of auth0.",
         "or leave out what you do not need: add \"-action\", ",
         "\"-tenant\", ",
     ]);

@@ -51,7 +51,10 @@ fn setting(name: &str) -> Option<u64> {
 /// the live sources have missed, and hide it.
 async fn stand() -> Stand {
     let mut stand = Stand::with_objects(Postgres::start(), Emulator::start(USERS).await, TABLES).await;
-    stand.configuration = "[sweep]\nevery_hours = 0\n".to_owned();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    stand.configuration = format!(
+        "[sweep]\nevery_hours = 0\n[webhook]\nlisten = \"127.0.0.1:{port}\"\nurl = \"http://127.0.0.1:{port}\"\n"
+    );
     stand
 }
 

@@ -58,7 +58,8 @@ impl Writer {
     async fn change(&mut self) -> Option<()> {
         match self.rng.random_range(0..100) {
             0..6 => self.make_user().await,
-            6..30 => self.change_user().await,
+            6..26 => self.change_user().await,
+            26..30 => self.log_in().await,
             30..33 => self.remove("/users", "user_id", 20).await,
             33..40 => {
                 self.collection(
@@ -187,6 +188,17 @@ impl Writer {
         let rows: Vec<_> = rows.iter().filter(ours).collect();
         let row = rows.get(self.rng.random_range(0..rows.len().max(1))).filter(|_| rows.len() > left)?;
         self.call(Method::DELETE, &format!("{path}/{}", segment(row[key].as_str()?)), Value::Null).await
+    }
+
+    /// Somebody logs in: the tenant's Actions run.
+    async fn log_in(&mut self) -> Option<()> {
+        let rows = self.list("/users").await?;
+        let row = rows.get(self.rng.random_range(0..rows.len().max(1)))?;
+        let login =
+            json!({"user_id": row["user_id"], "ip": format!("198.51.100.{}", self.rng.random::<u8>())});
+        let (status, _) = self.api.try_send(Method::POST, "/_emulator/login", Some(&login)).await.ok()?;
+        self.tally.add(&format!("Auth0: login {}", status.as_u16()));
+        Some(())
     }
 
     async fn make_user(&mut self) -> Option<()> {

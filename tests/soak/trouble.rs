@@ -12,6 +12,10 @@ use crate::tally::Tally;
 /// Between two troubles, milliseconds.
 const PAUSE: std::ops::Range<u64> = 200..1_800;
 
+/// What goes wrong with the stream of events.
+const EVENT_FAULTS: [&str; 6] =
+    ["events_drop", "events_duplicate", "events_disorder", "events_delay", "events_stall", "events_error"];
+
 /// Makes one trouble after the other for so long.
 pub(crate) async fn make(stand: &mut Stand, seed: u64, length: Duration, tally: &Tally) {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -64,7 +68,7 @@ fn fault(rng: &mut StdRng) -> (String, Value) {
     let method = ["GET", "POST", "PATCH", "DELETE"][rng.random_range(0..4)];
     let times = rng.random_range(1..6);
     let matches = json!({"method": method, "path": "^/api/"});
-    match rng.random_range(0..12) {
+    match rng.random_range(0..18) {
         0..2 => {
             let order =
                 json!({"match": {"path": "^/api/"}, "times": times * 3, "do": "status", "status": 429});
@@ -88,9 +92,18 @@ fn fault(rng: &mut StdRng) -> (String, Value) {
             let order = json!({"match": matches, "times": times, "do": "delay_after", "delay_ms": delay});
             (format!("answers to {method} come late"), order)
         }
-        _ => {
+        11 => {
             let order = json!({"match": {"path": "^/oauth/"}, "times": times, "do": "status", "status": 503});
             ("answers to token requests with 503".to_owned(), order)
+        }
+        _ => {
+            let what = EVENT_FAULTS[rng.random_range(0..EVENT_FAULTS.len())];
+            let mut order = json!({"times": times, "do": what, "delay_ms": rng.random_range(50..1_500)});
+            if what == "events_error" {
+                order["code"] =
+                    ["timeout", "processing_error", "connection_timeout"][rng.random_range(0..3)].into();
+            }
+            (format!("{what} of the event stream"), order)
         }
     }
 }

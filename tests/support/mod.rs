@@ -19,6 +19,6 @@ pub use compare::compare;
 pub use postgres::Postgres;
 pub use process::Program;
 pub use session::{Refusal, Session};
-pub use settled::{all_settled, equal};
+pub use settled::{all_settled, equal, equal_after};
 pub use stand::{Emulator, Stand};
 pub use wait::{wait_for, wait_until};

@@ -12,7 +12,7 @@ use url::Url;
 
 mod sections;
 
-pub use sections::{Backfill, Sweep, Users, Webhook};
+pub use sections::{Backfill, Mail, Sweep, Users, Webhook};
 
 use crate::auth0;
 use crate::catalog::{Catalog, Limits, Selection};
@@ -49,6 +49,8 @@ pub struct Config {
     pub sweep: Sweep,
     /// Where Auth0 reports by itself; none where nothing can reach this service.
     pub webhook: Option<Webhook>,
+    /// Who is told when tables are filled; none sends no mail.
+    pub mail: Option<Mail>,
     /// Writes to Auth0 under way at most.
     pub concurrency: usize,
     /// How long settled mutations stay in `_sync_cdc`.
@@ -73,6 +75,8 @@ struct File {
     sweep: sections::SweepFile,
     #[serde(default)]
     webhook: sections::WebhookFile,
+    #[serde(default)]
+    mail: sections::MailFile,
     #[serde(default)]
     objects: Vec<String>,
     #[serde(default)]
@@ -203,6 +207,7 @@ impl Config {
             backfill: file.backfill.read(&env)?,
             sweep: file.sweep.read()?,
             webhook: file.webhook.read(&env)?,
+            mail: file.mail.read(&env)?,
             concurrency: file.concurrency.unwrap_or(16).clamp(1, 256),
             keep_settled: Duration::from_secs(86_400 * u64::from(file.keep_settled_days.unwrap_or(30))),
         })

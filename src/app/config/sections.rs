@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
@@ -52,6 +53,17 @@ pub struct Webhook {
     pub event_stream: bool,
 }
 
+/// Who is told when tables are filled.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// `smtp://user:password@host:port`, `smtps://…`; `?tls=required` asks for STARTTLS.
+    pub server: SecretString,
+    /// Sender.
+    pub from: String,
+    /// Recipients.
+    pub to: Vec<String>,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BackfillFile {
@@ -74,6 +86,15 @@ pub(super) struct WebhookFile {
     url: Option<String>,
     actions: Option<bool>,
     event_stream: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MailFile {
+    server: Option<SecretString>,
+    from: Option<String>,
+    #[serde(default)]
+    to: Vec<String>,
 }
 
 const WEBHOOK_LISTEN: &str = "127.0.0.1:4012";
@@ -149,5 +170,24 @@ impl WebhookFile {
             actions: self.actions.unwrap_or(true),
             event_stream: self.event_stream.unwrap_or(false),
         }))
+    }
+}
+
+impl MailFile {
+    pub(super) fn read(self, env: Env) -> Result<Option<Mail>> {
+        let Some(server) = env("AUTH0_SYNC_SMTP_URL").map(SecretString::from).or(self.server) else {
+            return match self.from.is_some() || !self.to.is_empty() {
+                true => Err(wrong("mail.server (AUTH0_SYNC_SMTP_URL) is missing")),
+                false => Ok(None),
+            };
+        };
+        let from = env("AUTH0_SYNC_MAIL_FROM").or(self.from).ok_or_else(|| wrong("mail.from is missing"))?;
+        let to = env("AUTH0_SYNC_MAIL_TO")
+            .map(|list| list.split(',').map(|address| address.trim().to_owned()).collect());
+        let to: Vec<String> = to.unwrap_or(self.to);
+        if to.is_empty() {
+            return Err(wrong("mail.to is missing: a list of addresses"));
+        }
+        Ok(Some(Mail { server, from, to }))
     }
 }

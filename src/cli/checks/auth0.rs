@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Report;
 use crate::app::Config;
-use crate::auth0::Client;
+use crate::auth0::{Client, EVENTS_SCOPE};
 use crate::catalog::{Catalog, Resource};
 use crate::error::Kind;
 
@@ -115,6 +115,18 @@ fn scopes(config: &Config, catalog: &Catalog, granted: &[String], report: &mut R
     }
     if !LOG.iter().any(|scope| granted.iter().any(|has| has == scope)) {
         report.wrong(format!("following changes at Auth0 (its tenant log) needs {}", LOG[0]), &grant);
+    }
+    let told: Vec<_> =
+        catalog.iter().filter(|resource| resource.is_read() && resource.event.is_some()).collect();
+    if config.events && !told.is_empty() && !granted.iter().any(|scope| scope == EVENTS_SCOPE) {
+        let tables: Vec<_> = told.iter().map(|resource| resource.table.clone()).collect();
+        report.warn(
+            format!(
+                "without {EVENTS_SCOPE} changes of {} come by the tenant log alone, seconds later",
+                of_schema(&config.schema, &tables)
+            ),
+            format!("grant it to the application ({WHERE}), or set events = false"),
+        );
     }
     report.good(format!("scopes for reading and writing: {complete} of {} tables", catalog.iter().count()));
 }

@@ -10,11 +10,12 @@ use crate::cli::checks::slot::bytes;
 /// Characters of a line.
 const WIDTH: usize = 100;
 /// How the states of filling are told, in this order.
-const STATES: [(&str, &str); 6] = [
+const STATES: [(&str, &str); 7] = [
     ("unavailable", "not shown by Auth0"),
     ("failed", "failed"),
     ("waiting", "waiting"),
     ("running", "being filled"),
+    ("skipped", "left unfilled"),
     ("done", "filled"),
     ("", "of clients"),
 ];
@@ -80,9 +81,18 @@ fn tables(text: &mut String, tables: &Map<String, Value>) {
     let groups: Vec<_> = groups.filter(|(_, of)| !of.is_empty()).collect();
     let counts: Vec<_> = groups.iter().map(|(told, of)| format!("{} {told}", of.len())).collect();
     let _ = writeln!(text, "tables     {}: {}", tables.len(), counts.join(", "));
+    if let Some(expected) = expected(tables) {
+        let _ = writeln!(text, "           {expected}");
+    }
     for (told, of) in groups {
         let (noted, plain): (Vec<_>, Vec<_>) =
             of.into_iter().partition(|(_, table)| table["error"].is_string());
+        // Those under way, each with how far it is.
+        let (under_way, plain): (Vec<_>, Vec<_>) =
+            plain.into_iter().partition(|(_, table)| table["backfill"] == json!("running"));
+        for (name, table) in under_way {
+            let _ = writeln!(text, "  {told}: {name} {}", filling(&table["filling"]));
+        }
         let (empty, full): (Vec<_>, Vec<_>) =
             plain.into_iter().partition(|(_, table)| table["rows"] == json!(0));
         let full = full.iter().map(|(name, table)| format!("{name} {}", rows(table)));
@@ -97,6 +107,39 @@ fn tables(text: &mut String, tables: &Map<String, Value>) {
             );
         }
     }
+}
+
+/// How far the filling of a table is: `45 % (450 of 1000 rows, 90 rows/s, 5 of 10 calls, by search)`.
+fn filling(filling: &Value) -> String {
+    let number = |name: &str| filling[name].as_i64();
+    let of = |name: &str, expected: &str| {
+        let done = number(name).unwrap_or(0);
+        number(expected).filter(|all| *all >= done).map_or(done.to_string(), |all| format!("{done} of {all}"))
+    };
+    let share = |name: &str, expected: &str| {
+        number(expected).filter(|all| *all > 0).map(|all| (number(name).unwrap_or(0) * 100 / all).min(100))
+    };
+    let percent = share("rows", "rows_expected").or_else(|| share("calls", "calls_expected"));
+    let percent = percent.map(|percent| format!("{percent} % ")).unwrap_or_default();
+    let seconds = filling["seconds"].as_f64().unwrap_or(0.0).max(1.0);
+    let rate = number("rows").unwrap_or(0) as f64 / seconds;
+    let method = filling["method"].as_str().map(|method| format!(", by {method}")).unwrap_or_default();
+    format!(
+        "{percent}({} rows, {rate:.0} rows/s, {} calls{method})",
+        of("rows", "rows_expected"),
+        of("calls", "calls_expected")
+    )
+}
+
+/// What the tables that wait are expected to take; none where nothing is expected.
+fn expected(tables: &Map<String, Value>) -> Option<String> {
+    let waiting = tables.values().map(|table| &table["filling"]).filter(|filling| !filling.is_null());
+    let left = |filling: &Value| {
+        let all = filling["calls_expected"].as_i64().unwrap_or(0);
+        (all - filling["calls"].as_i64().unwrap_or(0)).max(0)
+    };
+    let calls: i64 = waiting.map(left).sum();
+    (calls > 0).then(|| format!("to be filled with at least {calls} more calls"))
 }
 
 fn rows(table: &Value) -> String {
@@ -145,6 +188,24 @@ mod tests {
             "2.0 kB of WAL kept",
             "read up to 9, 2 s ago",
             "writes wait: auth0_unreachable. Look.",
+        ] {
+            assert!(text.contains(part), "no {part:?} in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_table_under_way_says_how_far_it_is() {
+        let under_way = json!({"rows": 450, "exact": true, "backfill": "running", "error": null, "filling": {
+            "method": "search", "rows": 450, "rows_expected": 1000, "calls": 5, "calls_expected": 10, "seconds": 5.0}});
+        let waits = json!({"rows": 0, "exact": true, "backfill": "waiting", "error": null,
+            "filling": {"method": "list", "rows": 0, "rows_expected": null, "calls": 0, "calls_expected": 40, "seconds": null}});
+        let tables = Map::from_iter([("a".to_owned(), under_way), ("b".to_owned(), waits)]);
+        let mut text = String::new();
+        super::tables(&mut text, &tables);
+        for part in [
+            "to be filled with at least 45 more calls\n",
+            "being filled: a 45 % (450 of 1000 rows, 90 rows/s, 5 of 10 calls, by search)\n",
+            "waiting, empty: b\n",
         ] {
             assert!(text.contains(part), "no {part:?} in:\n{text}");
         }

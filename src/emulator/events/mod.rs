@@ -1,11 +1,13 @@
 //! Auth0's events: what changed in the tables that the catalogue names, as CloudEvents in the order
-//! of the changes, kept for a while, and served as a stream. Every change of the store goes through
+//! of the changes, kept for a while, served as a stream, and pushed to webhooks. Every change of the store goes through
 //! [`note`], whatever made it; nothing here changes a row.
 
+mod attempt;
 mod faults;
 mod log;
 mod make;
 mod params;
+mod push;
 mod serve;
 mod stream;
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 pub(super) use faults::StreamFaults;
 pub(super) use log::{Kept, Log};
 pub(super) use make::{Teller, note};
+pub(super) use push::push;
 pub(super) use serve::subscribe;
 
 /// The path of the stream.

@@ -19,6 +19,7 @@ mod documents;
 mod effective;
 mod emails;
 mod enrolments;
+pub(super) mod event_streams;
 mod forms;
 mod guardian;
 mod hooks;
@@ -184,6 +185,9 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         effective::USER_GROUPS => &effective::Effective(effective::USER_GROUPS),
         effective::ORGANIZATION_GROUPS => &effective::Effective(effective::ORGANIZATION_GROUPS),
         enrolments::TABLE => &enrolments::Enrolments,
+        event_streams::REDELIVER | event_streams::REDELIVER_ONE | event_streams::TEST => {
+            &event_streams::Commands
+        }
         identities::TABLE => &identities::Identities,
         identities::FACTORS => &identities::Factors,
         invitations::TABLE => &invitations::Invitations,

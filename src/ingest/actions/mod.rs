@@ -30,8 +30,8 @@ use crate::retry::Delays;
 const LOOK: Duration = Duration::from_secs(6 * 3600);
 /// After a refusal that only somebody's help ends.
 const LATER: Duration = Duration::from_secs(600);
-/// Between two looks at the keys, which another process may have renewed.
-const LOOK_AT_KEYS: Duration = Duration::from_secs(30);
+/// Between two looks at the keys that the webhook has read, which another process may have renewed.
+const LOOK_AT_KEYS: Duration = Duration::from_secs(1);
 
 /// The tenant and the schema in which what the service has made is remembered.
 #[derive(Clone)]

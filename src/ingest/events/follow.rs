@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -14,8 +14,7 @@ use super::next::{Next, failed, refused};
 use super::report::{EventsShown, EventsState};
 use crate::auth0::{EVENTS_SCOPE, EventStream, Message, Start};
 use crate::error::Result;
-use crate::ingest::target::Target;
-use crate::ingest::{Context, Queue, Source};
+use crate::ingest::{Context, Queue, Source, sweep};
 use crate::retry::Delays;
 
 /// A stream from which nothing comes for so long, not even a heartbeat, is dead.
@@ -158,7 +157,7 @@ impl Events {
     fn lose(&mut self) {
         let by_time = self.cursor.time.filter(|_| matches!(self.start(), Start::Offset(_)));
         tracing::warn!(
-            "Auth0 has no events behind the stored offset any more; what they cover is read again"
+            "Auth0 has no events behind the stored offset any more; every table that they cover is compared"
         );
         self.shown.lost();
         self.stuck = 0;
@@ -184,7 +183,9 @@ impl Events {
                 if self.shown.is(EventsState::Connected, None) {
                     tracing::info!("Auth0's events are followed");
                 }
-                self.began(&stream, &start);
+                if let Err(error) = self.began(stream.began, &start).await {
+                    return Err(self.without(Next::Again, error.to_string()));
+                }
                 Ok(stream)
             }
             Err(failure) => {
@@ -217,21 +218,27 @@ impl Events {
         next
     }
 
-    /// A stream is on: after a loss everything that events cover is read, and the position moves no
-    /// further until that is done.
-    fn began(&mut self, stream: &EventStream, start: &Start) {
+    /// A stream is on: after a loss every table that events cover is compared with Auth0.
+    ///
+    /// # Errors
+    /// Database errors; the place is lost still, and the next stream begins there again.
+    async fn began(&mut self, time: Option<DateTime<Utc>>, start: &Start) -> Result<()> {
         if *start == Start::Now {
-            self.cursor = Cursor { offset: None, time: stream.began };
+            self.cursor = Cursor { offset: None, time };
         }
-        if self.lost.take().is_some() {
+        if self.lost.is_some() {
             self.cursor.offset = None;
-            let catalog = &self.context.catalog;
-            let covered = catalog.iter().filter(|resource| resource.is_read() && resource.event.is_some());
-            let tables = covered.map(|resource| Target::Table { table: resource.table.clone() });
-            self.queue.ask_for(Source::Events, tables, self.cursor.to_position());
+            let covered = self.context.catalog.iter().filter(|resource| resource.event.is_some());
+            let covered = covered.filter(|resource| sweep::is_compared(resource));
+            let tables: Vec<&str> = covered.map(|resource| resource.table.as_str()).collect();
+            // In this order: a crash in between only compares once more.
+            sweep::ask(&self.context, Some(&tables), sweep::Why::Gap).await?;
+            self.lost = None;
+            self.queue.ask_for(Source::Events, [], self.cursor.to_position());
         } else if *start == Start::Now {
             self.queue.ask_for(Source::Events, [], self.cursor.to_position());
         }
+        Ok(())
     }
 
     /// Reads a stream to its end.

@@ -3,7 +3,7 @@
 
 use crate::catalog::{Paging, Resource};
 use crate::error::Result;
-use crate::ingest::Context;
+use crate::ingest::{Context, Live};
 use crate::pg::fault;
 use crate::telemetry::metric;
 
@@ -12,9 +12,9 @@ use super::differences::Counts;
 /// The name for changes of which no source tells.
 const NONE: &str = "none";
 
-/// The sources that should have told of a change of this table, joined by `+`; `none` where only a
-/// comparison finds it.
-pub(super) fn sources(resource: &Resource) -> String {
+/// The sources that should have told of a change of this table, of those that this service has, joined
+/// by `+`; `none` where only a comparison finds it.
+pub(super) fn sources(resource: &Resource, live: Live) -> String {
     if resource.unseen.is_some() {
         return NONE.to_owned();
     }
@@ -23,8 +23,14 @@ pub(super) fn sources(resource: &Resource) -> String {
         || resource.delete.is_some()
         || resource.replace.is_some();
     let log = writes || !resource.log.is_empty() || resource.list.iter().any(|l| l.paging == Paging::Log);
-    let found: Vec<&str> =
-        [(log, "logs")].into_iter().filter(|(covers, _)| *covers).map(|(_, n)| n).collect();
+    let events = resource.event.is_some();
+    let covered = [
+        (live.events && events, "events"),
+        (live.actions && !resource.report.is_empty(), "actions"),
+        (live.event_stream && events, "webhook"),
+        (log, "logs"),
+    ];
+    let found: Vec<&str> = covered.into_iter().filter(|(covers, _)| *covers).map(|(_, name)| name).collect();
     if found.is_empty() { NONE.to_owned() } else { found.join("+") }
 }
 
@@ -33,7 +39,7 @@ pub(super) fn sources(resource: &Resource) -> String {
 /// # Errors
 /// Database errors.
 pub(super) async fn note(context: &Context, resource: &Resource, counts: Counts) -> Result<()> {
-    let source = sources(resource);
+    let source = sources(resource, context.live);
     let Counts { inserted, updated, deleted } = counts;
     let table = resource.table.as_str();
     match &resource.unseen {
@@ -74,9 +80,14 @@ mod tests {
     #[test]
     fn the_catalogue_says_which_source_covers_a_table() {
         let catalog = Catalog::bundled().unwrap();
-        let of = |table: &str| sources(catalog.resource(table).unwrap());
-        assert!(of("role").contains("logs"));
-        assert!(of("tenant").contains("logs"));
-        assert_eq!(of("user_block"), "none", "blocks end by themselves");
+        let of = |table: &str, live: Live| sources(catalog.resource(table).unwrap(), live);
+        let all = Live { events: true, actions: true, event_stream: true };
+        assert_eq!(of("user", all), "events+actions+webhook+logs");
+        assert_eq!(of("organization_member", all), "events+webhook+logs");
+        assert_eq!(of("role", all), "logs", "there are no events of roles");
+        assert_eq!(of("tenant", all), "logs");
+        assert_eq!(of("user", Live { actions: false, ..all }), "events+webhook+logs");
+        assert_eq!(of("user", Live::default()), "logs", "what is off is not to blame");
+        assert_eq!(of("user_block", all), "none", "blocks end by themselves");
     }
 }

@@ -38,8 +38,10 @@ const AT_A_TIME: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest id of an event that is taken.
 const LONGEST_ID: usize = 128;
-/// Between two looks at the keys; old messages are forgotten then too.
-const LOOK: Duration = Duration::from_secs(60);
+/// Between two looks at the keys.
+const LOOK: Duration = Duration::from_secs(5);
+/// Between two times that old messages are forgotten.
+const FORGET: Duration = Duration::from_secs(60);
 
 /// What messages are judged and taken by.
 pub struct Desk {
@@ -89,12 +91,16 @@ pub async fn serve(
 /// Forgets what is too old to count, and sees new keys, for ever.
 async fn keep(desk: &Desk) {
     let (database, schema) = (&desk.context.database, &desk.context.schema);
+    let mut forgotten = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
-        for done in [seen::forget(database).await, desk.keys.look(database, schema).await] {
-            if let Err(error) = done {
-                tracing::warn!(%error, "the webhook's state could not be looked after");
-            }
+        let mut done = desk.keys.look(database, schema).await;
+        if done.is_ok() && forgotten.elapsed() >= FORGET {
+            forgotten = tokio::time::Instant::now();
+            done = seen::forget(database).await;
+        }
+        if let Err(error) = done {
+            tracing::warn!(%error, "the webhook's state could not be looked after");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A provisional key gives way to the one that Auth0 made.
 
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::locked::Locked;
 use crate::catalog::{Catalog, Resource, RowKey};
@@ -23,18 +23,14 @@ impl Locked<'_> {
         if above != same {
             return Err(Error::new(Kind::Internal, "Auth0 answered a row below another parent"));
         }
-        // A child's mutation has a larger id than its parent's: the primary key bounds the search.
+        // A child's mutation has a larger id than its parent's.
         let first = self.unsettled.first().map_or(0, |pending| pending.mutation.id);
-        // A provisional key is like no other: it needs no company to be found.
-        for (place, column) in [(resource, column)].into_iter().chain(catalog.holders(&resource.table)) {
-            for sql in statements(&self.schema, place, column, first) {
-                sqlx::query(AssertSqlSafe(sql))
-                    .bind(old)
-                    .bind(made)
-                    .execute(&mut *self.transaction)
-                    .await
-                    .map_err(fault("cannot replace a provisional key"))?;
-            }
+        Place::new(&self.schema, resource, column, first).replace(&mut self.transaction, old, made).await?;
+        for (holder, column) in catalog.holders(&resource.table) {
+            let place = Place::new(&self.schema, holder, column, first);
+            // A client that has read the provisional key may commit between two statements. Its row
+            // and its mutation change together, or neither does.
+            while place.replace(&mut self.transaction, old, made).await? {}
         }
         let images = self.unsettled.iter_mut().flat_map(|p| [&mut p.mutation.before, &mut p.mutation.after]);
         for row in images.flatten().chain(&mut self.visible).filter(|row| row.contains_key(column)) {
@@ -45,29 +41,64 @@ impl Locked<'_> {
     }
 }
 
-/// Statements that replace `$1` by `$2` wherever `column` of a table holds it.
-fn statements(schema: &str, place: &Resource, column: &str, first: i64) -> [String; 3] {
-    let (name, text, path) = (ident(column), literal(column), literal(&format!("{{{column}}}")));
-    let the_table = literal(&place.table);
-    let swap = |image: &str| {
-        format!(
-            "{image} = case when {image} ->> {text} = $1 then pg_catalog.jsonb_set({image}, {path}, \
-             pg_catalog.to_jsonb($2::text)) else {image} end"
-        )
-    };
-    let mirror = format!("update {} set {name} = $2 where {name} = $1", qualified(schema, &place.table));
-    let mutations = format!(
-        "update {} set {}, {}, {} where id >= {first} and settled_at is null and \"table\" = {the_table} \
-         and $1 in (key ->> {text}, before ->> {text}, after ->> {text})",
-        qualified(schema, "_sync_cdc"),
-        swap("key"),
-        swap("before"),
-        swap("after"),
-    );
-    let write_only = format!(
-        "update _auth0_sync.write_only set {} where schema = {} and \"table\" = {the_table} and key ->> {text} = $1",
-        swap("key"),
-        literal(schema),
-    );
-    [mirror, mutations, write_only]
+/// Statements that replace `$1` by `$2` wherever a column of a table holds it.
+struct Place {
+    mirror: String,
+    mutations: String,
+    write_only: String,
+}
+
+impl Place {
+    /// For mutations from `first` on: the primary key bounds the search. A provisional key is like
+    /// no other: it needs no company to be found.
+    fn new(schema: &str, resource: &Resource, column: &str, first: i64) -> Self {
+        let (name, text, path) = (ident(column), literal(column), literal(&format!("{{{column}}}")));
+        let table = literal(&resource.table);
+        let swap = |image: &str| {
+            format!(
+                "{image} = case when {image} ->> {text} = $1 then pg_catalog.jsonb_set({image}, {path}, \
+                 pg_catalog.to_jsonb($2::text)) else {image} end"
+            )
+        };
+        Place {
+            mirror: format!(
+                "update {} set {name} = $2 where {name} = $1",
+                qualified(schema, &resource.table)
+            ),
+            mutations: format!(
+                "update {} set {}, {}, {} where id >= {first} and settled_at is null and \"table\" = {table} \
+                 and $1 in (key ->> {text}, before ->> {text}, after ->> {text})",
+                qualified(schema, "_sync_cdc"),
+                swap("key"),
+                swap("before"),
+                swap("after"),
+            ),
+            write_only: format!(
+                "update _auth0_sync.write_only set {} where schema = {} and \"table\" = {table} and key ->> {text} = $1",
+                swap("key"),
+                literal(schema),
+            ),
+        }
+    }
+
+    /// Rows first, then mutations: whether there were any of these. Where there were none, no client
+    /// had committed between the two.
+    async fn replace(&self, on: &mut PgConnection, old: &str, made: &str) -> Result<bool> {
+        put(on, &self.mirror, old, made).await?;
+        let any = put(on, &self.mutations, old, made).await? > 0;
+        if any {
+            put(on, &self.write_only, old, made).await?;
+        }
+        Ok(any)
+    }
+}
+
+async fn put(on: &mut PgConnection, sql: &str, old: &str, made: &str) -> Result<u64> {
+    let done = sqlx::query(AssertSqlSafe(sql.to_owned()))
+        .bind(old)
+        .bind(made)
+        .execute(on)
+        .await
+        .map_err(fault("cannot replace a provisional key"))?;
+    Ok(done.rows_affected())
 }
