@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_request_carries_the_authorization_of_its_stream() {
         let header = |authorization: Value, name: &str| {
-            let request = Client::new().post("http://127.0.0.1/");
+            let request = Client::builder().build().unwrap().post("http://127.0.0.1/");
             let request = authorized(request, &authorization).build().unwrap();
             request.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
         };
