@@ -72,6 +72,7 @@ pub(crate) async fn measure(figures: &mut Figures, options: &Options) {
     figures.note("backfill: memory of the service, first half", "MB", most(|f| f.memory[0]));
     figures.note("backfill: memory of the service, second half", "MB", most(|f| f.memory[1]));
     figures.aim("backfill: largest memory of the service", "MB", most(|f| f.memory[2]), Aim::Below(150.0));
+    // Beside the service and the emulator it is Postgres that works.
     for (n, of) in ["the service", "the emulator", "the machine"].iter().enumerate() {
         let used = at(&fillings.iter().map(|f| f.processor[n]).collect::<Vec<_>>(), 0.5);
         figures.note(&format!("backfill: processor time of {of} while loading"), "s", used);

@@ -33,8 +33,8 @@ pub(crate) async fn measure(figures: &mut Figures) {
     assert!(compared > 50, "tables are compared: {made}");
     figures.note("idle day: tables", "", tables as f64);
     figures.note("idle day: calls that compare them", "", compared as f64);
-    figures.note("idle day: readings of the log", "", READINGS as f64);
-    figures.note("idle day: openings of the event stream", "", RECONNECTS as f64);
+    figures.note("idle day: readings of the log, one in 5 minutes", "", READINGS as f64);
+    figures.note("idle day: openings of the event stream, reckoned at as many", "", RECONNECTS as f64);
     let all = (compared + READINGS + RECONNECTS) as f64;
     figures.aim("idle day: calls", "", all, Aim::Below(1000.0));
 }

@@ -60,7 +60,8 @@ impl Way {
             Way::Actions => {
                 // An Action runs while the login is going on: its time counts from the beginning.
                 let (began, ip) = (Instant::now(), format!("198.51.{}.{}", n / 200, n % 200 + 1));
-                api.post("/_emulator/login", json!({"user_id": user, "ip": ip})).await;
+                let login = api.post("/_emulator/login", json!({"user_id": user, "ip": ip})).await;
+                assert_eq!(login["actions"]["ran"], 1, "{login}");
                 (ip, began)
             }
             Way::Events | Way::Logs => {

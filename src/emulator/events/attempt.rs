@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_request_carries_the_authorization_of_its_stream() {
         let header = |authorization: Value, name: &str| {
-            let request = Sender::new().unwrap().0.post("http://127.0.0.1/");
+            let request = Client::builder().build().unwrap().post("http://127.0.0.1/");
             let request = authorized(request, &authorization).build().unwrap();
             request.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
         };
