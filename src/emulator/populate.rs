@@ -59,11 +59,12 @@ pub(super) fn people(world: &World, store: &mut Store, names: &Names, count: usi
             insert(store, shape, row, names, &rng);
         }
     }
+    let context = context(names, &rng);
     let users = world.table(people::TABLE)?;
     let keys: Vec<String> = (0..count)
         .filter_map(|number| {
             let user = people::one(number, &mut rng.borrow_mut());
-            insert(store, users, &user, names, &rng)
+            place(store, users, user, &context)
         })
         .collect();
     for resource in world.catalog.iter().filter(|resource| resource.kind == ResourceKind::Association) {
@@ -85,7 +86,7 @@ pub(super) fn people(world: &World, store: &mut Store, names: &Names, count: usi
                 let (_, key) = ends.iter().find(|(name, _)| *name == column)?;
                 Some((column.clone(), key.as_str().into()))
             });
-            insert(store, shape, &link.collect(), names, &rng);
+            place(store, shape, link.collect(), &context);
         }
     }
     Ok(())
@@ -99,18 +100,32 @@ fn insert(
     names: &Names,
     rng: &RefCell<StdRng>,
 ) -> Option<String> {
-    let (resource, rules) = shape;
-    let linked = resource.kind == ResourceKind::Association;
-    let apart = |column: &String| {
-        let parent = resource.columns.get(column).is_some_and(|column| column.references.is_some());
-        resource.key.contains(column) && (linked || parent && !rules.shown_keys.contains(column))
-    };
+    let context = context(names, rng);
+    place(store, shape, context.fields(row), &context)
+}
+
+fn context<'a>(names: &Names<'a>, rng: &'a RefCell<StdRng>) -> Context<'a> {
     let now = DateTime::from_timestamp(BORN, 0).unwrap_or_default();
     let Names { tenant, host, client } = *names;
-    let context = Context { tenant, host, client: Some(client), now, rng: Some(rng), ..Context::default() };
-    let row = context.fields(row);
+    Context { tenant, host, client: Some(client), now, rng: Some(rng), ..Context::default() }
+}
+
+/// The same of a row that is no template.
+fn place(
+    store: &mut Store,
+    (resource, rules): (&Resource, &Rules),
+    row: Fields,
+    context: &Context,
+) -> Option<String> {
+    let linked = resource.kind == ResourceKind::Association;
+    let apart = |column: &String| {
+        resource.key.contains(column) && {
+            let parent = resource.columns.get(column).is_some_and(|column| column.references.is_some());
+            linked || parent && !rules.shown_keys.contains(column)
+        }
+    };
     let (values, mut body): (Fields, Fields) = row.into_iter().partition(|(name, _)| apart(name));
-    complete(shape, &mut body, &context);
+    complete((resource, rules), &mut body, context);
     let key = own_key(resource, &values, &body)?;
     store.put(&resource.table, &key, body, Fields::new());
     Some(key)

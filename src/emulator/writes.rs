@@ -160,6 +160,9 @@ pub(super) fn complete((resource, rules): Shape, body: &mut Fields, context: &Co
 
 /// Fills what a template gives; it may name the row itself.
 fn fill_from(body: &mut Fields, template: &Fields, context: &Context) {
+    if template.is_empty() {
+        return;
+    }
     let row = body.clone();
     let context = Context { row: Some(&row), ..context.clone() };
     fill(body, &context.fields(template));
