@@ -42,6 +42,7 @@ pub(super) fn run(shared: &Shared, state: &mut State, request: &Request, path: &
         ("GET", "health") => Answer::new(200, json!({"status": "ok"})),
         ("GET", "state") => Answer::new(200, everything(shared, state, request)),
         ("GET", "calls") => Answer::new(200, json!(state.calls)),
+        ("GET", "visited") => Answer::new(200, json!({"rows": state.store.visited()})),
         ("DELETE", "calls") => {
             state.calls.clear();
             Answer::empty(204)

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::keys;
 use super::problem::{Answer, Problem};
 use super::rules::{Fields, Moment, Refusal, Rules};
+use super::select;
 use super::store::Store;
 use super::template::{Context, at, put_at, remove_at};
 use super::world::World;
@@ -96,8 +97,7 @@ pub(super) fn limits(
             Some((name.clone(), value?.clone()))
         };
         let Some(wanted) = limit.by.iter().map(named).collect::<Option<Fields>>() else { continue };
-        let rows = store.table(&resource.table).iter();
-        if rows.filter(|(key, row)| keys::has(resource, key, row, &wanted)).count() >= limit.most {
+        if select::having(store, resource, &wanted).len() >= limit.most {
             return Err(Problem::refusal(&limit.refusal, body));
         }
     }
@@ -126,8 +126,7 @@ pub(super) fn effects(
             .map(|(name, template)| Some((name.clone(), context.value(template)?)))
             .collect();
         let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty() || effect.all) else { continue };
-        let rows = store.table(&effect.table).iter();
-        let rows = rows.filter(|(key, row)| keys::has(resource, key, row, &wanted));
+        let rows = select::having(store, resource, &wanted).into_iter();
         let rows: Vec<_> = rows.map(|(key, row)| (key.clone(), row.clone())).collect();
         for (key, row) in rows {
             if effect.remove {

@@ -10,6 +10,8 @@ use crate::error::{Error, Kind, Result};
 
 const FILE: &str = "journal.jsonl";
 const NEW: &str = "journal.new";
+/// The file is read and written in blocks of so many bytes.
+const BLOCK: usize = 1 << 18;
 
 /// The open journal.
 #[derive(Debug)]
@@ -18,31 +20,30 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Every step that was acknowledged, in order; none where there is no journal yet.
+    /// Takes every step that was acknowledged, in order; none where there is no journal yet.
     ///
     /// # Errors
     /// `io`, naming the file.
-    pub(super) fn read(folder: &Path) -> Result<Vec<Step>> {
+    pub(super) fn read(folder: &Path, mut take: impl FnMut(Step)) -> Result<()> {
         let path = folder.join(FILE);
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(failed(&path, error)),
         };
-        let mut steps = Vec::new();
         let mut cut = false;
-        for (number, line) in BufReader::new(file).split(b'\n').enumerate() {
+        for (number, line) in BufReader::with_capacity(BLOCK, file).split(b'\n').enumerate() {
             let line = line.map_err(|error| failed(&path, error))?;
             if cut {
                 return Err(Error::new(Kind::Io, format!("{}: line {number} is no request", path.display())));
             }
             // Only the last line may have been cut off by a kill.
             match serde_json::from_slice::<Vec<Step>>(&line) {
-                Ok(request) => steps.extend(request),
+                Ok(request) => request.into_iter().for_each(&mut take),
                 Err(_) => cut = true,
             }
         }
-        Ok(steps)
+        Ok(())
     }
 
     /// Replaces the journal by a shorter one that comes to the same, and opens it.
@@ -53,7 +54,7 @@ impl Journal {
         fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
         let (path, new) = (folder.join(FILE), folder.join(NEW));
         let write = || -> std::io::Result<()> {
-            let mut out = BufWriter::new(File::create(&new)?);
+            let mut out = BufWriter::with_capacity(BLOCK, File::create(&new)?);
             for step in steps {
                 serde_json::to_writer(&mut out, &[step])?;
                 out.write_all(b"\n")?;

@@ -4,12 +4,13 @@
 use serde_json::Value;
 
 use super::deeds;
-use super::keys::{self, own_key};
+use super::keys::own_key;
 use super::problem::{Answer, Problem};
 use super::quirks;
 use super::reads::{parent, parents};
 use super::rules::{Fields, Moment};
 use super::schema::{self, type_name};
+use super::select;
 use super::show::{self, Shape};
 use super::store::Store;
 use super::template::{Context, put_at};
@@ -193,7 +194,7 @@ pub(super) fn replace(
         }
         rows.push(link);
     }
-    let old = store.table(&resource.table).iter().filter(|(key, row)| keys::has(resource, key, row, values));
+    let old = select::having(store, resource, values).into_iter();
     let old: Vec<_> = old.map(|(key, row)| (key.clone(), row.clone())).collect();
     for (key, _) in &old {
         store.remove(&resource.table, key);
@@ -217,10 +218,8 @@ pub(super) fn replace(
     let listed = quirks::of(&resource.table).list(scene, values).transpose()?;
     let items: Value = match listed {
         Some(rows) => rows.into_iter().map(Value::Object).collect(),
-        None => store
-            .table(&resource.table)
-            .iter()
-            .filter(|(key, row)| keys::has(resource, key, row, values))
+        None => select::having(store, resource, values)
+            .into_iter()
             .map(|(key, row)| {
                 Value::Object(show::linked(scene, shape, &near, resource.list.first(), key, row))
             })

@@ -4,12 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::ids;
+use super::packed::View;
 use super::paging::number;
 use super::problem::{Answer, Problem};
 use super::quirks::clients;
 use super::routes::Route;
-use super::rules::{Fields, Moment};
-use super::search;
+use super::rules::{Fields, Moment, Search};
+use super::search::{self, Query};
 use super::show;
 use super::store::Store;
 use super::world::{Request, World};
@@ -147,20 +148,21 @@ pub(super) fn list(store: &Store, request: &Request, values: &Fields) -> Result<
         return by_checkpoint(store, request);
     }
     let query = request.param("q").or_else(|| request.param("search")).filter(|text| !text.trim().is_empty());
-    let query = query.map(search::parse).transpose();
-    let query = query.map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
+    let query = query.map(|query| Query::parse(query, Search::any())).transpose()?;
     let per_page = number(request, "per_page", 50, LARGEST_PAGE)?;
     let page = number(request, "page", 0, usize::MAX)?;
     let entries = store.logs().iter().filter_map(Value::as_object);
     let entries = entries.filter(|entry| values.iter().all(|(field, value)| entry.get(field) == Some(value)));
-    let entries = entries.filter(|entry| query.as_ref().is_none_or(|query| query.matches(entry)));
+    let entries = entries.filter(|entry| {
+        query.as_ref().is_none_or(|query| query.matches(View::Fields(entry), &|_| Vec::new()))
+    });
     let mut entries: Vec<(u64, Fields)> =
         entries.cloned().zip(0..).map(|(entry, number)| (number, entry)).collect();
     entries.reverse();
     // Newest first unless asked otherwise; entries of one time keep that order.
-    if request.param("sort").is_some_and(|sort| sort != "date:-1") {
+    if let Some(order) = request.param("sort").filter(|sort| *sort != "date:-1") {
         entries.reverse();
-        search::sort(request.param("sort"), &mut entries);
+        entries = search::sort(order, entries)?;
     }
     let total = entries.len();
     let start = page.saturating_mul(per_page);

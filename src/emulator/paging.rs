@@ -22,6 +22,66 @@ pub(super) struct Items<T> {
     pub(super) rows: Vec<(u64, T)>,
 }
 
+/// The part of a list that a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Window {
+    /// All of it.
+    All,
+    /// From a place on.
+    Page {
+        /// The place, from 0.
+        start: usize,
+        /// How many items at most.
+        take: usize,
+    },
+    /// What has larger numbers.
+    After {
+        /// The number.
+        number: u64,
+        /// How many items at most.
+        take: usize,
+    },
+}
+
+/// How a request reads a list.
+enum Way {
+    Offset,
+    Checkpoint,
+    Last,
+    Whole,
+}
+
+fn way(request: &Request, list: &List, rules: &Rules) -> Way {
+    let asked = ["take", "from", "q"].iter().any(|name| request.param(name).is_some());
+    match list.paging {
+        Paging::Checkpoint if asked || !rules.page.bare_without_take => Way::Checkpoint,
+        Paging::Both if asked && (request.param("q").is_none() || request.param("take").is_some()) => {
+            Way::Checkpoint
+        }
+        Paging::Log | Paging::After => Way::Last,
+        Paging::Offset | Paging::Both => Way::Offset,
+        _ => Way::Whole,
+    }
+}
+
+/// What the request asks for.
+///
+/// # Errors
+/// Auth0's refusal of a parameter.
+pub(super) fn window(request: &Request, list: &List, rules: &Rules) -> Result<Window, Problem> {
+    Ok(match way(request, list, rules) {
+        Way::Offset => {
+            let (page, take) = offset(request, list, rules)?;
+            Window::Page { start: page.saturating_mul(take), take }
+        }
+        Way::Checkpoint => {
+            let (number, take) = checkpoint(request, list, rules)?;
+            Window::After { number, take }
+        }
+        Way::Last | Way::Whole => Window::All,
+    })
+}
+
 /// The page that the request asks for, of which alone `show` makes what is shown; `capped`: offset
 /// paging ends at the list's cap.
 ///
@@ -35,20 +95,14 @@ pub(super) fn page<T>(
     items: Items<T>,
     show: impl Fn(T) -> Value,
 ) -> Result<Answer, Problem> {
-    let asked = ["take", "from", "q"].iter().any(|name| request.param(name).is_some());
-    match list.paging {
-        Paging::Checkpoint if asked || !rules.page.bare_without_take => {
-            by_checkpoint(request, list, rules, items.rows, show)
-        }
-        Paging::Both if asked && (request.param("q").is_none() || request.param("take").is_some()) => {
-            by_checkpoint(request, list, rules, items.rows, show)
-        }
-        Paging::Log | Paging::After => {
+    match way(request, list, rules) {
+        Way::Checkpoint => by_checkpoint(request, list, rules, items.rows, show),
+        Way::Last => {
             let items = items.rows.into_iter().map(|(_, item)| show(item));
             Ok(Answer::new(200, by_last(request, list, items.collect())?))
         }
-        Paging::Offset | Paging::Both => by_offset(request, list, rules, capped, items, show),
-        _ => {
+        Way::Offset => by_offset(request, list, rules, capped, items, show),
+        Way::Whole => {
             let items: Value = items.rows.into_iter().map(|(_, item)| show(item)).collect();
             let array = list.array.as_ref().filter(|_| list.paging != Paging::Checkpoint);
             Ok(Answer::new(200, array.map_or_else(|| items.clone(), |array| json!({array: items}))))
@@ -70,7 +124,7 @@ fn by_last(request: &Request, list: &List, items: Vec<Value>) -> Result<Value, P
 ///
 /// # Errors
 /// Auth0's refusal of a parameter.
-pub(super) fn offset(request: &Request, list: &List, rules: &Rules) -> Result<(usize, usize), Problem> {
+fn offset(request: &Request, list: &List, rules: &Rules) -> Result<(usize, usize), Problem> {
     let usual = rules.page.default.map_or(DEFAULT_PAGE, |page| page as usize);
     let per_page = number(request, "per_page", usual, list.per_page as usize)?;
     Ok((number(request, "page", 0, usize::MAX)?, per_page))
@@ -128,14 +182,7 @@ fn by_checkpoint<T>(
     items: Vec<(u64, T)>,
     show: impl Fn(T) -> Value,
 ) -> Result<Answer, Problem> {
-    let usual = rules.page.default.map_or(DEFAULT_PAGE, |page| page as usize);
-    let take = number(request, "take", usual, list.per_page as usize)?;
-    let after = match request.param("from").filter(|from| !from.is_empty()) {
-        Some(from) => cursor(from).ok_or_else(|| {
-            Problem::query("Invalid checkpoint", ("from", "Id of the item after which the page starts"))
-        })?,
-        None => 0,
-    };
+    let (after, take) = checkpoint(request, list, rules)?;
     let mut rest = items.into_iter().filter(|(number, _)| *number > after).peekable();
     let page: Vec<(u64, T)> = rest.by_ref().take(take.max(1)).collect();
     let last = page.last().map(|(number, _)| *number);
@@ -146,6 +193,19 @@ fn by_checkpoint<T>(
         envelope["next"] = URL_SAFE_NO_PAD.encode(format!("after,{last}")).into();
     }
     Ok(Answer::new(200, envelope))
+}
+
+/// The number after which the page begins, and how many items it has at most.
+fn checkpoint(request: &Request, list: &List, rules: &Rules) -> Result<(u64, usize), Problem> {
+    let usual = rules.page.default.map_or(DEFAULT_PAGE, |page| page as usize);
+    let take = number(request, "take", usual, list.per_page as usize)?;
+    let after = match request.param("from").filter(|from| !from.is_empty()) {
+        Some(from) => cursor(from).ok_or_else(|| {
+            Problem::query("Invalid checkpoint", ("from", "Id of the item after which the page starts"))
+        })?,
+        None => 0,
+    };
+    Ok((after, take))
 }
 
 fn cursor(from: &str) -> Option<u64> {

@@ -11,6 +11,7 @@ use super::problem::{Answer, Problem};
 use super::quirks;
 use super::rules::{Fields, Rules};
 use super::search;
+use super::select;
 use super::show::{self, Shape};
 use super::store::{Row, Store};
 use super::template::Context;
@@ -87,8 +88,7 @@ pub(super) fn shown_keys(resource: &Resource, rules: &Rules, values: &Fields) ->
 pub(super) fn by(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer, Problem> {
     let (resource, _) = shape;
     let asked = values.values().find_map(Value::as_str).unwrap_or_default();
-    let mut rows = scene.store.table(&resource.table).iter();
-    let found = rows.find(|(key, row)| keys::has(resource, key, row, values));
+    let found = select::having(scene.store, resource, values).into_iter().next();
     let (key, row) = found.ok_or_else(|| scene.world.missing(&resource.table, asked))?;
     Ok(one(scene, shape, key, row))
 }
@@ -99,7 +99,8 @@ pub(super) fn by(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer, 
 /// Auth0's refusal where the parameter is missing.
 pub(super) fn find(scene: Scene, shape: Shape, field: &str) -> Result<Answer, Problem> {
     let wanted = scene.request.param(field).ok_or_else(|| lacks(field))?;
-    let rows = scene.store.table(&shape.0.table).iter().filter(|(_, row)| row.text(field) == Some(wanted));
+    let rows = select::named(scene.store, &shape.0.table, field, wanted);
+    let rows = rows.filter(|(_, row)| row.text(field) == Some(wanted));
     let rows = rows.map(|(key, row)| {
         let fields = show::read(scene, shape, key, row);
         Value::Object(show::select(scene.request, &shape.1.always, fields))
@@ -119,6 +120,7 @@ fn lacks(parameter: &str) -> Problem {
 pub(super) fn list(scene: Scene, shape: Shape, list: &List, values: &Fields) -> Result<Answer, Problem> {
     let (resource, rules) = shape;
     let Scene { world, store, request } = scene;
+    searchable(scene, rules)?;
     parents(world, store, resource, values)?;
     listed_parent(world, store, list, values)?;
     let asked = |name: &&String| request.param(name).is_some() || values.contains_key(*name);
@@ -139,19 +141,21 @@ pub(super) fn list(scene: Scene, shape: Shape, list: &List, values: &Fields) -> 
         Found::Row(key, row) => item(scene, shape, list, &near, key, row),
         Found::Made(item) => item,
     };
-    let mut items = match quirks::of(&resource.table).list(scene, &wanted) {
+    let items = match quirks::of(&resource.table).list(scene, &wanted) {
         Some(rows) => {
-            let rows: Vec<_> = (1..).zip(rows?.into_iter().map(Found::Made)).collect();
+            let mut rows: Vec<(u64, Fields)> = (1..).zip(rows?).collect();
+            if let Some(order) = request.param("sort") {
+                rows = search::sort(order, rows)?;
+            }
+            let rows: Vec<_> = rows.into_iter().map(|(number, item)| (number, Found::Made(item))).collect();
             Items { total: rows.len(), skipped: 0, rows }
         }
-        None => rows(scene, shape, list, &wanted)?,
+        None => {
+            let Items { total, skipped, rows } = select::rows(scene, shape, list, &wanted)?;
+            let rows = rows.into_iter().map(|(number, (key, row))| (number, Found::Row(key, row)));
+            Items { total, skipped, rows: rows.collect() }
+        }
     };
-    if let Some(order) = request.param("sort") {
-        let rows = items.rows.into_iter().map(|(number, found)| (number, built(found)));
-        let mut rows: Vec<(u64, Fields)> = rows.collect();
-        search::sort(Some(order), &mut rows);
-        items.rows = rows.into_iter().map(|(number, item)| (number, Found::Made(item))).collect();
-    }
     let linked = resource.kind == ResourceKind::Association;
     let always: &[String] = if linked { &[] } else { &rules.always };
     let show = |found| {
@@ -162,6 +166,17 @@ pub(super) fn list(scene: Scene, shape: Shape, list: &List, values: &Fields) -> 
         }
     };
     paging::page(request, list, rules, world.result_cap, items, show)
+}
+
+/// Refuses a query string that is too long, and a search engine that is not there any more.
+fn searchable(scene: Scene, rules: &Rules) -> Result<(), Problem> {
+    let Some(search) = &rules.search else { return Ok(()) };
+    let length: usize = scene.request.query.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    if search.longest.is_some_and(|longest| length > longest) {
+        return Err(Problem::plain(414, "Request-URI Too Large"));
+    }
+    let refused = scene.request.param("search_engine").and_then(|engine| search.engine.get(engine));
+    refused.map_or(Ok(()), |what| Err(Problem::new(400, what, "invalid_query_string")))
 }
 
 /// An item of a list, which is built only where it is shown.
@@ -192,44 +207,9 @@ fn single(scene: Scene, shape: Shape, values: &Fields) -> Result<Answer, Problem
     if keys::names_row(resource, values) {
         return get(scene, shape, values);
     }
-    let mut rows = scene.store.table(&resource.table).iter();
-    let found = rows.find(|(key, row)| keys::has(resource, key, row, values));
+    let found = select::having(scene.store, resource, values).into_iter().next();
     let (key, row) = found.ok_or_else(|| scene.world.missing(&resource.table, ""))?;
     Ok(one(scene, shape, key, row))
-}
-
-fn rows<'s>(
-    scene: Scene<'s>,
-    shape: Shape,
-    list: &List,
-    wanted: &Fields,
-) -> Result<Items<Found<'s>>, Problem> {
-    let (resource, rules) = shape;
-    let request = scene.request;
-    let query = request.param("q").filter(|text| !text.trim().is_empty()).map(search::parse);
-    let query =
-        query.transpose().map_err(|()| Problem::new(400, "Failed to parse query", "invalid_query_string"))?;
-    let table = scene.store.table(&resource.table);
-    let narrowed = rules.filter.keys().any(|name| request.param(name).is_some());
-    if list.paging == Paging::Offset
-        && query.is_none()
-        && wanted.is_empty()
-        && !narrowed
-        && request.param("sort").is_none()
-    {
-        let (page, per_page) = paging::offset(request, list, rules)?;
-        let skipped = page.saturating_mul(per_page);
-        let rows = table.skip(skipped).take(per_page);
-        let rows = rows.map(|(key, row)| (row.number, Found::Row(key, row))).collect();
-        return Ok(Items { total: table.len(), skipped, rows });
-    }
-    let here = table.iter().filter(|(key, row)| {
-        keys::has(resource, key, row, wanted)
-            && filtered(scene, resource, rules, key, row)
-            && query.as_ref().is_none_or(|query| query.matches(&row.body))
-    });
-    let rows: Vec<_> = here.map(|(key, row)| (row.number, Found::Row(key, row))).collect();
-    Ok(Items { total: rows.len(), skipped: 0, rows })
 }
 
 /// Checks that the rows are there that key columns in the path name.
@@ -294,29 +274,6 @@ fn listed_parent(world: &World, store: &Store, list: &List, values: &Fields) -> 
         true => world.row(store, &parent.table, &keys::path_key(parent, &key)).map(|_| ()),
         false => Ok(()),
     }
-}
-
-fn filtered(scene: Scene, resource: &Resource, rules: &Rules, key: &str, row: &Row) -> bool {
-    rules.filter.iter().all(|(parameter, filter)| {
-        let asked = scene.request.query.iter().filter(|(name, _)| name == parameter);
-        let mut wanted = asked.map(|(_, value)| value).peekable();
-        if wanted.peek().is_none() {
-            return true;
-        }
-        let value = keys::value(resource, key, row, &filter.field).or_else(|| filter.absent.clone());
-        let Some(value) = value else { return false };
-        let texts: Vec<String> = match &value {
-            Value::String(text) => vec![text.clone()],
-            Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            other => vec![other.to_string()],
-        };
-        wanted.any(|wanted| {
-            texts.iter().any(|text| match filter.contains {
-                true => text.to_lowercase().contains(&wanted.to_lowercase()),
-                false => wanted == text || wanted.split(',').any(|part| part == text),
-            })
-        })
-    })
 }
 
 /// Everything stored, by table: key columns, and what reading each row answers.

@@ -118,8 +118,12 @@ impl Emulator {
             if options.users > 0 {
                 populate::people(&world, &mut store, &names, options.users)?;
             }
-            store.commit()?;
         }
+        // Only now: a tenant that was filled in part must not be taken for a whole one.
+        if let Some(folder) = &options.data {
+            store.keep(folder)?;
+        }
+        store.index(world.indexes());
         let scopes = options.scopes.clone().unwrap_or_else(|| {
             let mut scopes = world.routes.scopes();
             let hidden = world.rules.values().flat_map(|rules| rules.scoped.values().cloned());

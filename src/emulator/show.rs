@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::keys;
 use super::rules::{Fields, Join, Rules, fill};
+use super::select;
 use super::store::{Row, Store};
 use super::template::{at, put_at, remove_at};
 use super::world::{Request, Scene, World};
@@ -155,10 +156,7 @@ fn find<'s>(store: &'s Store, resource: &Resource, wanted: &Fields) -> Option<&'
     let key = keys::own_key(resource, &Fields::new(), wanted).filter(|_| by_key);
     match key {
         Some(key) => store.get(&resource.table, &key),
-        None => {
-            let mut rows = store.table(&resource.table).iter();
-            rows.find(|(key, row)| keys::has(resource, key, row, wanted)).map(|(_, row)| row)
-        }
+        None => select::having(store, resource, wanted).into_iter().next().map(|(_, row)| row),
     }
 }
 

@@ -2,13 +2,16 @@
 //! before it is acknowledged. It knows tables by name and nothing of what they mean.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::events::{Kept, Log};
+use super::index::Indexed;
 use super::journal::Journal;
+use super::recent::Recent;
 use super::rules::Fields;
 use super::table::Table;
 use crate::error::Result;
@@ -81,27 +84,60 @@ pub(super) struct Store {
     /// Tables whose changes are remembered until they are taken.
     watched: HashSet<String>,
     changes: Vec<Change>,
+    /// What tables have indexes of.
+    indexed: HashMap<String, Vec<Indexed>>,
+    /// Grows with every change of a row.
+    version: u64,
+    /// What was found last.
+    pub(super) recent: Recent,
 }
 
 static EMPTY: std::sync::LazyLock<Table> = std::sync::LazyLock::new(Table::default);
 
 impl Store {
-    /// A store that keeps its changes in `folder`, with what is there already.
+    /// The store that is kept in `folder`; it keeps no changes there before `keep`.
     ///
     /// # Errors
     /// `io`, naming the file.
-    pub(super) fn open(folder: &std::path::Path) -> Result<Store> {
+    pub(super) fn open(folder: &Path) -> Result<Store> {
         let mut store = Store::default();
-        let steps = Journal::read(folder)?;
-        steps.into_iter().for_each(|step| store.apply(step));
-        store.journal = Some(Journal::rewrite(folder, store.snapshot())?);
+        Journal::read(folder, |step| store.apply(step))?;
         Ok(store)
+    }
+
+    /// Keeps everything in `folder`, at once as a whole, and from now on every change.
+    ///
+    /// # Errors
+    /// `io`, naming the file.
+    pub(super) fn keep(&mut self, folder: &Path) -> Result<()> {
+        self.journal = Some(Journal::rewrite(folder, self.snapshot())?);
+        Ok(())
+    }
+
+    /// Gives tables these indexes.
+    pub(super) fn index(&mut self, indexed: HashMap<String, Vec<Indexed>>) {
+        for (table, rows) in &mut self.tables {
+            rows.index(indexed.get(table).map_or(&[], Vec::as_slice));
+        }
+        self.indexed = indexed;
+    }
+
+    /// Grows with every change of a row.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// How many rows have been looked at.
+    pub(super) fn visited(&self) -> u64 {
+        self.tables.values().map(Table::visited).sum()
     }
 
     fn snapshot(&self) -> impl Iterator<Item = Step> + '_ {
         let own = self.own.iter().map(|(key, value)| Step::Own(key.clone(), value.clone()));
         let rows = self.tables.iter().flat_map(|(table, rows)| {
-            rows.iter().map(move |(key, row)| Step::Put(table.clone(), key.clone(), row.clone()))
+            rows.scan(0).map(move |(key, number, held)| {
+                Step::Put(table.clone(), key.clone(), held.row(number).into_owned())
+            })
         });
         let events = self.events.iter().cloned().map(Step::Event);
         let events = std::iter::once(Step::Gone(self.events.gone())).chain(events);
@@ -109,13 +145,17 @@ impl Store {
     }
 
     fn apply(&mut self, step: Step) {
+        if matches!(step, Step::Put(..) | Step::Remove(..) | Step::Clear) {
+            self.version += 1;
+        }
         match step {
             Step::Put(table, key, row) => {
                 self.last_number = self.last_number.max(row.number);
-                self.tables.entry(table).or_default().put(key, row);
+                let indexed = self.indexed.get(&table).map_or(&[][..], Vec::as_slice);
+                self.tables.entry(table).or_insert_with(|| Table::new(indexed)).put(key, row);
             }
             Step::Remove(table, key) => {
-                self.tables.get_mut(&table).and_then(|rows| rows.remove(&key));
+                self.tables.get_mut(&table).map(|rows| rows.remove(&key));
             }
             Step::Log(entry) => self.logs.push(entry),
             Step::Own(key, value) => {
@@ -184,6 +224,7 @@ impl Store {
     /// # Errors
     /// `io`: the journal cannot be written.
     pub(super) fn commit(&mut self) -> Result<()> {
+        self.tables.values_mut().for_each(Table::rest);
         match &mut self.journal {
             Some(journal) if !self.pending.is_empty() => journal.append(&std::mem::take(&mut self.pending)),
             _ => Ok(()),

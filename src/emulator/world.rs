@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::exports::Exports;
 use super::faults::JobFault;
+use super::index::Indexed;
 use super::keys;
 use super::options::Options;
 use super::problem::Problem;
@@ -15,7 +16,7 @@ use super::routes::Routes;
 use super::rules::{Fields, Rules};
 use super::store::{Row, Store};
 use super::token::Claims;
-use crate::catalog::{Catalog, Limits, Plan, Resource};
+use crate::catalog::{Catalog, ColumnType, Limits, Plan, Resource};
 use crate::error::{Error, Kind, Result};
 
 /// What never changes while the emulator runs.
@@ -126,6 +127,22 @@ impl World {
         let exports = Exports::new(options, key)?;
         let (result_cap, action_build) = (options.result_cap, options.action_build);
         Ok(World { catalog, rules, routes, result_cap, plan, limits, without, action_build, exports })
+    }
+
+    /// What tables have indexes of: the parts of their keys, and the fields that their rules name.
+    pub(super) fn indexes(&self) -> HashMap<String, Vec<Indexed>> {
+        let of = |resource: &Resource, rules: &Rules| {
+            let parts = if resource.key.len() > 1 { resource.key.len() } else { 0 };
+            let fields = rules.indexed.iter().map(|field| {
+                let time =
+                    resource.columns.get(field).map(|column| column.kind) == Some(ColumnType::Timestamptz);
+                if time { Indexed::Moment(field.clone()) } else { Indexed::Text(field.clone()) }
+            });
+            (0..parts).map(Indexed::Part).chain(fields).collect()
+        };
+        let tables =
+            self.catalog.iter().filter_map(|resource| Some((resource, self.rules.get(&resource.table)?)));
+        tables.map(|(resource, rules)| (resource.table.clone(), of(resource, rules))).collect()
     }
 
     /// Whether the tenant's plan is one of these, by its own name or that of the plan that it is like.

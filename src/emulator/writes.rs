@@ -13,6 +13,7 @@ use super::quirks::{self, Draft};
 use super::reads::{self, implied, parents, shown_keys};
 use super::rules::{Fields, Moment, Rules, fill, fill_at};
 use super::schema;
+use super::select;
 use super::show::{self, Shape};
 use super::store::{Row, Store};
 use super::template::Context;
@@ -349,8 +350,7 @@ pub(super) fn delete(
     let (resource, rules) = shape;
     parents(world, store, resource, values)?;
     if !keys::names_row(resource, values) {
-        let rows = store.table(&resource.table).iter();
-        let meant = rows.filter(|(key, row)| keys::has(resource, key, row, values));
+        let meant = select::having(store, resource, values).into_iter();
         let meant: Vec<String> = meant.map(|(key, _)| key.clone()).collect();
         meant.iter().for_each(|key| remove(world, store, &resource.table, key));
         return Ok(Done { answer: Answer::empty(status(call)), row: Some(values.clone()) });
@@ -378,8 +378,7 @@ pub(super) fn remove(world: &World, store: &mut Store, table: &str, key: &str) {
     let by_column =
         world.catalog.children(table).filter(|(child, column)| child.key.iter().any(|key| key == column));
     let by_column = by_column.flat_map(|(child, column)| {
-        let rows = store.table(&child.table).keys();
-        let rows = rows.filter(move |row| keys::part(child, row, column) == Some(key));
+        let rows = select::keys_with(store, child, column, key);
         rows.map(|key| (child.table.clone(), key.clone())).collect::<Vec<_>>()
     });
     let depends = world.catalog.iter().filter_map(|child| Some((child, child.depends.get(table)?)));

@@ -11,6 +11,8 @@ mod paging;
 mod process;
 mod pushes;
 mod runtime;
+mod scale;
+mod search;
 mod shapes;
 mod state;
 mod tenant_log;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Order;
 use crate::catalog::{ColumnType, Resource};
+use crate::emulator::packed::{Held, Packed};
 use crate::emulator::rules::{Fields, Rules};
 use crate::emulator::template::at;
 
@@ -60,7 +61,16 @@ impl Layout {
     }
 
     /// Appends a row.
-    pub(super) fn line(&self, row: &Fields, line: &mut Vec<u8>) {
+    pub(super) fn line(&self, row: &Held, line: &mut Vec<u8>) {
+        match row {
+            Held::Packed(packed) if !self.csv && self.columns.iter().all(|column| column.plain) => {
+                self.packed(packed, line);
+            }
+            _ => self.open(&row.row(0).body, line),
+        }
+    }
+
+    fn open(&self, row: &Fields, line: &mut Vec<u8>) {
         if self.csv {
             for (place, column) in self.columns.iter().enumerate() {
                 separate(line, place);
@@ -78,6 +88,23 @@ impl Layout {
             line.extend_from_slice(&column.name);
             // Writing JSON into memory cannot fail.
             let _ = serde_json::to_writer(&mut *line, value);
+        }
+        line.extend_from_slice(b"}\n");
+    }
+
+    /// A line from the texts that a packed row has already.
+    fn packed(&self, row: &Packed, line: &mut Vec<u8>) {
+        line.push(b'{');
+        let mut shown = 0;
+        for column in &self.columns {
+            let text = row.text(&column.way).filter(|text| *text != b"null");
+            let Some(text) = text.filter(|text| *text != b"{}" || !self.empty.contains(&column.way)) else {
+                continue;
+            };
+            separate(line, shown);
+            shown += 1;
+            line.extend_from_slice(&column.name);
+            line.extend_from_slice(text);
         }
         line.extend_from_slice(b"}\n");
     }

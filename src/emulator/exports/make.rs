@@ -14,8 +14,8 @@ use serde_json::json;
 use super::lines::Layout;
 use super::{FILE, Made, Order, made, order};
 use crate::emulator::options::Gzip;
+use crate::emulator::packed::Held;
 use crate::emulator::quirks::jobs::JOB;
-use crate::emulator::rules::Fields;
 use crate::emulator::search;
 use crate::emulator::server::Shared;
 use crate::emulator::store::Row;
@@ -159,13 +159,14 @@ fn make(shared: &Shared, id: &str, order: &Order, end: &AtomicBool) -> Result<Ma
         let (rows, all) = {
             let state = shared.state();
             let table = state.store.table(&order.table);
-            (table.after(last).take(SLICE).cloned().collect::<Vec<_>>(), table.len())
+            let rows = table.scan(last).take(SLICE).map(|(_, number, held)| (number, held.clone()));
+            (rows.collect::<Vec<_>>(), table.len())
         };
-        let Some(row) = rows.last() else { break };
-        last = row.number;
+        let Some((number, _)) = rows.last() else { break };
+        last = *number;
         seen += rows.len();
-        for row in rows.iter().filter(|row| meant(order, &row.body)).take(most - written) {
-            layout.line(&row.body, &mut lines);
+        for (_, row) in rows.iter().filter(|(_, row)| meant(order, row)).take(most - written) {
+            layout.line(row, &mut lines);
             written += 1;
         }
         out.write_all(&lines).map_err(failed)?;
@@ -187,8 +188,8 @@ fn make(shared: &Shared, id: &str, order: &Order, end: &AtomicBool) -> Result<Ma
     Ok(Made { tag, size, gzip: exports.gzip, csv: order.format == "csv" })
 }
 
-fn meant(order: &Order, row: &Fields) -> bool {
-    order.only.as_ref().is_none_or(|(way, text)| search::has_text(row, way, text))
+fn meant(order: &Order, row: &Held) -> bool {
+    order.only.as_ref().is_none_or(|(way, text)| search::has_text(row.view(), way, text))
 }
 
 enum Out<W: Write> {

@@ -1,5 +1,7 @@
 //! Blocks of users can be asked for by a login name too, which need not be any user's.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Quirks;
@@ -7,6 +9,7 @@ use super::users::TABLE as USERS;
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
+use crate::emulator::select;
 use crate::emulator::store::Store;
 use crate::emulator::world::{Request, World};
 
@@ -35,10 +38,12 @@ impl Quirks for Blocks {
             let what = "Query validation error: 'Missing required property: identifier'.";
             return Some(Err(Problem::new(400, what, "invalid_query_string")));
         };
-        let named =
-            |row: &&crate::emulator::store::Row| NAMES.iter().any(|name| row.text(name) == Some(identifier));
-        let ids = store.table(USERS).iter().filter(|(_, row)| named(row)).map(|(id, _)| id.clone());
-        let ids: Vec<String> = ids.collect();
+        let named = NAMES.iter().flat_map(|name| {
+            let rows = select::named(store, USERS, name, identifier);
+            rows.filter(|(_, row)| row.text(name) == Some(identifier)).map(|(id, _)| id.clone())
+        });
+        // Two of a user's names may be the same.
+        let ids: BTreeSet<String> = named.collect();
         if route.method == "DELETE" {
             for id in ids {
                 store.remove(TABLE, &id);

@@ -11,7 +11,7 @@ use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, Scene, World};
-use crate::emulator::{ids, logs, reads};
+use crate::emulator::{ids, logs, reads, select};
 
 /// The table of jobs.
 pub(in crate::emulator) const JOB: &str = "job";
@@ -236,10 +236,10 @@ fn one(
             json!({"code": "FORMAT", "message": "Object didn't pass validation for format email", "path": "email"}),
         );
     }
-    let at_home = |row: &&Row| {
+    let at_home = |row: &Row| {
         row.text("email") == Some(&email) && row.body["identities"][0]["connection"] == connection
     };
-    let known = store.table(users::TABLE).iter().find(|(_, row)| at_home(row));
+    let known = select::named(store, users::TABLE, "email", &email).find(|(_, row)| at_home(row));
     if let Some((id, row)) = known.map(|(id, row)| (id.clone(), row.clone())) {
         if !upsert {
             return Err(fault("DUPLICATED_USER", "The user already exist and upsert parameter is false"));

@@ -8,6 +8,7 @@ use super::{connections, users};
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::rules::Fields;
 use crate::emulator::runtime::{Deed, Ran};
+use crate::emulator::select;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
 use crate::emulator::writes;
@@ -96,13 +97,11 @@ fn user(store: &Store, body: &Value) -> Option<String> {
         return store.get(users::TABLE, id).map(|_| id.to_owned());
     }
     let connection = text(body, "connection");
-    let same = |row: &Row| {
-        let named = ["email", "username", "phone_number"].into_iter();
-        let mut given = named.filter_map(|name| Some((name, text(body, name)?)));
-        let lives = connection.is_none_or(|name| connection_of(&row.body, &Value::Null) == name);
-        lives && given.any(|(name, value)| row.text(name).is_some_and(|own| own.eq_ignore_ascii_case(value)))
-    };
-    store.table(users::TABLE).iter().find(|(_, row)| same(row)).map(|(key, _)| key.clone())
+    let lives = |row: &Row| connection.is_none_or(|name| connection_of(&row.body, &Value::Null) == name);
+    ["email", "username", "phone_number"].into_iter().find_map(|name| {
+        let mut same = select::named(store, users::TABLE, name, text(body, name)?);
+        same.find(|(_, row)| lives(row)).map(|(key, _)| key.clone())
+    })
 }
 
 /// The connection that is used: the one that the body names, else the user's first.

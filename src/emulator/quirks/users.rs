@@ -7,6 +7,7 @@ use super::{Draft, Quirks, connections};
 use crate::emulator::ids;
 use crate::emulator::problem::Problem;
 use crate::emulator::rules::Fields;
+use crate::emulator::select;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
 
@@ -193,12 +194,8 @@ impl Quirks for Users {
 
 /// Whether another user of the connection has the value.
 fn taken(store: &Store, connection: &str, field: &str, value: &str, own: Option<&str>) -> bool {
-    let value = value.to_lowercase();
-    store.table(TABLE).values().any(|row| {
-        row.text("user_id") != own
-            && row.text(field).is_some_and(|other| other.to_lowercase() == value)
-            && home(&row.body) == Some(connection)
-    })
+    let mut others = select::named(store, TABLE, field, value);
+    others.any(|(_, row)| row.text("user_id") != own && home(&row.body) == Some(connection))
 }
 
 fn lower(user: &mut Fields, field: &str) {

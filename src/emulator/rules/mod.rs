@@ -7,6 +7,7 @@
 mod deeds;
 mod event;
 mod parts;
+mod search;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -17,6 +18,7 @@ pub(super) use event::Telling;
 pub(super) use parts::{
     Case, Delete, Filter, Inside, Join, KindOf, Kinds, Page, PathShape, Refusal, Route, Titles, Unique,
 };
+pub(super) use search::{Derived, Search};
 
 use crate::catalog::Resource;
 use crate::error::{Error, Kind, Result};
@@ -128,6 +130,10 @@ pub(super) struct Rules {
     pub(super) inside: IndexMap<String, Inside>,
     /// Query parameters without which a list is refused.
     pub(super) query_required: Vec<String>,
+    /// Fields by which rows are found without looking at the others.
+    pub(super) indexed: Vec<String>,
+    /// How its lists are searched with `q`, where that is documented.
+    pub(super) search: Option<Search>,
     /// How its lists page.
     pub(super) page: Page,
     /// Per value of a field, named by `by`: what a row of that kind gets (connections: strategies).
