@@ -74,7 +74,7 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let mut renewed = false;
         loop {
-            let (mut permit, grant) = self.leave(request).await?;
+            let (permit, grant) = self.leave(request).await?;
             let result = exchange(self.build(request, &grant)).await;
             let now = Now::read();
             if let Ok(wire) = &result {
@@ -94,7 +94,7 @@ impl Client {
     pub(super) async fn open(&self, request: &Request) -> Result<reqwest::Response, Failure> {
         let mut renewed = false;
         loop {
-            let (mut permit, grant) = self.leave(request).await?;
+            let (permit, grant) = self.leave(request).await?;
             let sent = self.build(request, &grant).timeout(ENDLESS).send();
             let response = match tokio::time::timeout(self.0.head_timeout, sent).await {
                 Ok(Ok(response)) => response,
