@@ -103,6 +103,10 @@ kinds! {
     Auth0Answer = "auth0_answer", Backoff, "Report it with the log line: the catalogue may be behind Auth0.";
     /// The link of a file does not hold any more.
     Auth0Link = "auth0_link", Backoff, "Nothing to do: a new link is asked for.";
+    /// The mail server could not be reached, or asks to come again later.
+    MailServer = "mail_server", Backoff, "Check that the server in mail.server answers, and that mail.ca names its certificate where no public authority has signed it.";
+    /// The mail server refuses the login or the mail.
+    MailRefused = "mail_refused", Never, "Correct user, password and TLS in mail.server, or the addresses in mail.from and mail.to.";
     /// A file or a process of this machine failed.
     Io = "io", Never, "Check the named path or program.";
     /// A fault of this program.

@@ -3,15 +3,18 @@
 //! server that does not answer holds nothing up.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 use secrecy::ExposeSecret;
+use url::Url;
 
 use super::config::Mail;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::{Database, fault};
 use crate::retry::Delays;
 
@@ -21,6 +24,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a whole try may take.
 const TRY: Duration = Duration::from_secs(30);
+/// What the server refuses for good is tried once.
 const TRIES: usize = 3;
 
 /// Sends mail to those who are to be told.
@@ -33,7 +37,7 @@ pub(super) struct Mailer {
 /// Whether the mail server takes a connection and the login.
 ///
 /// # Errors
-/// `config` for a wrong setting, `io` with what the server says.
+/// `config` for a wrong setting, `mail_server` and `mail_refused` with what the server says.
 pub async fn check_mail(settings: &Mail) -> Result<()> {
     Mailer::new(settings)?.check().await
 }
@@ -59,11 +63,16 @@ impl Mailer {
             })
         };
         // The URL has a password: it is not shown.
-        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(settings.server.expose_secret())
-            .map_err(|_| {
-                let what = "mail.server (AUTH0_SYNC_SMTP_URL) is no URL like smtp://user:password@host:587?tls=required";
-                Error::new(Kind::Config, what)
-            })?;
+        let no_url = || {
+            let what =
+                "mail.server (AUTH0_SYNC_SMTP_URL) is no URL like smtp://user:password@host:587?tls=required";
+            Error::new(Kind::Config, what)
+        };
+        let url = settings.server.expose_secret();
+        let mut server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| no_url())?;
+        if let Some(ca) = &settings.ca {
+            server = server.tls(trusting(&Url::parse(url).map_err(|_| no_url())?, ca)?);
+        }
         Ok(Mailer {
             server: server.timeout(Some(PATIENCE)).build(),
             from: address("mail.from", &settings.from)?,
@@ -72,12 +81,10 @@ impl Mailer {
     }
 
     async fn check(&self) -> Result<()> {
-        let silent = |why: &str| Error::new(Kind::Io, format!("the mail server {why}"));
+        let closed = || Error::new(Kind::MailServer, "the mail server closes the connection");
         match tokio::time::timeout(TRY, self.server.test_connection()).await {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(silent("does not take a connection")),
-            Ok(Err(error)) => Err(Error::with(Kind::Io, "the mail server does not take a connection", error)),
-            Err(_) => Err(silent("does not answer")),
+            Ok(answer) => answer.map_err(refused)?.then_some(()).ok_or_else(closed),
+            Err(_) => Err(silent()),
         }
     }
 
@@ -90,12 +97,49 @@ impl Mailer {
             .header(ContentType::TEXT_PLAIN)
             .body(text.to_owned())
             .map_err(|error| Error::with(Kind::Internal, "the mail cannot be written", error))?;
-        let refused = |error| Error::with(Kind::Io, "the mail server does not take the mail", error);
         match tokio::time::timeout(TRY, self.server.send(message)).await {
             Ok(sent) => sent.map(drop).map_err(refused),
-            Err(_) => Err(Error::new(Kind::Io, "the mail server does not answer")),
+            Err(_) => Err(silent()),
         }
     }
+}
+
+/// TLS as the URL wants it, with further certificates to trust.
+fn trusting(url: &Url, ca: &Path) -> Result<Tls> {
+    let wrong = |what: String| Error::new(Kind::Config, format!("mail.ca (AUTH0_SYNC_MAIL_CA): {what}"));
+    let pem =
+        std::fs::read(ca).map_err(|error| wrong(format!("{} cannot be read: {error}", ca.display())))?;
+    let none = || wrong(format!("{} has no certificate in PEM", ca.display()));
+    // A file without any would be taken as an empty list.
+    if !pem.windows(PEM.len()).any(|window| window == PEM) {
+        return Err(none());
+    }
+    let certificate = Certificate::from_pem(&pem).map_err(|_| none())?;
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let parameters = TlsParameters::builder(host).add_root_certificate(certificate).build();
+    let parameters = parameters.map_err(|error| wrong(format!("it cannot be used: {error}")))?;
+    let asked = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
+    match (url.scheme(), asked.as_deref()) {
+        ("smtps", _) => Ok(Tls::Wrapper(parameters)),
+        (_, Some("required")) => Ok(Tls::Required(parameters)),
+        (_, Some("opportunistic")) => Ok(Tls::Opportunistic(parameters)),
+        _ => Err(wrong("mail.server asks for no TLS: add ?tls=required, or begin it with smtps://".into())),
+    }
+}
+
+/// How a certificate begins in PEM.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// What the mail server's refusal means: 5xx, or no way to log in, stays as it is (RFC 5321, 4.2.1).
+fn refused(error: lettre::transport::smtp::Error) -> Error {
+    match error.is_permanent() || error.is_client() {
+        true => Error::with(Kind::MailRefused, "the mail server refuses", error),
+        false => Error::with(Kind::MailServer, "the mail server does not take mail now", error),
+    }
+}
+
+fn silent() -> Error {
+    Error::new(Kind::MailServer, "the mail server does not answer")
 }
 
 /// Tells by mail what there is to tell, for ever. What could not be sent in [`TRIES`] tries is sent
@@ -120,7 +164,9 @@ pub(super) async fn keep_telling(mailer: Mailer, database: Database, schema: Str
                         tracing::warn!(%error, "that a mail was sent is not remembered: it may come again");
                     }
                 }
-                Err(error) => tracing::warn!(%error, tries = TRIES, "no mail could be sent"),
+                Err(error) => {
+                    tracing::warn!(%error, "no mail could be sent: {}", error.kind().policy().hint);
+                }
             }
             // Either way this process has done what it can.
             given_up.insert(news);
@@ -132,8 +178,11 @@ async fn tried(mailer: &Mailer, subject: &str, text: &str) -> Result<()> {
     let mut delays = Delays::new(Duration::from_secs(1), Duration::from_secs(10));
     for _ in 1..TRIES {
         match mailer.send(subject, text).await {
-            Ok(()) => return Ok(()),
-            Err(error) => tracing::debug!(%error, "a mail could not be sent yet"),
+            // Again would be a second wrong login: servers lock accounts for that.
+            Err(error) if error.kind().policy().retry == Retry::Backoff => {
+                tracing::debug!(%error, "a mail could not be sent yet");
+            }
+            sent => return sent,
         }
         tokio::time::sleep(delays.next_delay()).await;
     }
@@ -195,7 +244,7 @@ mod tests {
     use super::*;
 
     fn settings(server: &str, to: &str) -> Mail {
-        Mail { server: server.into(), from: "sync@example.com".into(), to: vec![to.into()] }
+        Mail { server: server.into(), ca: None, from: "sync@example.com".into(), to: vec![to.into()] }
     }
 
     #[test]
@@ -205,6 +254,20 @@ mod tests {
         assert!(wrong("http://u:secret@localhost", "ops@example.com").contains("mail.server"));
         assert!(!wrong("http://u:secret@localhost", "ops@example.com").contains("secret"));
         assert!(wrong("smtp://localhost", "ops").contains("mail.to"));
+    }
+
+    #[test]
+    fn a_certificate_to_trust_must_be_there_and_be_of_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        let wrong = |server: &str| {
+            let settings = Mail { ca: Some(file.clone()), ..settings(server, "ops@example.com") };
+            Mailer::new(&settings).map(drop).unwrap_err().to_string()
+        };
+        let tls = "smtp://u:secret@localhost?tls=required";
+        assert!(wrong(tls).contains("mail.ca (AUTH0_SYNC_MAIL_CA)") && wrong(tls).contains("cannot be read"));
+        std::fs::write(&file, "no certificate").unwrap();
+        assert!(wrong(tls).contains("no certificate in PEM"));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 mod calls;
 mod config;
+mod estimate;
 mod follow;
 mod mail;
 mod owner;
 mod page;
+mod reading;
 mod service;
 mod stream;
 mod tasks;
@@ -14,6 +16,7 @@ mod tenant;
 mod webhook;
 
 pub use config::{Backfill, Config, Mail, Sweep, Users, Webhook};
+pub use estimate::estimate;
 pub use mail::check_mail;
 pub use service::{Ready, run};
 pub use teardown::{rotate, teardown};

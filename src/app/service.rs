@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use super::follow::fill_and_follow;
 use super::mail::{Mailer, keep_telling};
 use super::owner::Owner;
 use super::page::{Page, recorder};
+use super::reading::reading;
 use super::stream::stream;
 use super::tasks::{forever, until, until_shutdown};
 use super::tenant::{selection_kept, tenant};
@@ -24,7 +25,6 @@ use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Entries, EventsShown, Queue, Target};
-use crate::pg::mirror::Freshness;
 use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
 use crate::writeback::{self, Dispatch, Report, Suspicion};
@@ -115,26 +115,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     slot.slot.clone_from(&config.slot);
     let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
 
-    let freshness = Arc::new(Freshness::default());
     let queue = Arc::new(Queue::default());
-    let rates = config.rates()?.map(Arc::new);
-    let reading = ingest::Context {
-        catalog: Arc::clone(catalog),
-        database: database.clone(),
-        schema: config.schema.clone(),
-        auth0: auth0.clone(),
-        freshness: Arc::clone(&freshness),
-        instance: instance.clone(),
-        refused: Arc::default(),
-        activity: Arc::default(),
-        progress: Arc::default(),
-        skip: config.backfill.skip.as_slice().into(),
-        exports: Arc::new(ingest::Exports::new(exports(config.backfill.users))),
-        live: live(config),
-        rates: rates.clone(),
-        gate: Arc::new(Semaphore::new(ingest::READS_AT_A_TIME)),
-        compare: None,
-    };
+    let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
     let (report_in, report) = watch::channel(Report::default());
@@ -157,7 +139,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
             catalog: Arc::clone(catalog),
             store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
             auth0,
-            freshness,
+            freshness: Arc::clone(&reading.freshness),
             instance,
             parents: Arc::default(),
         },
@@ -209,7 +191,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         notice_writes(page.writeback.clone(), Arc::clone(&reading.activity)),
     ));
     let pace = ingest::Pace { busy: config.log_interval, idle: config.log_idle_interval };
-    let pace = pace.within(rates.as_deref(), &standing.entries);
+    let pace = pace.within(reading.rates.as_deref(), &standing.entries);
     let follow = (standing.entries.clone(), pace);
     let shown = reading.clone();
     tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_progress(&shown).await }));
@@ -242,25 +224,6 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     .await;
     tracing::info!("stopped");
     outcome
-}
-
-/// Which sources the configuration switches on.
-fn live(config: &Config) -> ingest::Live {
-    let webhook = config.webhook.as_ref();
-    ingest::Live {
-        events: config.events,
-        actions: webhook.is_some_and(|webhook| webhook.actions),
-        event_stream: webhook.is_some_and(|webhook| webhook.event_stream),
-    }
-}
-
-/// How the configuration wants exports to be used.
-fn exports(users: super::config::Users) -> ingest::Wanted {
-    match users {
-        super::config::Users::Auto => ingest::Wanted::Auto,
-        super::config::Users::Export => ingest::Wanted::Only,
-        super::config::Users::Search => ingest::Wanted::Never,
-    }
 }
 
 /// Runs the dispatcher; where the database fails it begins anew from the table.

@@ -61,7 +61,7 @@ async fn examine(config: &Config, catalog: &Catalog) -> Result<()> {
         if let Some(mail) = &config.mail {
             match crate::app::check_mail(mail).await {
                 Ok(()) => report.good("the mail server takes a connection"),
-                Err(error) => report.warn(error.to_string(), "correct mail.server (AUTH0_SYNC_SMTP_URL)"),
+                Err(error) => report.warn(error.to_string(), error.kind().policy().hint),
             }
         }
         slot::check_running(&config.slot, findings.slot.as_ref(), &mut report);

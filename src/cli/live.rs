@@ -21,6 +21,10 @@ pub(super) struct Status {
     /// As it is told: the listing alone looks into it.
     #[serde(default)]
     pub(super) budget: Value,
+    #[serde(default)]
+    pub(super) events: Value,
+    #[serde(default)]
+    pub(super) webhook: Value,
 }
 
 /// What goes out to Auth0.

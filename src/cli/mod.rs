@@ -1,12 +1,16 @@
 //! The command line: parses arguments and configuration, then hands over to the layer below.
 //! One file a command; each has `Args` and `run`.
 
+mod asked;
 pub mod backfill;
+mod bars;
 pub mod catalog;
 mod checks;
 pub mod dev;
 pub mod doctor;
 pub mod emulator;
+mod expected;
+mod filling;
 mod live;
 pub mod run;
 pub mod setup;

@@ -1,16 +1,19 @@
-//! `auth0-sync status`: tables, mutations, slot and tenant log, read from the database; and what
+//! `auth0-sync status`: tables, mutations, slot, sources and comparisons, read from the database; and what
 //! the service says of itself, where it runs. It changes nothing.
 
 mod budget;
+mod comparisons;
 mod listing;
+mod sources;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row};
 
 use super::checks::login::Login;
+use super::filling::Filling;
 use super::live;
 use crate::app::Config;
 use crate::catalog::Catalog;
@@ -71,7 +74,10 @@ async fn gather(config: &Config, catalog: &Catalog) -> Result<Value> {
         "tables": tables(&mut connection, schema, catalog).await?,
         "mutations": mutations(&mut connection, schema).await?,
         "slot": slot(&mut connection, &config.slot).await?,
-        "sources": sources(&mut connection, schema).await?,
+        "sources": checkpoints(&mut connection, schema).await?,
+        "webhook": sources::address(config.webhook.as_ref()),
+        "sweep": comparisons::read(&mut connection, schema, catalog, config.sweep.every).await?,
+        "drift": comparisons::drift(&mut connection, schema).await?,
         "calls": budget::calls(&mut connection, schema).await?,
         "service": service(config).await,
     }))
@@ -105,15 +111,8 @@ async fn tables(connection: &mut PgConnection, schema: &str, catalog: &Catalog) 
         let (backfill, error): (Option<String>, Option<String>) = (row.get(2), row.get(3));
         let mut about = json!({"rows": rows, "exact": exact, "backfill": backfill, "error": error});
         if matches!(backfill.as_deref(), Some("waiting" | "running")) {
-            about["filling"] = json!({
-                "method": row.get::<Option<String>, _>(5),
-                "rows": row.get::<Option<i64>, _>(6),
-                "rows_expected": row.get::<Option<i64>, _>(7),
-                "calls": row.get::<Option<i64>, _>(8),
-                "calls_expected": row.get::<Option<i64>, _>(9),
-                "minutes_expected": row.get::<Option<f64>, _>(10),
-                "seconds": row.get::<Option<f64>, _>(11),
-            });
+            let filling = Filling::from_row(&row).map_err(fault("cannot read how far a filling is"))?;
+            about["filling"] = json!(filling);
         }
         tables.insert(table, about);
     }
@@ -150,7 +149,7 @@ async fn slot(connection: &mut PgConnection, name: &str) -> Result<Value> {
     }))
 }
 
-async fn sources(connection: &mut PgConnection, schema: &str) -> Result<Value> {
+async fn checkpoints(connection: &mut PgConnection, schema: &str) -> Result<Value> {
     let rows = sqlx::query(
         "select source, position, extract(epoch from clock_timestamp() - updated_at)::float8 \
          from _auth0_sync.checkpoint where schema = $1 order by source",
@@ -172,7 +171,7 @@ async fn service(config: &Config) -> Value {
             "running": true, "ready": status.ready, "streaming": status.streaming,
             "held": status.writeback.held, "in_flight": status.writeback.in_flight,
             "waiting_for": status.writeback.waiting_for, "hint": status.writeback.hint,
-            "budget": status.budget,
+            "budget": status.budget, "events": status.events, "webhook": status.webhook,
         }),
         Err(error) => json!({"running": false, "error": error.to_string()}),
     }

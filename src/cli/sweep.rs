@@ -2,17 +2,12 @@
 //! finds. It never reads Auth0 itself.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
-use super::block_on;
+use super::{asked, block_on};
+use crate::Result;
 use crate::app::Config;
 use crate::ingest::{Why, ask_for, is_compared};
 use crate::pg::{Database, connect, fault};
-use crate::{Error, Kind, Result};
-
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// The service may be away for so long before it counts as stopped: its stream reconnects.
-const AWAY: Duration = Duration::from_secs(10);
 
 /// Arguments of `auth0-sync sweep`.
 #[derive(clap::Args, Debug)]
@@ -44,13 +39,8 @@ pub fn run(args: Args) -> Result<()> {
     let catalog = config.catalog()?;
     let compared = catalog.iter().filter(|resource| is_compared(resource));
     let compared: Vec<String> = compared.map(|resource| resource.table.clone()).collect();
-    if let Some(unknown) = args.tables.iter().find(|table| !compared.contains(table)) {
-        return Err(Error::new(
-            Kind::Config,
-            format!("there is no table {unknown}; tables: {}", compared.join(", ")),
-        ));
-    }
-    let tables = if args.tables.is_empty() { compared } else { args.tables.clone() };
+    asked::check(&args.tables, &compared)?;
+    let tables = if args.tables.is_empty() { compared } else { args.tables };
     block_on(async move {
         let database = connect(&config.database_url, 1).await?;
         let before = read(&database, &config.schema, &tables).await?;
@@ -63,8 +53,7 @@ pub fn run(args: Args) -> Result<()> {
 
 /// Waits for the tables; each comes with the drift that was known of it.
 async fn follow(database: &Database, config: &Config, mut open: Vec<(String, i64)>) -> Result<()> {
-    let mut seen = None;
-    loop {
+    let look = async || {
         let names: Vec<String> = open.iter().map(|(table, _)| table.clone()).collect();
         let found = read(database, &config.schema, &names).await?;
         for compared in &found {
@@ -78,17 +67,9 @@ async fn follow(database: &Database, config: &Config, mut open: Vec<(String, i64
             }
         }
         open.retain(|(table, _)| found.iter().any(|c| c.table == *table && !c.over && c.state == "done"));
-        if open.is_empty() {
-            return Ok(());
-        }
-        if super::backfill::serves(database, &config.slot).await? {
-            seen = Some(Instant::now());
-        } else if seen.is_none_or(|seen: Instant| seen.elapsed() > AWAY) {
-            let what = "no service runs here; start `auth0-sync run`, and it compares them";
-            return Err(Error::new(Kind::SetupCheck, what));
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
+        Ok(open.iter().map(|(table, _)| table.clone()).collect())
+    };
+    asked::wait(database, &config.slot, "compares", look).await
 }
 
 async fn read(database: &Database, schema: &str, tables: &[String]) -> Result<Vec<Compared>> {

@@ -16,6 +16,9 @@ use crate::pg::fault;
 
 /// Tables that take no more calls than this are not told one by one.
 const FEW: u64 = 5;
+/// A job is looked at once for so many rows at least. How fast Auth0's exports are is told nowhere; the
+/// pauses between looks grow to seconds, so this is on the safe side.
+const ROWS_A_LOOK: u64 = 50_000;
 
 /// The limits that calls keep to.
 #[derive(Clone, Debug)]
@@ -101,9 +104,12 @@ pub async fn estimate(context: &Context, tables: &[&Resource]) -> Result<Estimat
             None => Size { number: sides::size(context, resource).await?, sure: false },
         };
         let groups = sets::groups(&context.catalog, resource);
-        let (group, mut expected) = expected(resource, &groups, &asked, own);
+        let (group, mut expected) = match resource.export.is_some() && context.exports.are_wanted() {
+            true => (Vec::new(), exported(resource, own)),
+            false => expected(resource, &groups, &asked, own),
+        };
         if let Some(rates) = &context.rates {
-            let call = call_of(resource, &group);
+            let call = call_of(resource, &group, expected.method);
             let limit = call.and_then(|(path, list)| {
                 rates.limits.group("GET", path, |name| list.is_some_and(|list| list.query.contains_key(name)))
             });
@@ -119,7 +125,14 @@ pub async fn estimate(context: &Context, tables: &[&Resource]) -> Result<Estimat
 }
 
 /// The path by which most of the calls are made.
-fn call_of<'a>(resource: &'a Resource, group: &[usize]) -> Option<(&'a str, Option<&'a List>)> {
+fn call_of<'a>(
+    resource: &'a Resource,
+    group: &[usize],
+    method: Method,
+) -> Option<(&'a str, Option<&'a List>)> {
+    if let (Method::Export, Some(export)) = (method, &resource.export) {
+        return Some((&export.look.path, None));
+    }
     let list = group.first().and_then(|n| resource.list.get(*n));
     match (list, &resource.get) {
         (Some(list), Some(get)) if list.part => Some((&get.path, None)),
@@ -201,6 +214,19 @@ fn foreseen(list: &List, sizes: &HashMap<&str, Size>) -> Size {
             Each::Of { table, .. } => Size { sure: false, ..of(table) },
         })
     })
+}
+
+/// What a table takes by an export: a call that starts the job and looks at it until it is done. Where
+/// Auth0 refuses it, it is more.
+fn exported(resource: &Resource, own: Size) -> Expected {
+    Expected {
+        table: resource.table.clone(),
+        method: Method::Export,
+        rows: own.sure.then_some(own.number),
+        calls: 2 + own.number / ROWS_A_LOOK,
+        at_least: !own.sure,
+        minutes: None,
+    }
 }
 
 /// What a table takes from its cheapest side, and the lists of that; `asked` has the number of sets
@@ -338,6 +364,21 @@ mod tests {
         assert_eq!(of("user", &[], SURE(900)).1, 9);
         let (_, calls, _) = of("user", &[], SURE(1_000_000));
         assert!((12_000..13_000).contains(&calls), "{calls}");
+    }
+
+    #[test]
+    fn an_export_takes_a_few_calls_however_many_rows_there_are() {
+        let catalog = Catalog::bundled().unwrap();
+        let resource = catalog.get("user").unwrap();
+        let of = |own| {
+            let Expected { method, rows, calls, at_least, .. } = exported(resource, own);
+            (method, rows, calls, at_least)
+        };
+        assert_eq!(of(SURE(20)), (Method::Export, Some(20), 2, false));
+        assert_eq!(of(SURE(1_000_000)), (Method::Export, Some(1_000_000), 22, false));
+        assert_eq!(of(UNSURE(0)), (Method::Export, None, 2, true));
+        let (path, _) = call_of(resource, &[], Method::Export).unwrap();
+        assert_eq!(path, "/jobs/{id}");
     }
 
     #[test]

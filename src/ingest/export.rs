@@ -60,6 +60,11 @@ impl Exports {
     pub fn new(wanted: Wanted) -> Exports {
         Exports { wanted, turn: Mutex::default() }
     }
+
+    /// Whether tables that can be exported are, where Auth0 lets us.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.wanted != Wanted::Never
+    }
 }
 
 /// What an export had to say.

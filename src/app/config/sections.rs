@@ -1,6 +1,7 @@
 //! The parts of the configuration that have a table of their own in `auth0-sync.toml`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -58,6 +59,9 @@ pub struct Webhook {
 pub struct Mail {
     /// `smtp://user:password@host:port`, `smtps://…`; `?tls=required` asks for STARTTLS.
     pub server: SecretString,
+    /// A file with certificates (PEM) that are trusted besides the machine's own: of the server
+    /// itself, or of who signed it.
+    pub ca: Option<PathBuf>,
     /// Sender.
     pub from: String,
     /// Recipients.
@@ -92,6 +96,7 @@ pub(super) struct WebhookFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct MailFile {
     server: Option<SecretString>,
+    ca: Option<PathBuf>,
     from: Option<String>,
     #[serde(default)]
     to: Vec<String>,
@@ -188,6 +193,7 @@ impl MailFile {
         if to.is_empty() {
             return Err(wrong("mail.to is missing: a list of addresses"));
         }
-        Ok(Some(Mail { server, from, to }))
+        let ca = env("AUTH0_SYNC_MAIL_CA").map(PathBuf::from).or(self.ca);
+        Ok(Some(Mail { server, ca, from, to }))
     }
 }

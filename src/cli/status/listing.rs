@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use chrono::Utc;
 use serde_json::{Map, Value, json};
 
-use super::budget;
+use super::{budget, comparisons, sources};
 use crate::cli::checks::slot::bytes;
+use crate::cli::filling::Filling;
 
 /// Characters of a line.
 const WIDTH: usize = 100;
@@ -47,12 +49,9 @@ pub(super) fn listing(status: &Value) -> String {
     } else {
         writeln!(text, "slot       {}: does not exist", word(&slot["name"]))
     };
-    for (source, about) in status["sources"].as_object().into_iter().flatten() {
-        let age = about["age_seconds"].as_f64().unwrap_or_default();
-        let position = about["position"].as_str().filter(|text| !text.is_empty()).unwrap_or("its beginning");
-        let _ = writeln!(text, "{source:<9}  read up to {}, {age:.0} s ago", position);
-    }
     let service = &status["service"];
+    sources::listing(&mut text, &status["sources"], service, &status["webhook"], Utc::now());
+    comparisons::listing(&mut text, &status["sweep"], &status["drift"]);
     let _ = if service["running"] == json!(true) {
         let ready = if service["ready"] == json!(true) { "ready" } else { "not ready yet" };
         let stream = if service["streaming"] == json!(true) { "streaming" } else { "not streaming" };
@@ -91,7 +90,8 @@ fn tables(text: &mut String, tables: &Map<String, Value>) {
         let (under_way, plain): (Vec<_>, Vec<_>) =
             plain.into_iter().partition(|(_, table)| table["backfill"] == json!("running"));
         for (name, table) in under_way {
-            let _ = writeln!(text, "  {told}: {name} {}", filling(&table["filling"]));
+            let filling = filling(table).map(|filling| filling.told()).unwrap_or_default();
+            let _ = writeln!(text, "  {told}: {name} {filling}");
         }
         let (empty, full): (Vec<_>, Vec<_>) =
             plain.into_iter().partition(|(_, table)| table["rows"] == json!(0));
@@ -109,37 +109,25 @@ fn tables(text: &mut String, tables: &Map<String, Value>) {
     }
 }
 
-/// How far the filling of a table is: `45 % (450 of 1000 rows, 90 rows/s, 5 of 10 calls, by search)`.
-fn filling(filling: &Value) -> String {
-    let number = |name: &str| filling[name].as_i64();
-    let of = |name: &str, expected: &str| {
-        let done = number(name).unwrap_or(0);
-        number(expected).filter(|all| *all >= done).map_or(done.to_string(), |all| format!("{done} of {all}"))
-    };
-    let share = |name: &str, expected: &str| {
-        number(expected).filter(|all| *all > 0).map(|all| (number(name).unwrap_or(0) * 100 / all).min(100))
-    };
-    let percent = share("rows", "rows_expected").or_else(|| share("calls", "calls_expected"));
-    let percent = percent.map(|percent| format!("{percent} % ")).unwrap_or_default();
-    let seconds = filling["seconds"].as_f64().unwrap_or(0.0).max(1.0);
-    let rate = number("rows").unwrap_or(0) as f64 / seconds;
-    let method = filling["method"].as_str().map(|method| format!(", by {method}")).unwrap_or_default();
-    format!(
-        "{percent}({} rows, {rate:.0} rows/s, {} calls{method})",
-        of("rows", "rows_expected"),
-        of("calls", "calls_expected")
-    )
+/// How far a table's filling is; none where it waits for none.
+fn filling(table: &Value) -> Option<Filling> {
+    serde_json::from_value(table.get("filling")?.clone()).ok()
 }
 
 /// What the tables that wait are expected to take; none where nothing is expected.
 fn expected(tables: &Map<String, Value>) -> Option<String> {
-    let waiting = tables.values().map(|table| &table["filling"]).filter(|filling| !filling.is_null());
-    let left = |filling: &Value| {
-        let all = filling["calls_expected"].as_i64().unwrap_or(0);
-        (all - filling["calls"].as_i64().unwrap_or(0)).max(0)
-    };
-    let calls: i64 = waiting.map(left).sum();
+    let calls: i64 = tables.values().filter_map(filling).map(|filling| filling.calls_left()).sum();
     (calls > 0).then(|| format!("to be filled with at least {calls} more calls"))
+}
+
+/// A time that has passed, or is still to pass, to the number that people would say.
+pub(super) fn ago(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        seconds if seconds < 120.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 7_200.0 => format!("{:.0} min", seconds / 60.0),
+        seconds if seconds < 172_800.0 => format!("{:.0} h", (seconds / 3_600.0).floor()),
+        seconds => format!("{:.0} days", (seconds / 86_400.0).floor()),
+    }
 }
 
 fn rows(table: &Value) -> String {
