@@ -104,7 +104,7 @@ kinds! {
     /// The link of a file does not hold any more.
     Auth0Link = "auth0_link", Backoff, "Nothing to do: a new link is asked for.";
     /// The mail server could not be reached, or asks to come again later.
-    MailServer = "mail_server", Backoff, "Check that the server in mail.server answers, and that mail.ca names its certificate where no public authority has signed it.";
+    MailServer = "mail_server", Backoff, "Check that the server in mail.server answers; a certificate that no public authority has signed must stand in mail.ca, and the server's own must not be marked as an authority's (CA:FALSE).";
     /// The mail server refuses the login or the mail.
     MailRefused = "mail_refused", Never, "Correct user, password and TLS in mail.server, or the addresses in mail.from and mail.to.";
     /// A file or a process of this machine failed.

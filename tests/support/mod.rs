@@ -17,7 +17,7 @@ pub mod wait;
 pub use api::Api;
 pub use compare::compare;
 pub use postgres::Postgres;
-pub use process::Program;
+pub use process::{Program, program};
 pub use session::{Refusal, Session};
 pub use settled::{all_settled, equal, equal_after};
 pub use stand::{Emulator, Stand};

@@ -138,7 +138,7 @@ impl Drop for Program {
 }
 
 /// The program of this build, or the one that AUTH0_SYNC_PROGRAM names.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     std::env::var_os("AUTH0_SYNC_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_auth0-sync").into()).into()
 }
 

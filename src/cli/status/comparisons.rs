@@ -9,9 +9,13 @@ use sqlx::{PgConnection, Row};
 
 use super::listing::ago;
 use crate::catalog::Catalog;
+use crate::cli::checks::count;
 use crate::error::Result;
 use crate::ingest::is_compared;
 use crate::pg::fault;
+
+/// What may have been missed of a row.
+const CHANGES: [&str; 3] = ["inserted", "updated", "deleted"];
 
 /// `{"tables": n, "compared": n, "last_seconds": s, "next_seconds": s, "asked": n, "under_way": [table],
 /// "errors": {table: why}}`; `next_seconds` is none where tables are only compared when asked, and
@@ -92,15 +96,14 @@ pub(super) fn listing(text: &mut String, sweep: &Value, drift: &Value) {
         let _ = writeln!(text, "drift      none");
         return;
     }
-    let count = |counts: &Value, name: &str| counts[name].as_i64().unwrap_or(0);
+    let of = |counts: &Value, name: &str| counts[name].as_u64().unwrap_or(0);
     let all = tables.iter().flat_map(|(_, table)| found(table));
-    let all: i64 =
-        all.map(|(_, c)| ["inserted", "updated", "deleted"].iter().map(|n| count(&c, n)).sum::<i64>()).sum();
-    let _ =
-        writeln!(text, "drift      {all} rows in {} tables that only a comparison has found", tables.len());
+    let all: u64 = all.map(|(_, counts)| CHANGES.iter().map(|name| of(&counts, name)).sum::<u64>()).sum();
+    let (rows, in_tables) = (count(all as usize, "row"), count(tables.len(), "table"));
+    let _ = writeln!(text, "drift      {rows} in {in_tables} that only a comparison has found");
     for (name, table) in tables {
         for (source, counts) in found(table) {
-            let [inserted, updated, deleted] = ["inserted", "updated", "deleted"].map(|n| count(&counts, n));
+            let [inserted, updated, deleted] = CHANGES.map(|name| of(&counts, name));
             let missed = match source.as_str() {
                 "none" => "Auth0 tells of such changes nowhere".to_owned(),
                 source => format!("missed by {}", source.replace('+', ", ")),
