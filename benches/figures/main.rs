@@ -10,6 +10,7 @@
 )]
 
 mod backfill;
+mod bare;
 mod budget;
 mod copy;
 mod emulator;

@@ -137,13 +137,13 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let dispatch = Dispatch {
         context: writeback::Context {
             catalog: Arc::clone(catalog),
-            store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
+            store: writeback::Store::new(database.clone(), config.schema.clone()),
             auth0,
             freshness: Arc::clone(&reading.freshness),
             instance,
             parents: Arc::default(),
+            room: writeback::Room::new(config.concurrency),
         },
-        concurrency: config.concurrency,
         arrivals,
         applied: applied_in,
         report: report_in,

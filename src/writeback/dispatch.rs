@@ -25,6 +25,8 @@ const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
 /// Mutations held in memory at most; the rest waits in the table.
 const HELD: usize = 10_000;
 const PAGE: i64 = 1_000;
+/// Works taken up and not ended at most; most of them wait for rows that clients hold.
+const TASKS: usize = 256;
 
 /// What the stream tells.
 #[derive(Debug)]
@@ -94,8 +96,6 @@ pub struct Report {
 pub struct Dispatch {
     /// What workers share.
     pub context: Context,
-    /// Calls under way at most.
-    pub concurrency: usize,
     /// From the stream.
     pub arrivals: mpsc::Receiver<Arrival>,
     /// The apply position, to the stream.
@@ -145,10 +145,12 @@ impl Dispatch {
                     Some(arrival) => self.arrived(&mut state, arrival).await?,
                     None => break,
                 },
+                () = self.context.room.moved() => {}
                 _ = look.tick(), if state.backlog.is_empty() => self.rescan(&mut state).await?,
                 () = tokio::time::sleep_until(wake.unwrap_or_else(far)), if wake.is_some() => {}
             }
         }
+        self.context.room.close();
         // Calls that have left are brought to their end; whatever is cut off is read back at the next start.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), async {
             while state.tasks.join_next().await.is_some() {}
@@ -233,17 +235,17 @@ impl Dispatch {
             let most = match state.hold {
                 Some((until, _)) if until > now => return Some(until),
                 Some(_) => 1,
-                None => self.concurrency,
+                None => TASKS,
             };
-            if state.tasks.len() >= most {
+            if state.tasks.len() >= most || !self.context.room.has_place() {
                 return None;
             }
             match state.lanes.next(now) {
                 Next::Work(todo) => {
-                    let context = self.context.clone();
+                    let (context, ahead) = (self.context.clone(), self.context.room.enter());
                     let tries = todo.ids.first().and_then(|id| state.tries.get(id)).copied().unwrap_or(0);
                     state.tasks.spawn(async move {
-                        let ended = work(&context, &todo, tries).await;
+                        let ended = work(&context, &todo, ahead, tries).await;
                         (todo, ended)
                     });
                 }
@@ -334,7 +336,7 @@ impl Dispatch {
         });
         self.report.send_replace(Report {
             held: state.lanes.len(),
-            in_flight: state.tasks.len(),
+            in_flight: self.context.room.under_way(),
             settled: state.settled,
             waiting_for: state.hold.map(|(_, kind)| kind),
         });

@@ -6,6 +6,7 @@
 mod backlog;
 mod body;
 pub mod call;
+mod claims;
 mod command;
 mod dispatch;
 pub mod lanes;
@@ -16,13 +17,17 @@ mod recognise;
 mod replace;
 mod request;
 mod retention;
+mod room;
 mod settle;
+mod settle_many;
 mod shown;
 mod store;
+mod together;
 mod worker;
 
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
 pub use replace::Parents;
 pub use retention::forget_settled;
+pub use room::Room;
 pub use store::Store;
 pub use worker::Context;

@@ -1,21 +1,23 @@
 //! Settling: makes an outcome final in one transaction: row, mutations, secrets, NOTIFY.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use super::call::{Verdict, delay};
 use super::command;
 use super::dispatch::Suspicion;
 use super::lanes::Work;
+use super::settle_many::together;
 use super::store::Store;
 use crate::auth0::Refusal;
 use crate::catalog::{Catalog, NewKey, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Locked, News, Operation, Row, version_order};
+use crate::pg::mirror::{Locked, News, Operation, Pending, Row, version_order};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
@@ -47,10 +49,13 @@ pub(super) struct Settled {
 /// changed then, and the mutations stay unsettled.
 pub(super) async fn settle(
     store: &Store,
-    catalog: &Catalog,
+    catalog: &Arc<Catalog>,
     work: &Work,
     verdict: &Verdict,
 ) -> Result<Settled> {
+    if let Some(settled) = together(store, catalog, work, verdict).await {
+        return Ok(settled);
+    }
     patiently(|| settle_once(store, catalog, work, verdict)).await
 }
 
@@ -105,29 +110,60 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
     let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
-    let ours = locked.unsettled.iter().filter(|p| work.ids.contains(&p.mutation.id)).count();
-    if ours != work.ids.len() {
+    if !are_ours(work, &locked.unsettled) {
         return Err(Error::new(Kind::Internal, "mutations to settle are not unsettled any more"));
     }
+    let Meaning { news, mut settled } = meaning(resource, work, verdict, locked.base().as_ref());
+    if let Some(made) = &settled.rekeyed {
+        locked.rekey(catalog, made).await?;
+    }
+    let rebased = locked.apply(news).await?;
+    if rebased.base.is_none() {
+        locked.remove_children(catalog).await?;
+    }
+    let notes = notes(work, verdict, &rebased.cancelled, &mut settled);
+    let key = settled.rekeyed.as_ref().unwrap_or(key);
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    write_down(store, &mut locked.transaction, told).await?;
+    locked.commit().await?;
+    Ok(settled)
+}
+
+/// Whether all that has been sent is unsettled still.
+pub(super) fn are_ours(work: &Work, unsettled: &[Pending]) -> bool {
+    let ours = unsettled.iter().filter(|pending| work.ids.contains(&pending.mutation.id)).count();
+    ours == work.ids.len()
+}
+
+/// What a verdict means for a row.
+pub(super) struct Meaning {
+    /// For the rebase rule.
+    pub(super) news: News,
+    /// What follows, as far as the row itself does not decide it.
+    pub(super) settled: Settled,
+}
+
+/// What a verdict means for a row with this base. Pure.
+pub(super) fn meaning(resource: &Resource, work: &Work, verdict: &Verdict, base: Option<&Row>) -> Meaning {
+    let (table, key) = &work.node;
     let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
-    let error = error_of(verdict);
+    let applied_at_auth0 = error_of(verdict).is_none();
+    settled.gone = applied_at_auth0 && work.operation == Operation::Delete && resource.kind.is_read();
+    let dropped = || News::Dropped { ids: work.ids.clone() };
     let news = match verdict {
         Verdict::Applied(answer) => {
             let row = answer.clone().filter(|_| work.operation != Operation::Delete);
             let made = row.as_ref().and_then(|row| RowKey::of(resource, row)).filter(|made| made != key);
-            if let Some(made) = made.filter(|_| work.operation == Operation::Insert) {
-                locked.rekey(catalog, &made).await?;
-                settled.rekeyed = Some(made);
-            }
+            settled.rekeyed = made.filter(|_| work.operation == Operation::Insert);
             settled.read_again = leaves_open(resource, work.operation, row.as_ref());
             let nameless = resource.new_key == NewKey::Server && work.operation == Operation::Insert;
             if nameless && settled.rekeyed.is_none() {
                 // Auth0 has the row under a key that nobody knows: reading brings it, and this one goes.
                 settled.orphans = true;
                 settled.asks.push(Suspicion::Table(table.clone()));
-                News::Dropped { ids: work.ids.clone() }
+                dropped()
             } else {
-                applied(resource, &locked, &work.ids, row)
+                applied(resource, base, &work.ids, row)
             }
         }
         Verdict::Gone => News::Applied { ids: work.ids.clone(), answer: None },
@@ -138,19 +174,23 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
                 matches!(refusal.status, 404 | 409) || matches!(verdict, Verdict::PartlyRefused(_));
             match (refusal.status, work.operation) {
                 (404, Operation::Update) => News::Absent,
-                _ => News::Dropped { ids: work.ids.clone() },
+                _ => dropped(),
             }
         }
         Verdict::Lost | Verdict::Unfit { .. } => {
             settled.orphans = work.operation == Operation::Insert;
-            News::Dropped { ids: work.ids.clone() }
+            dropped()
         }
     };
-    let rebased = locked.apply(news).await?;
-    if rebased.base.is_none() {
-        locked.remove_children(catalog).await?;
-    }
-    settled.gone = error.is_none() && work.operation == Operation::Delete && resource.kind.is_read();
+    Meaning { news, settled }
+}
+
+/// A mutation, the state that it settles in, and why where Auth0 has not taken it.
+pub(super) type Note = (i64, &'static str, Option<Value>);
+
+/// How each mutation ends; those that the rebase rule has cancelled settle too. Pure.
+pub(super) fn notes(work: &Work, verdict: &Verdict, cancelled: &[i64], settled: &mut Settled) -> Vec<Note> {
+    let error = error_of(verdict);
     let mut notes = Vec::new();
     for id in &work.ids {
         let state = match (&error, Some(id) == work.ids.last()) {
@@ -161,14 +201,11 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
         notes.push((*id, state, error.clone()));
     }
     let lost = json!({"kind": "cancelled", "message": "the row that it changes is not there", "after": work.ids.last()});
-    for id in rebased.cancelled.iter().filter(|id| !work.ids.contains(id)) {
+    for id in cancelled.iter().filter(|id| !work.ids.contains(id)) {
         notes.push((*id, "cancelled", Some(lost.clone())));
         settled.ids.push(*id);
     }
-    let key = settled.rekeyed.as_ref().unwrap_or(key);
-    write_down(store, &mut locked, resource, key, &notes).await?;
-    locked.commit().await?;
-    Ok(settled)
+    notes
 }
 
 async fn finish_once(
@@ -177,7 +214,7 @@ async fn finish_once(
     work: &Work,
     ended: &Row,
     error: Option<Value>,
-    refused: &str,
+    refused: &'static str,
 ) -> Result<Settled> {
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
@@ -193,8 +230,9 @@ async fn finish_once(
         locked.apply(News::Applied { ids: work.ids.clone(), answer: Some(row) }).await?;
     }
     let state = if error.is_some() { refused } else { "confirmed" };
-    let notes: Vec<_> = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
-    write_down(store, &mut locked, resource, key, &notes).await?;
+    let notes = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(Settled { ids: work.ids.clone(), ..Settled::default() })
 }
@@ -217,15 +255,16 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
     settled.ids.extend(rebased.cancelled.iter().filter(|id| !work.ids.contains(id)));
     settled.orphans = work.operation == Operation::Insert;
-    let notes: Vec<_> = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
-    write_down(store, &mut locked, resource, key, &notes).await?;
+    let notes = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(settled)
 }
 
 /// By Auth0's own time: an answer older than the base settles the mutation with the base's values.
-fn applied(resource: &Resource, locked: &Locked<'_>, ids: &[i64], row: Option<Row>) -> News {
-    match version_order(resource, row.as_ref(), locked.base().as_ref()) {
+fn applied(resource: &Resource, base: Option<&Row>, ids: &[i64], row: Option<Row>) -> News {
+    match version_order(resource, row.as_ref(), base) {
         Some(Ordering::Less) => News::Dropped { ids: ids.to_vec() },
         _ => News::Applied { ids: ids.to_vec(), answer: row },
     }
@@ -265,45 +304,64 @@ fn refusal_json(refusal: &Refusal) -> Value {
     })
 }
 
-/// States, NOTIFY and the end of write-only values, in one statement.
-async fn write_down(
+/// The end of a mutation with the text that tells of it.
+pub(super) struct Told {
+    note: Note,
+    text: String,
+}
+
+/// The notes with their texts; `unsettled` are the row's mutations, these among them. Pure.
+pub(super) fn told(
     store: &Store,
-    locked: &mut Locked<'_>,
     resource: &Resource,
     key: &RowKey,
-    notes: &[(i64, &str, Option<Value>)],
-) -> Result<()> {
-    let pending = |id: i64| locked.unsettled.iter().find(|pending| pending.mutation.id == id);
-    let told = notes.iter().map(|(id, state, error)| {
-        let pending = pending(*id);
-        let note = json!({
+    unsettled: &[Pending],
+    notes: Vec<Note>,
+) -> Vec<Told> {
+    let key = key.to_json(resource);
+    let told = notes.into_iter().map(|note| {
+        let (id, state, error) = &note;
+        let pending = unsettled.iter().find(|pending| pending.mutation.id == *id);
+        let text = notification(json!({
             "id": id,
             "txid": pending.map(|pending| pending.txid.as_str()),
             "schema": store.schema,
             "table": resource.table,
-            "key": key.to_json(resource),
+            "key": key,
             "operation": pending.map(|pending| pending.mutation.operation.as_str()),
             "state": state,
             "error": error,
-        });
-        notification(note)
+        }));
+        Told { note, text }
     });
-    let told: Vec<String> = told.collect();
+    told.collect()
+}
+
+/// States, NOTIFY and the end of write-only values, in one statement.
+pub(super) async fn write_down(
+    store: &Store,
+    transaction: &mut Transaction<'static, Postgres>,
+    told: Vec<Told>,
+) -> Result<()> {
+    let count = told.len() as i64;
+    let (mut ids, mut states, mut errors, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Told { note: (id, state, error), text } in told {
+        ids.push(id);
+        states.push(state);
+        errors.push(error);
+        texts.push(text);
+    }
     let sql = include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema));
     let settled: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(notes.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
-        .bind(notes.iter().map(|(_, state, _)| (*state).to_owned()).collect::<Vec<_>>())
-        .bind(notes.iter().map(|(.., error)| error.clone()).collect::<Vec<_>>())
-        .bind(told)
+        .bind(ids)
+        .bind(states)
+        .bind(errors)
+        .bind(texts)
         .bind(&store.schema)
-        .fetch_one(&mut *locked.transaction)
+        .fetch_one(&mut **transaction)
         .await
         .map_err(fault("cannot settle mutations"))?;
-    if settled == notes.len() as i64 {
-        Ok(())
-    } else {
-        Err(Error::new(Kind::Internal, "a mutation settled twice"))
-    }
+    if settled == count { Ok(()) } else { Err(Error::new(Kind::Internal, "a mutation settled twice")) }
 }
 
 /// The note as JSON text; what makes it too long is left out, longest first.

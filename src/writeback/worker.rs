@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::call::{Step, Verdict, after_call, after_read_back, delay, not_there};
@@ -11,6 +12,7 @@ use super::lanes::Work;
 use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
+use super::room::{Ahead, Room};
 use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
 use super::{command, parts, shown};
@@ -34,6 +36,8 @@ pub struct Context {
     pub instance: String,
     /// Parents whose lists of links are being edited.
     pub parents: Arc<Parents>,
+    /// Room for calls.
+    pub room: Arc<Room>,
 }
 
 /// How work ended.
@@ -56,7 +60,7 @@ pub(super) enum Ended {
 ///
 /// # Errors
 /// Database errors; the mutations stay unsettled and the caller takes them up again.
-pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<Ended> {
+pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u32) -> Result<Ended> {
     let (table, key) = &work.node;
     let resource = context.catalog.resource(table)?;
     let uncertain = work.uncertain
@@ -74,16 +78,57 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
+    let place = if resource.kind == ResourceKind::Command && !uncertain {
+        // A command that is claimed counts as run: it takes its turn before.
+        match ahead.call().await {
+            Some(turn) => Place::Turn(turn),
+            None => return Ok(Ended::Back { at: Instant::now(), alone: false, everybody: None }),
+        }
+    } else {
+        Place::Ahead(ahead)
+    };
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
     let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
-    let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    let called = if uncertain {
+        drop(place);
+        None
+    } else {
+        Some(first(context, work, resource, (&content, &request_id), place, tries).await)
+    };
+    let ended = decide(context, work, resource, content, called, tries).await;
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// Where a work waits for its call.
+enum Place {
+    Ahead(Ahead),
+    Turn(OwnedSemaphorePermit),
+}
+
+/// The call, in its turn.
+async fn first(
+    context: &Context,
+    work: &Work,
+    resource: &Resource,
+    (content, request_id): (&Content, &str),
+    place: Place,
+    tries: u32,
+) -> Step {
+    let turn = match place {
+        Place::Turn(turn) => Some(turn),
+        Place::Ahead(ahead) => ahead.call().await,
+    };
+    match turn {
+        Some(_turn) => call(context, work, resource, content, request_id, tries).await,
+        // The service ends: it has not left, and the next start finds it pending.
+        None => Step::SendAgain { at: Instant::now(), kind: Kind::Internal, everybody: false },
+    }
 }
 
 /// Rows of other tables that the write changed too.
@@ -96,21 +141,18 @@ fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Sus
     resource.touches.iter().filter_map(row).collect()
 }
 
+/// Goes on from what the call has brought, or, where none is given, from not knowing whether there was one.
 async fn decide(
     context: &Context,
     work: &Work,
     resource: &Resource,
     content: Content,
-    request_id: String,
-    uncertain: bool,
+    called: Option<Step>,
     mut tries: u32,
 ) -> Result<Ended> {
     let is_command = resource.kind == ResourceKind::Command;
-    let mut step = if uncertain {
-        Step::ReadBack { at: Instant::now(), kind: Kind::Auth0NoAnswer }
-    } else {
-        call(context, work, resource, &content, &request_id, tries).await
-    };
+    let unknown = || Step::ReadBack { at: Instant::now(), kind: Kind::Auth0NoAnswer };
+    let mut step = called.unwrap_or_else(unknown);
     loop {
         step = match step {
             Step::Finish(verdict) if is_command => {

@@ -1,0 +1,125 @@
+//! Settles many works in one transaction, by the same decisions as one: those whose rows are there, are free, stay,
+//! and keep their keys. Whatever is otherwise, and everything where the transaction fails, is left to be settled
+//! alone.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::call::Verdict;
+use super::lanes::Work;
+use super::settle::{Meaning, Settled, Told, are_ours, meaning, notes, told, write_down};
+use super::store::Store;
+use crate::catalog::{Catalog, Resource, RowKey};
+use crate::error::Result;
+use crate::pg::mirror::{LockedRows, Operation, Row, rebase};
+
+/// A work and its verdict.
+#[derive(Clone)]
+pub(super) struct Settlement {
+    work: Work,
+    verdict: Verdict,
+}
+
+/// Settles `work` with others that come at the same time; none where it is to be settled alone.
+pub(super) async fn together(
+    store: &Store,
+    catalog: &Arc<Catalog>,
+    work: &Work,
+    verdict: &Verdict,
+) -> Option<Settled> {
+    if work.operation == Operation::Delete {
+        // Its row has gone here already: there is nothing to lock.
+        return None;
+    }
+    let settlement = Settlement { work: work.clone(), verdict: verdict.clone() };
+    let group = |settlements| settle_all(store.clone(), Arc::clone(catalog), settlements);
+    store.settlements.run(settlement, group).await.flatten()
+}
+
+/// What became of each, in their order.
+async fn settle_all(
+    store: Store,
+    catalog: Arc<Catalog>,
+    settlements: Vec<Settlement>,
+) -> Vec<Option<Settled>> {
+    let mut settled: Vec<Option<Settled>> = settlements.iter().map(|_| None).collect();
+    let (mut tables, mut seen) = (BTreeMap::<&str, Vec<usize>>::new(), HashSet::new());
+    for (place, settlement) in settlements.iter().enumerate() {
+        if seen.insert(&settlement.work.node) {
+            tables.entry(&settlement.work.node.0).or_default().push(place);
+        }
+    }
+    for (table, places) in tables {
+        let of_table: Vec<&Settlement> = places.iter().filter_map(|place| settlements.get(*place)).collect();
+        match Box::pin(settle_table(&store, &catalog, table, &of_table)).await {
+            Ok(done) => {
+                for (place, done) in places.into_iter().zip(done) {
+                    if let Some(there) = settled.get_mut(place) {
+                        *there = done;
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(%error, table, "mutations are settled one by one"),
+        }
+    }
+    settled
+}
+
+async fn settle_table(
+    store: &Store,
+    catalog: &Catalog,
+    table: &str,
+    settlements: &[&Settlement],
+) -> Result<Vec<Option<Settled>>> {
+    let resource = catalog.resource(table)?;
+    let keys: Vec<&RowKey> = settlements.iter().map(|settlement| &settlement.work.node.1).collect();
+    let mut locked = LockedRows::take(&store.database, &store.schema, resource, &keys).await?;
+    let (mut done, mut all) = (Vec::new(), Vec::new());
+    for (place, settlement) in settlements.iter().enumerate() {
+        let Some(outcome) = decide(store, resource, settlement, &locked, place) else {
+            done.push(None);
+            continue;
+        };
+        locked.change(place, &outcome.visible, outcome.befores);
+        all.extend(outcome.told);
+        done.push(Some(outcome.settled));
+    }
+    if !all.is_empty() {
+        locked.write().await?;
+        write_down(store, &mut locked.transaction, all).await?;
+        locked.commit().await?;
+    }
+    Ok(done)
+}
+
+/// What is to be written.
+struct Outcome {
+    visible: Row,
+    befores: Vec<(i64, Row)>,
+    told: Vec<Told>,
+    settled: Settled,
+}
+
+/// The outcome of one of them; none where it is to be settled alone. Pure.
+fn decide(
+    store: &Store,
+    resource: &Resource,
+    settlement: &Settlement,
+    locked: &LockedRows<'_>,
+    place: usize,
+) -> Option<Outcome> {
+    let Settlement { work, verdict } = settlement;
+    let row = locked.row(place).filter(|row| are_ours(work, &row.unsettled))?;
+    let Meaning { news, mut settled } = meaning(resource, work, verdict, row.base(resource).as_ref());
+    if settled.rekeyed.is_some() {
+        return None;
+    }
+    let rebased = rebase(resource, Some(&row.visible), &row.mutations(), news);
+    let visible = rebased.visible.filter(|_| rebased.base.is_some())?;
+    if RowKey::of(resource, &visible).as_ref() != Some(&work.node.1) {
+        return None;
+    }
+    let notes = notes(work, verdict, &rebased.cancelled, &mut settled);
+    let told = told(store, resource, &work.node.1, &row.unsettled, notes);
+    Some(Outcome { visible, befores: rebased.befores, told, settled })
+}
