@@ -16,11 +16,12 @@ use super::follow::fill_and_follow;
 use super::mail::{Mailer, keep_telling};
 use super::owner::Owner;
 use super::page::{Page, recorder};
+use super::pause;
 use super::reading::reading;
 use super::stream::stream;
 use super::tasks::{forever, until, until_shutdown};
 use super::tenant::{selection_kept, tenant};
-use super::webhook;
+use super::{webhook, writes};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
@@ -115,6 +116,10 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     slot.slot.clone_from(&config.slot);
     let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
 
+    let look = || pause::is_paused(&database, &config.schema);
+    let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
+    let (paused_in, paused) = watch::channel(paused);
+
     let queue = Arc::new(Queue::default());
     let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
@@ -148,6 +153,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         applied: applied_in,
         report: report_in,
         suspicions: suspicions_in,
+        paused,
     };
 
     let mut tasks = JoinSet::new();
@@ -161,6 +167,10 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let kept = dispatch.context.store.clone();
     tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));
+    let asked = pause::follow(database.clone(), config.schema.clone(), paused_in);
+    tasks.spawn(forever(shutdown.clone(), asked));
+    let told = writes::tell(database.clone(), config.schema.clone(), page.writeback.clone());
+    tasks.spawn(forever(shutdown.clone(), told));
     for _ in 0..READERS {
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });

@@ -76,7 +76,9 @@ pub fn after_call(
             Step::SendAgain { at: until, kind: Kind::Auth0Throttled, everybody: true }
         }
         Outcome::Blocked { kind, .. } | Outcome::NeverLeft { kind, .. } => {
-            Step::SendAgain { at: now + delay(tries), kind, everybody: true }
+            // Another write may need another scope.
+            let everybody = kind != Kind::Auth0Scope;
+            Step::SendAgain { at: now + delay(tries), kind, everybody }
         }
         Outcome::Unknown { kind, .. } => Step::ReadBack { at: now + delay(tries), kind },
     }
@@ -158,7 +160,7 @@ mod tests {
         let settles = |outcome| matches!(after_call(outcome, |_| None, 1, 0, now), Step::Finish(_));
         assert!(settles(Outcome::Applied(Value::Null)) && settles(Outcome::Gone));
         assert!(settles(Outcome::Refused(refusal.clone())));
-        for kind in [Kind::Auth0Token, Kind::Auth0Unreachable, Kind::Auth0Server] {
+        for kind in [Kind::Auth0Token, Kind::Auth0Scope, Kind::Auth0Unreachable, Kind::Auth0Server] {
             assert!(!settles(Outcome::Blocked { kind, message: String::new() }));
             assert!(!settles(Outcome::NeverLeft { kind, reason: String::new() }));
             assert!(!settles(Outcome::Unknown { kind, reason: String::new() }));

@@ -9,11 +9,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
+use super::blocked::{Blocked, Blocks};
 use super::call::delay;
 use super::lanes::{Lanes, Next, Work};
 use super::settle::cancel;
 use super::store::Which;
-use super::worker::{Context, Ended, work};
+use super::worker::{Context, Ended, Holds, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Ledger;
@@ -90,6 +91,10 @@ pub struct Report {
     pub settled: u64,
     /// Why nothing leaves at the moment.
     pub waiting_for: Option<Kind>,
+    /// What Auth0 does not allow at the moment; it waits.
+    pub blocked: Vec<Blocked>,
+    /// An operator wants nothing to leave, and nothing is about to.
+    pub paused: bool,
 }
 
 /// The dispatcher's channels and settings.
@@ -104,6 +109,8 @@ pub struct Dispatch {
     pub report: watch::Sender<Report>,
     /// Rows that should be read from Auth0, to ingest.
     pub suspicions: mpsc::UnboundedSender<Suspicion>,
+    /// Whether an operator wants nothing to leave.
+    pub paused: watch::Receiver<bool>,
 }
 
 struct State {
@@ -113,6 +120,7 @@ struct State {
     tasks: JoinSet<(Work, Result<Ended>)>,
     tries: HashMap<i64, u32>,
     hold: Option<(Instant, Kind)>,
+    blocks: Blocks,
     settled: u64,
 }
 
@@ -129,6 +137,7 @@ impl Dispatch {
             tasks: JoinSet::new(),
             tries: HashMap::new(),
             hold: None,
+            blocks: Blocks::default(),
             settled: 0,
         };
         self.rescan(&mut state).await?;
@@ -146,6 +155,7 @@ impl Dispatch {
                     None => break,
                 },
                 () = self.context.room.moved() => {}
+                Ok(()) = self.paused.changed() => {}
                 _ = look.tick(), if state.backlog.is_empty() => self.rescan(&mut state).await?,
                 () = tokio::time::sleep_until(wake.unwrap_or_else(far)), if wake.is_some() => {}
             }
@@ -230,6 +240,9 @@ impl Dispatch {
     /// Starts as much work as may leave; returns when to look again.
     fn start(&self, state: &mut State) -> Option<Instant> {
         loop {
+            if *self.paused.borrow() {
+                return None;
+            }
             let now = Instant::now();
             // While the way to Auth0 is closed, one call at a time finds out whether it has opened.
             let most = match state.hold {
@@ -242,6 +255,12 @@ impl Dispatch {
             }
             match state.lanes.next(now) {
                 Next::Work(todo) => {
+                    if !todo.uncertain
+                        && let Some(until) = state.blocks.wait(&todo, now)
+                    {
+                        state.lanes.put_back(&todo, until, false);
+                        continue;
+                    }
                     let (context, ahead) = (self.context.clone(), self.context.room.enter());
                     let tries = todo.ids.first().and_then(|id| state.tries.get(id)).copied().unwrap_or(0);
                     state.tasks.spawn(async move {
@@ -267,6 +286,9 @@ impl Dispatch {
             Ok(Ended::Settled(settled)) => {
                 state.hold = None;
                 state.tries.remove(&first);
+                if state.blocks.lift(&work) {
+                    tracing::info!(table = %work.node.0, operation = work.operation.as_str(), "Auth0 allows these writes again");
+                }
                 if let Some(new) = &settled.rekeyed {
                     state.lanes.rekey(&work.node.0, &work.node.1, new);
                     work.node.1 = new.clone();
@@ -289,16 +311,23 @@ impl Dispatch {
                     state.ledger.ended(commit);
                 }
             }
-            Ok(Ended::Back { at, alone, everybody }) => {
+            Ok(Ended::Back { at, alone, holds }) => {
                 *state.tries.entry(first).or_default() += 1;
-                match everybody {
-                    Some(kind) => {
+                match holds {
+                    Holds::Everything(kind) => {
                         if state.hold.as_ref().is_none_or(|(_, held)| *held != kind) {
                             tracing::warn!(kind = kind.as_str(), "writes wait: {}", kind.policy().hint);
                         }
                         state.hold = Some((at, kind));
                     }
-                    None => state.hold = None,
+                    Holds::Alike(kind) => {
+                        state.hold = None;
+                        if state.blocks.add(&work, at, kind) {
+                            let hint = kind.policy().hint;
+                            tracing::warn!(table = %work.node.0, operation = work.operation.as_str(), "Auth0 does not allow these writes, they wait: {hint}");
+                        }
+                    }
+                    Holds::Itself => state.hold = None,
                 }
                 state.lanes.put_back(&work, at, alone);
             }
@@ -339,6 +368,8 @@ impl Dispatch {
             in_flight: self.context.room.under_way(),
             settled: state.settled,
             waiting_for: state.hold.map(|(_, kind)| kind),
+            blocked: state.blocks.all(),
+            paused: *self.paused.borrow() && self.context.room.is_clear(),
         });
     }
 }

@@ -4,6 +4,7 @@
 //! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
 mod backlog;
+mod blocked;
 mod body;
 pub mod call;
 mod claims;
@@ -25,6 +26,7 @@ mod store;
 mod together;
 mod worker;
 
+pub use blocked::Blocked;
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
 pub use replace::Parents;
 pub use retention::forget_settled;

@@ -28,6 +28,11 @@ impl Room {
         self.ahead.load(Ordering::Relaxed) < self.most
     }
 
+    /// Whether nobody waits ahead of the calls.
+    pub(super) fn is_clear(&self) -> bool {
+        self.ahead.load(Ordering::Relaxed) == 0
+    }
+
     /// A place ahead of the calls; look before whether there is one.
     pub(super) fn enter(self: &Arc<Self>) -> Ahead {
         self.ahead.fetch_add(1, Ordering::Relaxed);
@@ -85,7 +90,7 @@ mod tests {
         assert_eq!(room.under_way(), 1);
         drop(call);
         assert!(second.await.is_some());
-        assert!(room.moved().now_or_never().is_some() && room.has_place());
+        assert!(room.moved().now_or_never().is_some() && room.is_clear() && room.has_place());
         let late = room.enter();
         room.close();
         assert!(late.call().await.is_none());

@@ -16,7 +16,7 @@ use super::room::{Ahead, Room};
 use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
 use super::{command, parts, shown};
-use crate::auth0::{Client, Outcome, Refusal};
+use crate::auth0::{Client, Outcome, Refusal, Request};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Freshness, Operation};
@@ -51,9 +51,20 @@ pub(super) enum Ended {
         at: Instant,
         /// The mutations go one by one from now on.
         alone: bool,
-        /// The cause concerns every call.
-        everybody: Option<Kind>,
+        /// What else waits for the cause to pass.
+        holds: Holds,
     },
+}
+
+/// What waits for the cause to pass for which nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// This work alone.
+    Itself,
+    /// Every write of its kind to its table.
+    Alike(Kind),
+    /// Every write.
+    Everything(Kind),
 }
 
 /// Does a piece of work to its end; returns only when its mutations are settled or pending again.
@@ -82,7 +93,7 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
         // A command that is claimed counts as run: it takes its turn before.
         match ahead.call().await {
             Some(turn) => Place::Turn(turn),
-            None => return Ok(Ended::Back { at: Instant::now(), alone: false, everybody: None }),
+            None => return Ok(Ended::Back { at: Instant::now(), alone: false, holds: Holds::Itself }),
         }
     } else {
         Place::Ahead(ahead)
@@ -184,11 +195,16 @@ async fn decide(
             }
             Step::SplitUp => {
                 context.store.put_back(&work.ids).await?;
-                return Ok(Ended::Back { at: Instant::now(), alone: true, everybody: None });
+                return Ok(Ended::Back { at: Instant::now(), alone: true, holds: Holds::Itself });
             }
             Step::SendAgain { at, kind, everybody } => {
                 context.store.put_back(&work.ids).await?;
-                return Ok(Ended::Back { at, alone: false, everybody: everybody.then_some(kind) });
+                let holds = match kind {
+                    Kind::Auth0Scope => Holds::Alike(kind),
+                    kind if everybody => Holds::Everything(kind),
+                    _ => Holds::Itself,
+                };
+                return Ok(Ended::Back { at, alone: false, holds });
             }
             Step::ReadBack { at, kind } => {
                 tracing::warn!(table = %resource.table, kind = kind.as_str(), "the outcome of a call is unknown, it is read back");
@@ -218,7 +234,7 @@ async fn call(
     if resource.kind == ResourceKind::Command {
         return match command::build(resource, content, request_id) {
             Ok(request) => {
-                let outcome = context.auth0.write(&request).await;
+                let outcome = write(context, resource, &request).await;
                 after_call(
                     outcome,
                     |answer| Some(command::result(resource, answer)),
@@ -248,6 +264,16 @@ async fn call(
     step
 }
 
+/// Makes a write. What the application may not do any more is no refusal: the operator mends it.
+pub(super) async fn write(context: &Context, resource: &Resource, request: &Request) -> Outcome {
+    match context.auth0.write(request).await {
+        Outcome::Refused(refusal) if refusal.lacks_scope() && !resource.plan_as_scope => {
+            Outcome::Blocked { kind: Kind::Auth0Scope, message: refusal.to_string() }
+        }
+        outcome => outcome,
+    }
+}
+
 /// Puts back what the earlier calls of an update have changed, the last first, before its refusal is
 /// told.
 async fn put_back(
@@ -262,7 +288,7 @@ async fn put_back(
         let Some(Ok(request)) = undo else { continue };
         let mut tries = 0;
         loop {
-            match context.auth0.write(&request).await {
+            match write(context, resource, &request).await {
                 Outcome::Applied(_) | Outcome::Gone => break,
                 Outcome::Refused(why) => {
                     refusal = parts::left_behind(refusal, part, &why);
@@ -307,7 +333,7 @@ async fn one(
         // Every key that it touched has been taken back by a later mutation: there is nothing to say.
         return Step::Finish(Verdict::Applied(None));
     }
-    let outcome = context.auth0.write(&request).await;
+    let outcome = write(context, resource, &request).await;
     let shown = |answer: &Value| match content.operation {
         Operation::Delete => None,
         // A list shows more than the answer to a change: the row is read again.
@@ -322,7 +348,7 @@ async fn one(
 /// Nothing has been sent, because what has to be read first could not be.
 pub(super) fn not_sent(error: &Error, tries: u32, now: Instant) -> Step {
     // What an operator can mend must revert nothing.
-    if error.kind().policy().retry == Retry::Never && error.kind() != Kind::Auth0Credentials {
+    if error.kind().policy().retry == Retry::Never && !error.kind().is_of_access() {
         return unfit(error);
     }
     Step::SendAgain { at: now + delay(tries), kind: error.kind(), everybody: false }

@@ -7,5 +7,6 @@ mod kills;
 mod lost;
 mod outages;
 mod overlap;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;
