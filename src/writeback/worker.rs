@@ -188,6 +188,10 @@ async fn decide(
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
                 let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                if let Verdict::Applied(Some(row)) = &verdict {
+                    let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
+                    context.freshness.answered(resource, key, row);
+                }
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
                     settled.asks.extend(touched(&context.catalog, resource, &content));
                 }

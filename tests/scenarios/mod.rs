@@ -12,6 +12,7 @@ pub mod commands;
 pub mod keys;
 pub mod links;
 pub mod outcome;
+pub mod plans;
 pub mod refusals;
 pub mod rows;
 pub mod secrets;
@@ -42,6 +43,7 @@ macro_rules! every_scenario {
             apart::what_cannot_be_taken_back_is_told_and_shown,
             apart::an_emptied_object_is_emptied_at_auth0,
             secrets::a_password_reaches_auth0_and_nothing_else,
+            plans::no_statement_of_a_write_reads_a_whole_table,
             transactions::what_is_rolled_back_is_never_sent,
         }
     };

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::catalog::RowKey;
+use super::Row;
+use super::answers::Answers;
+use crate::catalog::{Resource, RowKey};
 
 /// A moment of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +37,10 @@ struct State {
 
 /// The marks of one tenant's rows.
 #[derive(Debug, Default)]
-pub struct Freshness(Mutex<State>);
+pub struct Freshness {
+    state: Mutex<State>,
+    answers: Answers,
+}
 
 /// A reading that has begun; while it lives, the marks that it needs are kept.
 #[derive(Debug)]
@@ -106,6 +111,16 @@ impl Freshness {
         state.rows.entry((table.to_owned(), key.clone())).or_default().settled = now;
     }
 
+    /// The table has what Auth0 has answered to a write of ours.
+    pub fn answered(&self, resource: &Resource, key: &RowKey, row: &Row) {
+        self.answers.add(resource, key, row);
+    }
+
+    /// Whether what an event shows of a row is such an answer, or older than one.
+    pub fn was_answered(&self, resource: &Resource, key: &RowKey, shown: &Row) -> bool {
+        self.answers.have(resource, key, shown)
+    }
+
     /// Whether a reading may be applied by the three rules; ask with the row locked.
     pub fn may_apply(&self, table: &str, key: &RowKey, began: Tick) -> bool {
         let state = self.state();
@@ -165,7 +180,7 @@ impl Freshness {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One mirror row as the service handles it: Auth0's answer in the table's shape, the rebase rule,
 //! the lock-then-look transaction, and which readings may be applied.
 
+mod answers;
 mod copy;
 mod freshness;
 mod instant;
