@@ -5,6 +5,7 @@
 
 mod kills;
 mod lost;
+mod many;
 mod outages;
 mod overlap;
 mod states;
