@@ -87,7 +87,7 @@ mod tests {
         let together = Together::new(1, 10);
         assert_eq!(together.run(4, doubled).now_or_never(), Some(Some((8, 1))));
         let gate = Notify::new();
-        let slow = |jobs: Vec<u32>| gate.notified().then(|()| doubled(jobs));
+        let slow = |jobs: Vec<u32>| gate.notified().then(move |()| doubled(jobs));
         let (first, second, third, ()) =
             tokio::join!(together.run(1, slow), together.run(2, doubled), together.run(3, doubled), async {
                 gate.notify_one()
@@ -101,7 +101,7 @@ mod tests {
         let jobs = (0..100).map(|job| {
             let together = Arc::clone(&together);
             tokio::spawn(async move {
-                let work = |jobs: Vec<u32>| tokio::task::yield_now().then(|()| doubled(jobs));
+                let work = |jobs: Vec<u32>| tokio::task::yield_now().then(move |()| doubled(jobs));
                 together.run(job, work).await
             })
         });

@@ -106,7 +106,7 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
         drop(place);
         None
     } else {
-        Some(first(context, work, resource, (&content, &request_id), place, tries).await)
+        Some(first(context, work, resource, (&content, request_id.as_str()), place, tries).await)
     };
     let ended = decide(context, work, resource, content, called, tries).await;
     drop(flight);

@@ -48,11 +48,9 @@ async fn two_of_many_settle_later(stand: &Stand) {
 async fn of_many_rows_in_one_update_only_those_that_auth0_refuses_come_back() {
     let stand = Stand::start(40).await;
     let mut session = stand.session().await;
-    let taken = session.text("select min(email) from auth0.user").await;
-    let guilty = format!(
-        "select user_id from auth0.user where email <> '{taken}' \
-         and identities -> 0 ->> 'connection' = 'Username-Password-Authentication' order by user_id limit 3"
-    );
+    let mine = "auth0.user where identities -> 0 ->> 'connection' = 'Username-Password-Authentication'";
+    let taken = session.text(&format!("select min(email) from {mine}")).await;
+    let guilty = format!("select user_id from {mine} and email <> '{taken}' order by user_id limit 3");
     session
         .run(&format!(
             "update auth0.user set nickname = 'one of many', \

@@ -4,4 +4,4 @@ with told as (
     where schema = $1
     returning schema
 )
-select count(pg_catalog.pg_notify('auth0_sync', $3)) from told
+select pg_catalog.pg_notify('auth0_sync', $3) from told
