@@ -20,7 +20,7 @@ use super::pause;
 use super::reading::reading;
 use super::stream::stream;
 use super::tasks::{forever, until, until_shutdown};
-use super::tenant::{selection_kept, tenant};
+use super::tenant::{scopes, selection_kept, tenant};
 use super::{webhook, writes};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
@@ -109,7 +109,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         return Ok(());
     };
     let auth0 = Client::new(&config.auth0)?;
-    let Some(scopes) = until(&shutdown, || auth0.scopes()).await? else { return Ok(()) };
+    let granted = || scopes(&auth0, &database, &config.schema);
+    let Some(scopes) = until(&shutdown, granted).await? else { return Ok(()) };
     tracing::info!(domain = %config.auth0.domain, scopes = scopes.len(), "Auth0 has given a token");
 
     let mut slot = wal::Settings::new(config.database_url.clone());

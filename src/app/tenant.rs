@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Config;
+use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Database, digest_of, fault};
@@ -40,6 +41,29 @@ pub(super) async fn tenant(database: &Database, config: &Config, catalog: &Catal
         return Err(not_set_up(what));
     }
     Ok(instance)
+}
+
+/// The scopes that the application has. Where this tenant has been served before, a credential that is refused has
+/// been taken away, and the service waits for it; at the first start somebody is there to correct it.
+///
+/// # Errors
+/// Of Auth0 and of the database.
+pub(super) async fn scopes(auth0: &Client, database: &Database, schema: &str) -> Result<Vec<String>> {
+    let scopes = auth0.scopes().await;
+    let Err(error) = scopes else { return scopes };
+    if error.kind() != Kind::Auth0Credentials {
+        return Err(error);
+    }
+    let served: bool =
+        sqlx::query_scalar("select filled_at is not null from _auth0_sync.tenant where schema = $1")
+            .bind(schema)
+            .fetch_one(&database.pool)
+            .await
+            .map_err(fault("cannot look whether the tenant was served before"))?;
+    if !served {
+        return Err(error);
+    }
+    Err(Error::with(Kind::Auth0Token, "Auth0 does not accept the service's credentials any more", error))
 }
 
 /// Ends with an error once setup has made other tables or columns than this service was told of: it

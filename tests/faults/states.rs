@@ -109,7 +109,7 @@ async fn a_scope_that_is_taken_away_keeps_its_writes_waiting_and_no_others_until
 
 #[tokio::test]
 async fn what_keeps_all_writes_waiting_is_told_and_so_is_its_end() {
-    let stand = Stand::start(10).await;
+    let mut stand = Stand::start(10).await;
     let (mut session, mut listener) = (stand.session().await, listener(&stand).await);
     for path in ["^/oauth/token$", "^/api/v2/"] {
         stand.emulator.fault(json!({"match": {"path": path}, "do": "status", "status": 401})).await;
@@ -119,8 +119,17 @@ async fn what_keeps_all_writes_waiting_is_told_and_so_is_its_end() {
     assert_eq!((&waiting["state"], &waiting["kind"]), (&json!("waiting"), &json!("auth0_credentials")));
     assert!(waiting["hint"].as_str().unwrap().contains("AUTH0_CLIENT_SECRET"), "{waiting}");
     assert_eq!(session.count(UNSETTLED).await, 10);
+
+    // A restart in between gives nothing up.
+    stand.kill_service().await;
+    stand.launch_service();
+    let log = |stand: &Stand| stand.service.as_ref().unwrap().log();
+    wait_until("it says so", SOON, async || log(&stand).contains("credentials any more")).await;
+    assert_eq!(session.count(UNSETTLED).await, 10);
     stand.emulator.fault(json!({"clear": true})).await;
+    stand.until_ready().await;
     assert_eq!(session.wait().await.as_deref(), Ok("confirmed"));
     assert_eq!(told(&mut listener).await["state"], "running");
+    assert_eq!(session.count(NOT_CONFIRMED).await, 0);
     equal(&stand).await;
 }
