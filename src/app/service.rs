@@ -20,7 +20,7 @@ use super::pause;
 use super::reading::reading;
 use super::stream::stream;
 use super::tasks::{forever, until, until_shutdown};
-use super::tenant::{scopes, selection_kept, tenant};
+use super::tenant::{granted, selection_kept, tenant};
 use super::{webhook, writes};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
@@ -109,20 +109,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         return Ok(());
     };
     let auth0 = Client::new(&config.auth0)?;
-    let granted = || scopes(&auth0, &database, &config.schema);
-    let Some(scopes) = until(&shutdown, granted).await? else { return Ok(()) };
-    tracing::info!(domain = %config.auth0.domain, scopes = scopes.len(), "Auth0 has given a token");
-
-    let mut slot = wal::Settings::new(config.database_url.clone());
-    slot.slot.clone_from(&config.slot);
-    let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
-
-    let look = || pause::is_paused(&database, &config.schema);
-    let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
-    let (paused_in, paused) = watch::channel(paused);
-
     let queue = Arc::new(Queue::default());
-    let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
     let (report_in, report) = watch::channel(Report::default());
@@ -140,6 +127,31 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
     });
+    // Whoever asks meanwhile is told what the start waits for.
+    let mut tasks = JoinSet::new();
+    let stop = shutdown.clone();
+    tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
+        stop.cancelled().await;
+    }));
+    let told = writes::tell(database.clone(), config.schema.clone(), page.writeback.clone());
+    tasks.spawn(forever(shutdown.clone(), told));
+
+    let ask = || async {
+        let scopes = auth0.scopes().await;
+        report_in.send_modify(|report| report.waiting_for = scopes.as_ref().err().map(Error::kind));
+        granted(scopes, &database, &config.schema).await
+    };
+    let Some(scopes) = until(&shutdown, ask).await? else { return Ok(()) };
+    tracing::info!(domain = %config.auth0.domain, scopes = scopes.len(), "Auth0 has given a token");
+
+    let mut slot = wal::Settings::new(config.database_url.clone());
+    slot.slot.clone_from(&config.slot);
+    let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
+
+    let look = || pause::is_paused(&database, &config.schema);
+    let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
+    let (paused_in, paused) = watch::channel(paused);
+    let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let dispatch = Dispatch {
         context: writeback::Context {
             catalog: Arc::clone(catalog),
@@ -157,21 +169,14 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         paused,
     };
 
-    let mut tasks = JoinSet::new();
     let counted = (database.clone(), config.schema.clone(), page.budget.clone());
     tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
-    let stop = shutdown.clone();
-    tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
-        stop.cancelled().await;
-    }));
     tasks.spawn(forever(shutdown.clone(), stream(slot, arrivals_in, applied, Arc::clone(&page))));
     let kept = dispatch.context.store.clone();
     tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));
     let asked = pause::follow(database.clone(), config.schema.clone(), paused_in);
     tasks.spawn(forever(shutdown.clone(), asked));
-    let told = writes::tell(database.clone(), config.schema.clone(), page.writeback.clone());
-    tasks.spawn(forever(shutdown.clone(), told));
     for _ in 0..READERS {
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Config;
-use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Database, digest_of, fault};
@@ -43,17 +42,21 @@ pub(super) async fn tenant(database: &Database, config: &Config, catalog: &Catal
     Ok(instance)
 }
 
-/// The scopes that the application has. Where this tenant has been served before, a credential that is refused has
-/// been taken away, and the service waits for it; at the first start somebody is there to correct it.
+/// The scopes that the application was granted, or why it was not. Where this tenant has been served before, a
+/// credential that is refused has been taken away, and is worth waiting for; at the first start somebody is there to
+/// correct it.
 ///
 /// # Errors
 /// Of Auth0 and of the database.
-pub(super) async fn scopes(auth0: &Client, database: &Database, schema: &str) -> Result<Vec<String>> {
-    let scopes = auth0.scopes().await;
-    let Err(error) = scopes else { return scopes };
-    if error.kind() != Kind::Auth0Credentials {
-        return Err(error);
-    }
+pub(super) async fn granted(
+    scopes: Result<Vec<String>>,
+    database: &Database,
+    schema: &str,
+) -> Result<Vec<String>> {
+    let error = match scopes {
+        Err(error) if error.kind() == Kind::Auth0Credentials => error,
+        other => return other,
+    };
     let served: bool =
         sqlx::query_scalar("select filled_at is not null from _auth0_sync.tenant where schema = $1")
             .bind(schema)
