@@ -182,14 +182,12 @@ impl WebhookFile {
 
 /// What `webhook.event_stream` says.
 fn destination(value: &toml::Value) -> Result<Option<Destination>> {
-    match (value.as_bool(), value.as_str()) {
-        (Some(false), _) => Ok(None),
-        (Some(true), _) | (_, Some("webhook")) => Ok(Some(Destination::Webhook)),
-        (_, Some("action")) => Ok(Some(Destination::Action)),
-        _ => Err(wrong(format!(
-            "webhook.event_stream: {value} is none of true, false, \"webhook\", \"action\""
-        ))),
+    if let Some(on) = value.as_bool() {
+        return Ok(on.then_some(Destination::Webhook));
     }
+    value.clone().try_into().map(Some).map_err(|_| {
+        wrong(format!("webhook.event_stream: {value} is none of true, false, \"webhook\", \"action\""))
+    })
 }
 
 impl MailFile {

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::act::act;
 use super::attempt::{Attempt, Sender};
 use crate::emulator::keys::{self, key_of};
-use crate::emulator::quirks::event_streams::{FAILED, STREAM, TABLE, WAITING, wait};
+use crate::emulator::quirks::event_streams::{ACTION, FAILED, STREAM, TABLE, WAITING, WEBHOOK, wait};
 use crate::emulator::rules::Fields;
 use crate::emulator::server::Shared;
 use crate::emulator::store::{Row, Store};
@@ -27,9 +27,6 @@ const BATCH: usize = 100;
 const AT_A_TIME: usize = 16;
 /// Auth0 tries four times in all.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-/// Kinds of destinations that are pushed to; what others get, nobody sees here.
-const WEBHOOK: &str = "webhook";
-const ACTION: &str = "action";
 
 /// Pushes for ever; what is under way when it is dropped is pushed again by the next emulator.
 pub(in crate::emulator) async fn push(shared: Arc<Shared>) {

@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -42,8 +43,9 @@ const fn of_users(id: &'static str, version: &'static str) -> Trigger {
     Trigger { id, version, part: id, path: REPORTS, is_bound: true }
 }
 
-/// What an event stream hands its events to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an event stream hands its events to, in Auth0's words.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Destination {
     /// The webhook itself, by a token.
     Webhook,
@@ -96,7 +98,7 @@ impl Wanted {
     /// The event stream's destination that is the webhook itself.
     pub(super) fn webhook(&self) -> Value {
         json!({
-            "type": "webhook",
+            "type": Destination::Webhook,
             "configuration": {
                 "webhook_endpoint": self.address(EVENTS),
                 "webhook_authorization": {"method": "bearer", "token": self.token},
@@ -112,7 +114,7 @@ impl Wanted {
 
 /// The event stream's destination that is an Action.
 pub(super) fn action(key: &str) -> Value {
-    json!({"type": "action", "configuration": {"action_id": key}})
+    json!({"type": Destination::Action, "configuration": {"action_id": key}})
 }
 
 /// Changes whenever the event stream has to.
