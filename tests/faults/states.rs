@@ -77,7 +77,7 @@ async fn a_scope_that_is_taken_away_keeps_its_writes_waiting_and_no_others_until
     let mut stand = Stand::set_up(Postgres::start(), emulator).await;
     stand.restart_service().await;
     let (mut session, mut listener) = (stand.session().await, listener(&stand).await);
-    stand.emulator.fault(json!({"withhold": ["update:users"]})).await;
+    stand.emulator.fault(json!({"withhold": ["update:users", "update:users_app_metadata"]})).await;
     // Tokens that are out keep what they had.
     let one = "update auth0.user set nickname = clock_timestamp()::text where user_id = (select min(user_id) from auth0.user)";
     wait_until("the service has a token without the scope", SOON, async || {
