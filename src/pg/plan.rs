@@ -170,6 +170,12 @@ impl Plan<'_> {
                 "grant execute on function {} to {reader}",
                 self.site.name(&function.name)
             ));
+        } else {
+            // Whoever may call it could put it behind a table of their own, and write with the service's rights.
+            sql.push_str(&format!(
+                "revoke execute on function {} from public",
+                self.site.name(&function.name)
+            ));
         }
         self.change(format!("define function {}.{}", self.site.schema, function.name), sql);
     }

@@ -19,10 +19,12 @@ mod retention;
 mod settle;
 mod shown;
 mod store;
+mod strict;
 mod worker;
 
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
 pub use replace::Parents;
 pub use retention::forget_settled;
 pub use store::Store;
+pub use strict::Strict;
 pub use worker::Context;
