@@ -1,7 +1,7 @@
 //! Takes back at Auth0 what a transaction has not committed. It is done again and again until Auth0 has
 //! decided: the intent stays in the database as long.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Shared;
@@ -74,8 +74,8 @@ async fn restore_once(shared: &Shared, resource: &Resource, intent: &Intent) -> 
             made_again(shared, resource, &row.1, answer).await
         }
         Made::Decided(Verdict::Applied(_) | Verdict::Gone) => Ok(()),
-        refused => {
-            tracing::error!(table = %resource.table, ?refused, "Auth0 refuses to take back what was rolled back; the table follows Auth0");
+        _ => {
+            tracing::error!(table = %resource.table, "Auth0 refuses to take back what was rolled back; the table follows Auth0");
             Ok(())
         }
     }
@@ -157,7 +157,7 @@ fn correlation(shared: &Shared) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
     use crate::catalog::Catalog;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -16,7 +16,7 @@ use super::make::ask;
 use super::question::Question;
 use super::restore::{restore, suspect, undo};
 use super::settle::{land, notes};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::pg::mirror::{Flight, Freshness, Operation};
 use crate::retry::Delays;
 
@@ -77,7 +77,8 @@ async fn take_up<'f>(
     txid: u64,
     intents: &[Intent],
 ) {
-    for name in intents.iter().flat_map(Intent::names) {
+    let names: Vec<_> = intents.iter().flat_map(Intent::names).collect();
+    for name in names {
         freshness.undecided().take(&name, txid).await;
         flights.push(freshness.send(&name.0, &name.1));
     }
@@ -105,8 +106,10 @@ async fn answer<'f>(
     intents: &mut Vec<Intent>,
 ) -> Result<()> {
     let Question { statement, txid, until, patience, changes, .. } = question;
-    let patience = patience.clamp(0.0, PATIENCE);
-    let deadline = Instant::now() + Duration::from_secs_f64(patience);
+    let patience = Duration::from_secs_f64(patience.clamp(0.0, PATIENCE));
+    let deadline = Instant::now() + patience;
+    // What has gone wrong is to be told before the statement gives up by itself.
+    let in_time = deadline - patience / 10;
     let context = &shared.context;
     let new = changes
         .into_iter()
@@ -114,15 +117,15 @@ async fn answer<'f>(
         .map(|(place, asked)| Intent::new(&context.catalog, statement, place, asked, &context.instance));
     let mut new = new.collect::<Result<Vec<_>>>()?;
     // Where the same transaction inserts a row again that it has inserted, it has rolled back to a savepoint.
-    let again = |old: &&mut Intent| {
-        let inserted = |intent: &Intent| intent.content.operation == Operation::Insert;
-        inserted(old)
-            && old.stands != Stands::Nothing
-            && new.iter().any(|intent| inserted(intent) && intent.node == old.node)
-    };
-    for old in intents.iter_mut().filter(again) {
-        restore(shared, old).await;
-        old.stands = Stands::Nothing;
+    for old in intents.iter_mut() {
+        let same = |intent: &Intent| {
+            let inserts = intent.content.operation == Operation::Insert;
+            inserts && old.content.operation == Operation::Insert && intent.node == old.node
+        };
+        if old.stands != Stands::Nothing && new.iter().any(same) {
+            restore(shared, old).await;
+            old.stands = Stands::Nothing;
+        }
     }
     let names: Vec<_> = new.iter().map(|intent| intent.node.clone()).collect();
     let taking = async {
@@ -138,7 +141,7 @@ async fn answer<'f>(
         return Ok(());
     }
     flights.extend(new.iter().map(|intent| freshness.send(&intent.node.0, &intent.node.1)));
-    let asked = new.iter_mut().map(|intent| ask(shared, intent, deadline));
+    let asked: Vec<_> = new.iter_mut().map(|intent| ask(shared, intent, in_time).boxed()).collect();
     let refused: Vec<Option<Value>> = stream::iter(asked).buffered(shared.concurrency).collect().await;
     for intent in &new {
         let row = intent.row();
@@ -169,14 +172,17 @@ fn answer_to(shared: &Shared, intent: &Intent) -> Value {
 
 /// A statement is refused: what Auth0 has taken of it goes back, as far as there is time.
 async fn take_back(shared: &Shared, intents: &mut [Intent], deadline: Instant) {
-    let undone = intents.iter_mut().map(|intent| async move {
-        if matches!(intent.stands, Stands::Applied { .. }) && undo(shared, intent, deadline).await {
-            intent.stands = Stands::Nothing;
-        }
-        // A conflict says that Auth0 has something that the table does not show.
-        suspect(shared, intent.row());
-    });
+    let undone: Vec<_> =
+        intents.iter_mut().map(|intent| take_back_one(shared, intent, deadline).boxed()).collect();
     stream::iter(undone).buffered(shared.concurrency).collect::<Vec<()>>().await;
+}
+
+async fn take_back_one(shared: &Shared, intent: &mut Intent, deadline: Instant) {
+    if matches!(intent.stands, Stands::Applied { .. }) && undo(shared, intent, deadline).await {
+        intent.stands = Stands::Nothing;
+    }
+    // A conflict says that Auth0 has something that the table does not show.
+    suspect(shared, intent.row());
 }
 
 /// The reply is tried as long as somebody waits for it.
@@ -211,12 +217,12 @@ async fn decide(
 ) {
     let intents: Vec<Intent> =
         intents.into_iter().filter(|intent| intent.stands != Stands::Nothing).collect();
-    let committed = insist("what a strict transaction has committed cannot be read yet", async || {
-        shared.store.committed(txid, &intents).await
-    })
-    .await;
+    let what = "what a strict transaction has committed cannot be read yet";
+    let committed = insist(what, || shared.store.committed(txid, &intents)).await;
     let (mut taken_back, mut made_again) = (HashSet::new(), HashSet::new());
-    for intent in intents.iter().rev().filter(|intent| !committed.contains_key(&intent.request_id)) {
+    let lost: Vec<&Intent> =
+        intents.iter().rev().filter(|intent| !committed.contains_key(&intent.request_id)).collect();
+    for intent in lost {
         let (row, operation) = (intent.row(), intent.content.operation);
         // A row that has been made again is whole.
         if operation != Operation::Update || !made_again.contains(&row) {
@@ -249,14 +255,12 @@ async fn decide(
     {
         tracing::warn!(%error, "what strict statements have written could not be told");
     }
-    insist("a strict transaction cannot be forgotten yet", async || {
-        shared.store.finish(txid, statements).await
-    })
-    .await;
+    let what = "a strict transaction cannot be forgotten yet";
+    insist(what, || shared.store.finish(txid, statements)).await;
 }
 
 /// Again, until the database does it.
-async fn insist<T>(what: &str, once: impl AsyncFn() -> Result<T, Error>) -> T {
+async fn insist<T, F: Future<Output = Result<T>>>(what: &str, once: impl Fn() -> F) -> T {
     let mut delays = Delays::default();
     loop {
         match once().await {
