@@ -180,5 +180,17 @@ async fn below_postgres_17_the_other_two_ways_are_named() {
     }
     session.run("set auth0.write_mode = 'async'").await;
     session.confirmed(&update).await;
+
+    let write = |sql: &str| format!("call auth0.write('{}')", sql.replace('\'', "''"));
+    session.run(&write(&update.replace("old", "written"))).await;
+    assert_eq!(at_auth0(&stand, &mine).await["nickname"], "written", "it has waited for Auth0");
+    let taken =
+        "(select email from auth0.user where user_id > (select min(user_id) from auth0.user) limit 1)";
+    let refused = format!(
+        "update auth0.user set email = {taken} where user_id = (select min(user_id) from auth0.user)"
+    );
+    let refusal = session.refused(&write(&refused)).await;
+    assert_eq!((refusal.code.as_str(), refusal.table.as_str()), ("22023", "user"), "{refusal:?}");
+    assert_eq!(session.wait().await.as_deref(), Ok("nothing to wait for"), "it is raised once");
     equal(&stand).await;
 }

@@ -68,6 +68,7 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         ("_remember", false, include_str!("remember.sql")),
         ("wait_for", true, include_str!("wait_for.sql")),
         ("wait", true, include_str!("wait.sql")),
+        ("write", true, include_str!("write.sql")),
     ]
     .into_iter()
     .map(|(name, public, template)| Function { name: name.to_owned(), sql: site.fill(template), public });

@@ -20,6 +20,17 @@ begin
             and c.txid = mine and c.id > fence and c."table" = of_table and c.key = a.key and c.operation = 'INSERT';
         delete from _auth0_sync.answered a
         where a.txid = mine and a.schema = {schema_literal} and a."table" = of_table;
+        -- The key was there when Auth0 would have been asked, and has gone since.
+        perform from {schema}._sync_cdc c
+        where c.txid = mine and c.id > fence and c."table" = of_table and c.state <> 'confirmed';
+        if found then
+            raise exception using
+                errcode = '40001',
+                message = '[Auth0] another transaction has deleted the row meanwhile',
+                hint = 'Try again.',
+                schema = {schema_literal},
+                table = of_table;
+        end if;
         return;
     end if;
     select array_agg(c.id order by c.id), jsonb_agg(c.key), jsonb_agg(

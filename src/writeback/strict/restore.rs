@@ -33,8 +33,8 @@ pub(super) async fn undo(shared: &Shared, intent: &Intent, until: Instant) -> bo
     }
     let target = Some(before).filter(|_| *operation != Operation::Insert);
     let Some(back) = back(resource, &intent.content, made, target) else { return false };
-    let id = correlation(shared);
-    let taken = make(shared, resource, &intent.row(), &back, &id, Some(until));
+    let (row, id) = (intent.row(), correlation(shared));
+    let taken = make(shared, resource, &row, &back, &id, Some(until));
     matches!(
         tokio::time::timeout_at(until, taken).await,
         Ok(Made::Decided(Verdict::Applied(_) | Verdict::Gone))
