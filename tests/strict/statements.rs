@@ -61,6 +61,8 @@ async fn an_insert_returns_what_auth0_has_made_and_its_secrets_are_nowhere() {
     session.run("commit").await;
     assert_eq!(there(&stand, "organization", "id", &organization).await, 1);
 
+    let mut root = stand.root().await;
+    root.run("select pg_create_logical_replication_slot('spy', 'pgoutput')").await;
     let created = returned(
         &mut session,
         "insert into auth0.user (user_id, email, connection, password) values \
@@ -70,7 +72,13 @@ async fn an_insert_returns_what_auth0_has_made_and_its_secrets_are_nowhere() {
     .await;
     assert!(created.starts_with("20"), "{created}");
     assert!(stand.emulator.journal().contains("Tr0ub4dor&3-long"), "it has reached Auth0");
-    let mut root = stand.root().await;
+    let stream = "select count(*) filter (where position('Tr0ub4dor'::bytea in data) > 0) as leaks, \
+        count(*) filter (where position('auth0_sync.strict'::bytea in data) > 0) as asked from \
+        pg_logical_slot_get_binary_changes('spy', null, null, 'proto_version', '1', 'publication_names', 'auth0_sync', 'messages', 'true')";
+    let stream = &root.rows(stream).await[0];
+    assert_eq!((&stream["leaks"], &stream["asked"]), (&json!(0), &json!(1)));
+    root.run("select pg_drop_replication_slot('spy')").await;
+    assert!(!stand.service.as_ref().unwrap().log().contains("Tr0ub4dor"), "the service's log");
     for table in ["auth0._sync_cdc", "_auth0_sync.write_only", "_auth0_sync.intent", "_auth0_sync.reply"] {
         let secret = format!("select count(*) from {table} t where t::text like '%Tr0ub4dor%'");
         assert_eq!(root.count(&secret).await, 0, "{table}");
