@@ -1,5 +1,8 @@
-with told as (
-    insert into _auth0_sync.reply (schema, statement, answer) values ($1, $2, $3) on conflict do nothing
+-- It need not be flushed: whoever has seen the reply commits behind it, so that it is on disk where their commit is.
+with soon as materialized (
+    select pg_catalog.set_config('synchronous_commit', 'off', true)
+), told as (
+    insert into _auth0_sync.reply (schema, statement, answer) select $1, $2, $3 from soon on conflict do nothing
 ), undone as (
     delete from _auth0_sync.intent where schema = $1 and statement = $2 and place = any ($4)
 )
