@@ -21,6 +21,7 @@ mod live;
 mod options;
 mod process;
 mod size;
+mod strict;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod writeback;
@@ -37,6 +38,9 @@ async fn main() {
     }
     if options.wants("size") {
         size::measure(&mut figures, &options).await;
+    }
+    if options.wants("strict") {
+        strict::measure(&mut figures).await;
     }
     if options.wants("live") {
         live::measure(&mut figures).await;

@@ -28,13 +28,15 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Entries, EventsShown, Queue, Target};
 use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
-use crate::writeback::{self, Dispatch, Report, Suspicion};
+use crate::writeback::{self, Dispatch, Report, Strict, Suspicion};
 use crate::{status, wal};
 
 /// Connections of the pool: workers of writeback, readers of ingest, and some to spare.
 const SPARE_CONNECTIONS: u32 = 8;
 const READERS: usize = 4;
 const ARRIVALS: usize = 256;
+/// Connections that answer strict statements.
+const STRICT_CONNECTIONS: u32 = 4;
 
 /// The service is ready: tables are filled, the stream is on.
 #[derive(Clone, Copy, Debug)]
@@ -152,16 +154,23 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
     let (paused_in, paused) = watch::channel(paused);
     let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
+    let context = writeback::Context {
+        catalog: Arc::clone(catalog),
+        store: writeback::Store::new(database.clone(), config.schema.clone()),
+        auth0,
+        freshness: Arc::clone(&reading.freshness),
+        instance,
+        parents: Arc::default(),
+        room: writeback::Room::new(config.concurrency),
+    };
+    let strict = || async {
+        let own = connect(&config.database_url, STRICT_CONNECTIONS).await?;
+        Strict::open(context.clone(), own, config.concurrency, suspicions_in.clone()).await
+    };
+    let Some(strict) = until(&shutdown, strict).await? else { return Ok(()) };
+    let (questions_in, questions) = mpsc::channel(ARRIVALS);
     let dispatch = Dispatch {
-        context: writeback::Context {
-            catalog: Arc::clone(catalog),
-            store: writeback::Store::new(database.clone(), config.schema.clone()),
-            auth0,
-            freshness: Arc::clone(&reading.freshness),
-            instance,
-            parents: Arc::default(),
-            room: writeback::Room::new(config.concurrency),
-        },
+        context,
         arrivals,
         applied: applied_in,
         report: report_in,
@@ -171,7 +180,9 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
 
     let counted = (database.clone(), config.schema.clone(), page.budget.clone());
     tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
-    tasks.spawn(forever(shutdown.clone(), stream(slot, arrivals_in, applied, Arc::clone(&page))));
+    let ends = (arrivals_in, questions_in);
+    tasks.spawn(forever(shutdown.clone(), stream(slot, ends, applied, Arc::clone(&page))));
+    tasks.spawn(forever(shutdown.clone(), strict.run(questions)));
     let kept = dispatch.context.store.clone();
     tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));

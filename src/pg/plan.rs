@@ -166,8 +166,11 @@ impl Plan<'_> {
         let mut sql = format!("{};", function.sql.trim_end().trim_end_matches(';'));
         if function.public {
             let reader = ident(&format!("{}_reader", self.site.schema));
+            sql.push_str(&format!("grant execute on routine {} to {reader}", self.site.name(&function.name)));
+        } else {
+            // Whoever may call it could put it behind a table of their own, and write with the service's rights.
             sql.push_str(&format!(
-                "grant execute on function {} to {reader}",
+                "revoke execute on routine {} from public",
                 self.site.name(&function.name)
             ));
         }

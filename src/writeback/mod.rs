@@ -23,6 +23,7 @@ mod settle;
 mod settle_many;
 mod shown;
 mod store;
+mod strict;
 mod together;
 mod worker;
 
@@ -32,4 +33,5 @@ pub use replace::Parents;
 pub use retention::forget_settled;
 pub use room::Room;
 pub use store::Store;
+pub use strict::Strict;
 pub use worker::Context;

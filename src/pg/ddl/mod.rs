@@ -4,6 +4,7 @@
 mod capture;
 mod judge;
 mod refusal;
+mod strict;
 mod table;
 mod valid;
 
@@ -61,16 +62,17 @@ pub(super) fn bookkeeping(site: &Site<'_>) -> String {
 
 /// Functions that do not depend on a table.
 pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
-    [
+    let of_all = [
         ("_changed_keys", false, include_str!("changed_keys.sql")),
         ("_refuse_statement", false, include_str!("refuse_statement.sql")),
         ("_remember", false, include_str!("remember.sql")),
         ("wait_for", true, include_str!("wait_for.sql")),
         ("wait", true, include_str!("wait.sql")),
+        ("write", true, include_str!("write.sql")),
     ]
     .into_iter()
-    .map(|(name, public, template)| Function { name: name.to_owned(), sql: site.fill(template), public })
-    .collect()
+    .map(|(name, public, template)| Function { name: name.to_owned(), sql: site.fill(template), public });
+    of_all.chain(strict::functions(site)).collect()
 }
 
 /// The functions and triggers of a mirror table: judgement, capture, refusals. Columns that are
@@ -86,6 +88,7 @@ pub(super) fn machinery(
         functions.push(function);
         triggers.extend(of_function);
     }
+    triggers.extend(strict::before_insert(site, resource));
     triggers.extend(refusals(site, resource));
     (functions, triggers)
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Row;
 use super::answers::Answers;
+use super::undecided::Undecided;
 use crate::catalog::{Resource, RowKey};
 
 /// A moment of this process.
@@ -38,8 +39,9 @@ struct State {
 /// The marks of one tenant's rows.
 #[derive(Debug, Default)]
 pub struct Freshness {
-    state: Mutex<State>,
+    marks: Mutex<State>,
     answers: Answers,
+    undecided: Undecided,
 }
 
 /// A reading that has begun; while it lives, the marks that it needs are kept.
@@ -89,6 +91,11 @@ impl Drop for Reading<'_> {
 }
 
 impl Freshness {
+    /// Rows of which no reading may be applied, whenever it began.
+    pub fn undecided(&self) -> &Undecided {
+        &self.undecided
+    }
+
     /// A reading of Auth0 begins now; call it before the request leaves.
     pub fn begin(&self) -> Reading<'_> {
         let mut state = self.state();
@@ -180,7 +187,7 @@ impl Freshness {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -221,6 +221,42 @@ impl<'c> Locked<'c> {
     }
 }
 
+/// The row as Auth0 is to have it by what is committed now: what is visible without unsettled
+/// mutations. Without a lock, for whoever must not wait for a client and knows that nobody else applies
+/// anything to the row.
+///
+/// # Errors
+/// Database errors.
+pub async fn committed_base(
+    database: &Database,
+    schema: &str,
+    resource: &Resource,
+    key: &RowKey,
+) -> Result<Option<Row>> {
+    // One statement, so that row and mutations are of one moment.
+    let select = format!(
+        "select (select pg_catalog.to_jsonb(t) from {} t where {}), c.id, c.operation, c.before, c.after, c.txid::text \
+         from (select) one left join {} c on c.settled_at is null and c.key = $1 and c.\"table\" = $2 order by c.id",
+        qualified(schema, &resource.table),
+        matches_key(resource, 3),
+        qualified(schema, "_sync_cdc")
+    );
+    let mut query =
+        sqlx::query(AssertSqlSafe(select)).bind(Value::Object(key.to_json(resource))).bind(&resource.table);
+    for part in &key.0 {
+        query = query.bind(part);
+    }
+    let rows = query.fetch_all(&database.pool).await.map_err(fault("cannot read a row"))?;
+    let visible = rows.first().and_then(|row| row.get::<Option<Value>, _>(0)).map(object);
+    let unsettled = rows.iter().filter(|row| row.get::<Option<i64>, _>(1).is_some());
+    let unsettled = unsettled.map(|row| Ok(Pending::read(row, 1)?.mutation)).collect::<Result<Vec<_>>>()?;
+    let base = base_of(resource, visible.as_ref(), &unsettled);
+    Ok(base.map(|mut row| {
+        row.retain(|_, value| !value.is_null());
+        row
+    }))
+}
+
 /// Takes the locks of rows that may not be there, which no row lock can do: they keep the service's
 /// own tasks apart. They last until the transaction ends.
 pub async fn lock_names(
