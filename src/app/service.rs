@@ -114,7 +114,10 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let queue = Arc::new(Queue::default());
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (applied_in, applied) = watch::channel(0);
-    let (report_in, report) = watch::channel(Report::default());
+    let look = || pause::is_paused(&database, &config.schema);
+    let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
+    let (report_in, report) = watch::channel(Report { paused, ..Report::default() });
+    let (paused_in, paused) = watch::channel(paused);
     let (suspicions_in, suspicions) = mpsc::unbounded_channel();
     let events = Arc::<EventsShown>::default();
     let page = Arc::new(Page {
@@ -150,9 +153,6 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     slot.slot.clone_from(&config.slot);
     let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
 
-    let look = || pause::is_paused(&database, &config.schema);
-    let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
-    let (paused_in, paused) = watch::channel(paused);
     let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let context = writeback::Context {
         catalog: Arc::clone(catalog),
