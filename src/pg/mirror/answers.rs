@@ -23,11 +23,11 @@ struct Shown {
 
 impl Shown {
     fn of(resource: &Resource, row: &Row) -> Option<Shown> {
-        let at = DateTime::parse_from_rfc3339(row.get(resource.version.as_ref()?)?.as_str()?).ok()?;
+        let version = resource.version.as_ref()?;
+        let at = DateTime::parse_from_rfc3339(row.get(version)?.as_str()?).ok()?;
         let mut digest = DefaultHasher::new();
-        for column in
-            resource.event.as_ref()?.shows.iter().filter(|name| resource.columns.contains_key(*name))
-        {
+        let shows = resource.event.as_ref()?.shows.iter();
+        for column in shows.filter(|name| *name != version && resource.columns.contains_key(*name)) {
             row.get(column).map(Value::to_string).hash(&mut digest);
         }
         Some(Shown { at, digest: digest.finish() })
