@@ -9,6 +9,7 @@ pub mod bodies;
 pub mod children;
 pub mod columns;
 pub mod commands;
+pub mod guards;
 pub mod keys;
 pub mod links;
 pub mod outcome;
@@ -28,6 +29,7 @@ macro_rules! every_scenario {
             outcome::many_updates_of_one_row_go_out_together_and_only_the_guilty_one_comes_back,
             refusals::what_the_catalogue_knows_to_be_wrong_is_refused_in_the_statement,
             refusals::the_bookkeeping_is_out_of_reach_of_applications,
+            guards::a_large_delete_is_refused_unless_it_is_allowed,
             rows::users_roles_and_links_come_and_go,
             rows::organizations_and_members_come_and_go,
             rows::clients_connections_and_the_tenant_change,

@@ -2,6 +2,7 @@
 //! functions that clients call. It only makes text; [`mod@super::plan`] compares and runs it.
 
 mod capture;
+mod guard;
 mod judge;
 mod refusal;
 mod table;
