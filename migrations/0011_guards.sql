@@ -1,3 +1,15 @@
 alter table _auth0_sync.tenant add column client_id text;
 comment on column _auth0_sync.tenant.client_id is
     'The client that the service gets its tokens with; clients may neither delete it nor change what makes it work.';
+
+create table _auth0_sync.held (
+    schema text not null references _auth0_sync.tenant,
+    txid xid8 not null,
+    held_by text not null,
+    held_at timestamptz not null default now(),
+    ended_at timestamptz,
+    primary key (schema, txid)
+);
+comment on table _auth0_sync.held is
+    'Transactions whose changes wait until somebody releases or discards them; a row goes when all of them are settled.';
+comment on column _auth0_sync.held.ended_at is 'When that was. The changes go out before later ones of the same rows all the same.';

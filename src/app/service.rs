@@ -118,6 +118,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let queue = Arc::new(Queue::default());
     let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
+    let releases = arrivals_in.clone();
     let (applied_in, applied) = watch::channel(0);
     let (report_in, report) = watch::channel(Report::default());
     let (suspicions_in, suspicions) = mpsc::unbounded_channel();
@@ -158,6 +159,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         stop.cancelled().await;
     }));
     tasks.spawn(forever(shutdown.clone(), stream(slot, arrivals_in, applied, Arc::clone(&page))));
+    let heard = dispatch.context.store.clone();
+    tasks.spawn(forever(shutdown.clone(), writeback::wake(heard, releases)));
     let kept = dispatch.context.store.clone();
     tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));

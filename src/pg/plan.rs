@@ -85,6 +85,8 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     }
     if !existing.has_bookkeeping {
         plan.change(format!("create table {schema}._sync_cdc"), ddl::bookkeeping(&site));
+    } else if !existing.columns.get("_sync_cdc").is_some_and(|columns| columns.contains_key("options")) {
+        plan.change(format!("add column {schema}._sync_cdc.options"), ddl::bookkeeping_options(&site));
     }
     for function in ddl::functions(&site) {
         plan.function(&function);
@@ -164,12 +166,19 @@ impl Plan<'_> {
             return;
         }
         let mut sql = format!("{};", function.sql.trim_end().trim_end_matches(';'));
-        if function.public {
-            let reader = ident(&format!("{}_reader", self.site.schema));
-            sql.push_str(&format!(
-                "grant execute on function {} to {reader}",
-                self.site.name(&function.name)
-            ));
+        let name = self.site.name(&function.name);
+        match function.access {
+            ddl::Access::Nobody => {}
+            ddl::Access::Readers => {
+                let reader = ident(&format!("{}_reader", self.site.schema));
+                sql.push_str(&format!("grant execute on function {name} to {reader}"));
+            }
+            ddl::Access::Writers => {
+                let writer = ident(&format!("{}_writer", self.site.schema));
+                sql.push_str(&format!(
+                    "revoke execute on function {name} from public;\ngrant execute on function {name} to {writer}"
+                ));
+            }
         }
         self.change(format!("define function {}.{}", self.site.schema, function.name), sql);
     }

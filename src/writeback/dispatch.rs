@@ -1,7 +1,7 @@
 //! The dispatcher of one tenant: loads unsettled mutations, hands work to workers, takes their
 //! ends. It owns the lanes; memory stays bounded because loading stops when they are full.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
 use super::call::delay;
+use super::held::Held;
 use super::lanes::{Lanes, Next, Work};
 use super::settle::cancel;
-use super::store::Which;
+use super::store::{Page, Which};
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
@@ -110,6 +111,7 @@ struct State {
     lanes: Lanes,
     ledger: Ledger<u64>,
     backlog: Backlog,
+    held: Held,
     tasks: JoinSet<(Work, Result<Ended>)>,
     tries: HashMap<i64, u32>,
     hold: Option<(Instant, Kind)>,
@@ -126,6 +128,7 @@ impl Dispatch {
             lanes: Lanes::default(),
             ledger: Ledger::default(),
             backlog: Backlog::default(),
+            held: Held::default(),
             tasks: JoinSet::new(),
             tries: HashMap::new(),
             hold: None,
@@ -159,6 +162,8 @@ impl Dispatch {
 
     async fn rescan(&self, state: &mut State) -> Result<()> {
         let snapshot = self.context.store.snapshot().await?;
+        // What waited for something held is read again with the rest.
+        state.held.forget();
         // Position 0 moves nothing, and holds back later commits until the scan has settled.
         let commit = state.ledger.received(0);
         state.backlog.scan_first(Which::Snapshot { snapshot, after: 0 }, commit);
@@ -195,7 +200,8 @@ impl Dispatch {
             let Some(segment) = state.backlog.first(Instant::now()) else { return Ok(()) };
             let commit = segment.commit;
             let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
-            let page = store.load(&self.context.catalog, &segment.which, limit, Some(commit)).await?;
+            let Page { queued: page, holds } =
+                store.load(&self.context.catalog, &segment.which, limit, Some(commit)).await?;
             if page.is_empty() && !segment.seen {
                 if store.sees(&segment.which).await? {
                     // It may have come into sight between the two looks.
@@ -212,7 +218,19 @@ impl Dispatch {
                 segment.seen = true;
                 segment.which.advance(last.id);
             }
+            if holds {
+                let here: HashSet<i64> = page.iter().map(|queued| queued.id).collect();
+                for (node, id) in store.held_before(&self.context.catalog, &page).await? {
+                    // What has been released stands in its lane, or comes before the others in this page.
+                    if !state.lanes.has(id) && !here.contains(&id) {
+                        state.held.note(node, id);
+                    }
+                }
+            }
             for queued in page {
+                if holds && state.held.stops(&queued) {
+                    continue;
+                }
                 if state.lanes.push(queued) {
                     state.ledger.queued(commit);
                 }

@@ -74,6 +74,15 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
+    if let Some(by) = &work.terms.discarded {
+        let verdict = Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") };
+        let settled = if resource.kind == ResourceKind::Command {
+            finish(&context.store, &context.catalog, work, &verdict).await?
+        } else {
+            settle(&context.store, &context.catalog, work, &verdict).await?
+        };
+        return Ok(Ended::Settled(settled));
+    }
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
     let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
     // Whatever is read until it is dropped may be from before the call.

@@ -1,7 +1,7 @@
 //! What keeps a client from harm that it does not mean.
 
-use super::there;
-use crate::support::Stand;
+use super::{api_user, there, user};
+use crate::support::{Session, Stand, all_settled};
 
 /// What the stand of the service's own things mirrors.
 pub const TABLES: &[&str] = &["client", "client_grant", "client_rotate_secret", "action"];
@@ -75,4 +75,88 @@ pub async fn what_the_service_stands_on_is_protected(stand: &mut Stand) {
     root.run("rollback").await;
     session.confirmed(delete).await;
     assert_eq!(session.count("select count(*) from auth0.action where name = 'Reporter'").await, 0);
+}
+
+/// The txid of the session's last transaction that changed something, as text.
+async fn last_txid(session: &mut Session) -> String {
+    session.text("select txid::text from auth0._sync_cdc order by id desc limit 1").await
+}
+
+pub async fn what_is_held_leaves_when_it_is_released_and_in_its_order(stand: &mut Stand) {
+    let (mut session, mut other) = (stand.session().await, stand.session().await);
+    let id = user(&mut session, 3).await;
+    let nickname = |word: &str| format!("update auth0.user set nickname = '{word}' where user_id = '{id}'");
+    session
+        .run(&format!(
+            "begin; set local auth0.hold = on; {}; insert into auth0.role (name) values ('held back'); commit",
+            nickname("held")
+        ))
+        .await;
+    let held = last_txid(&mut session).await;
+    let refusal = session.wait().await.unwrap_err();
+    assert_eq!(refusal.code, "55000", "{refusal:?}");
+    assert!(refusal.hint.contains(&format!("select auth0.release('{held}')")), "{refusal:?}");
+
+    // A later change of the row waits behind it, and one of another row does not.
+    other.run(&nickname("later")).await;
+    let waiting = last_txid(&mut other).await;
+    let free = user(&mut other, 4).await;
+    stand
+        .session()
+        .await
+        .confirmed(&format!("update auth0.user set nickname = 'free' where user_id = '{free}'"))
+        .await;
+    stand.kill_service().await;
+    stand.restart_service().await;
+    stand
+        .session()
+        .await
+        .confirmed(&format!("update auth0.user set nickname = 'free too' where user_id = '{free}'"))
+        .await;
+    let states = session.rows(&format!(
+        "select state from auth0._sync_cdc where txid::text in ('{held}', '{waiting}') order by id"
+    ));
+    let states: Vec<_> = states.await.iter().map(|row| row["state"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(states, ["held", "held", "pending"]);
+    assert!(
+        !["held", "later"].contains(&api_user(stand, &id).await["nickname"].as_str().unwrap_or_default())
+    );
+    assert!(there(stand, "role", "name", "held back").await.is_empty());
+
+    // Whoever may only read lets nothing go.
+    let mut root = stand.root().await;
+    let may = "select has_function_privilege('auth0_reader', 'auth0.release(xid8)', 'execute')";
+    assert_eq!(root.one(may).await, false);
+    assert_eq!(session.count(&format!("select auth0.release('{held}')")).await, 2);
+    assert_eq!(session.wait().await.as_deref(), Ok("confirmed"));
+    assert_eq!(other.wait().await.as_deref(), Ok("confirmed"));
+    assert_eq!(api_user(stand, &id).await["nickname"], "later");
+    assert_eq!(there(stand, "role", "name", "held back").await.len(), 1);
+    assert_eq!(session.refused(&format!("select auth0.release('{held}')")).await.code, "42704");
+}
+
+pub async fn what_is_discarded_comes_back_and_is_never_sent(stand: &mut Stand) {
+    let (mut session, mut other) = (stand.session().await, stand.session().await);
+    let id = user(&mut session, 5).await;
+    let before = api_user(stand, &id).await;
+    session
+        .run(&format!(
+            "begin; set local auth0.hold = on; update auth0.user set nickname = 'held', given_name = 'Held' \
+             where user_id = '{id}'; insert into auth0.role (name) values ('never'); \
+             delete from auth0.user_role where user_id = '{id}'; commit"
+        ))
+        .await;
+    let held = last_txid(&mut session).await;
+    other.run(&format!("update auth0.user set nickname = 'kept' where user_id = '{id}'")).await;
+    session.one(&format!("select auth0.discard('{held}')")).await;
+    assert_eq!(session.wait().await.unwrap_err().message, "[Auth0] discarded by app");
+    assert_eq!(other.wait().await.as_deref(), Ok("confirmed"));
+    all_settled(stand).await;
+    let there_now = api_user(stand, &id).await;
+    assert_eq!((&there_now["nickname"], &there_now["given_name"]), (&"kept".into(), &before["given_name"]));
+    let wrong = "select count(*) from auth0._sync_cdc where txid = $ and (state <> 'reverted' or attempts > 0 \
+                 or error ->> 'kind' <> 'discarded')";
+    assert_eq!(session.count(&wrong.replace('$', &format!("'{held}'"))).await, 0);
+    assert!(there(stand, "role", "name", "never").await.is_empty());
+    assert_eq!(session.count("select count(*) from auth0.role where name = 'never'").await, 0);
 }

@@ -30,6 +30,8 @@ macro_rules! every_scenario {
             refusals::what_the_catalogue_knows_to_be_wrong_is_refused_in_the_statement,
             refusals::the_bookkeeping_is_out_of_reach_of_applications,
             guards::a_large_delete_is_refused_unless_it_is_allowed,
+            guards::what_is_held_leaves_when_it_is_released_and_in_its_order,
+            guards::what_is_discarded_comes_back_and_is_never_sent,
             rows::users_roles_and_links_come_and_go,
             rows::organizations_and_members_come_and_go,
             rows::clients_connections_and_the_tenant_change,

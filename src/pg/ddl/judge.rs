@@ -3,7 +3,7 @@
 //! It applies to clients alone: what Auth0 itself sends is always stored.
 
 use super::valid::valid;
-use super::{Function, Site, Trigger};
+use super::{Access, Function, Site, Trigger};
 use crate::catalog::{Class, Column, NewKey, Resource, ResourceKind, WriteCall, placeholders};
 use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
@@ -45,7 +45,7 @@ pub(super) fn judge(
         site.name(&name),
         statements(site, resource, hidden)
     );
-    Some((Function { name, sql, public: false }, triggers))
+    Some((Function { name, sql, access: Access::Nobody }, triggers))
 }
 
 /// The body of the function: who may write, keys, values, secrets, in this order.

@@ -44,8 +44,19 @@ impl Site<'_> {
 pub(super) struct Function {
     pub(super) name: String,
     pub(super) sql: String,
-    /// Whether applications may call it.
-    pub(super) public: bool,
+    /// Which applications may call it.
+    pub(super) access: Access,
+}
+
+/// Which applications may call a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// None has a reason to.
+    Nobody,
+    /// Those that read.
+    Readers,
+    /// Those that write: it does with the service's rights what writers may.
+    Writers,
 }
 
 /// A trigger of a mirror table.
@@ -60,17 +71,26 @@ pub(super) fn bookkeeping(site: &Site<'_>) -> String {
     site.fill(include_str!("bookkeeping.sql"))
 }
 
+/// What a `_sync_cdc` of an earlier version lacks.
+pub(super) fn bookkeeping_options(site: &Site<'_>) -> String {
+    site.fill(include_str!("bookkeeping_options.sql"))
+}
+
 /// Functions that do not depend on a table.
 pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
     [
-        ("_changed_keys", false, include_str!("changed_keys.sql")),
-        ("_refuse_statement", false, include_str!("refuse_statement.sql")),
-        ("_remember", false, include_str!("remember.sql")),
-        ("wait_for", true, include_str!("wait_for.sql")),
-        ("wait", true, include_str!("wait.sql")),
+        ("_changed_keys", Access::Nobody, include_str!("changed_keys.sql")),
+        ("_refuse_statement", Access::Nobody, include_str!("refuse_statement.sql")),
+        ("_remember", Access::Nobody, include_str!("remember.sql")),
+        ("_settings", Access::Nobody, include_str!("settings.sql")),
+        ("_end_hold", Access::Nobody, include_str!("end_hold.sql")),
+        ("wait_for", Access::Readers, include_str!("wait_for.sql")),
+        ("wait", Access::Readers, include_str!("wait.sql")),
+        ("release", Access::Writers, include_str!("release.sql")),
+        ("discard", Access::Writers, include_str!("discard.sql")),
     ]
     .into_iter()
-    .map(|(name, public, template)| Function { name: name.to_owned(), sql: site.fill(template), public })
+    .map(|(name, access, template)| Function { name: name.to_owned(), sql: site.fill(template), access })
     .collect()
 }
 
