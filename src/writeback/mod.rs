@@ -7,6 +7,7 @@ mod backlog;
 mod body;
 pub mod call;
 mod command;
+mod conflict;
 mod dispatch;
 mod held;
 pub mod lanes;

@@ -143,6 +143,7 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
         }
         Verdict::Lost | Verdict::Unfit { .. } => {
             settled.orphans = work.operation == Operation::Insert;
+            settled.read_again = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. });
             News::Dropped { ids: work.ids.clone() }
         }
     };

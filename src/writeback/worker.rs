@@ -13,7 +13,7 @@ use super::replace::{self, Parents};
 use super::request::{self, Content};
 use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
-use super::{command, parts, shown};
+use super::{command, conflict, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
@@ -68,12 +68,6 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
                 return Ok(Ended::Settled(Settled { ids, ..Settled::default() }));
             }
         };
-    if resource.kind == ResourceKind::Watch {
-        // Auth0 has nothing to say to it.
-        let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;
-        settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
-        return Ok(Ended::Settled(settled));
-    }
     if let Some(by) = &work.terms.discarded {
         let verdict = Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") };
         let settled = if resource.kind == ResourceKind::Command {
@@ -81,6 +75,12 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         } else {
             settle(&context.store, &context.catalog, work, &verdict).await?
         };
+        return Ok(Ended::Settled(settled));
+    }
+    if resource.kind == ResourceKind::Watch {
+        // Auth0 has nothing to say to it.
+        let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;
+        settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
     let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
@@ -197,6 +197,11 @@ async fn call(
             Err(error) => unfit(&error),
         };
     }
+    if work.terms.checked
+        && let Some(step) = conflict(context, work, resource, content, tries).await
+    {
+        return step;
+    }
     if let Some(replace) = &resource.replace {
         return replace::call(context, resource, replace, content, request_id, tries).await;
     }
@@ -213,6 +218,36 @@ async fn call(
         }
     }
     step
+}
+
+/// What keeps a mutation from leaving whose client wants Auth0 to have what it had read; none where
+/// Auth0 has.
+async fn conflict(
+    context: &Context,
+    work: &Work,
+    resource: &Resource,
+    content: &Content,
+    tries: u32,
+) -> Option<Step> {
+    let base = match context.store.written_on(work.ids.first().copied().unwrap_or_default()).await {
+        Ok(base) => base.unwrap_or_default(),
+        Err(error) => return Some(not_sent(&error, tries, Instant::now())),
+    };
+    let message = match readback::current(context, resource, &content.key).await {
+        Ok(There::Row(_, row)) => {
+            let columns = conflict::changed(resource, &base, content, &row);
+            if columns.is_empty() {
+                return None;
+            }
+            format!("changed at Auth0 since it was read: {}", columns.join(", "))
+        }
+        // Auth0 says so itself to the call.
+        Ok(There::Nothing) => return None,
+        Ok(There::Unknown) if content.operation == Operation::Delete => return None,
+        Ok(There::Unknown) => "Auth0 does not show whether it has changed since it was read".to_owned(),
+        Err(error) => return Some(not_sent(&error, tries, Instant::now())),
+    };
+    Some(Step::Finish(Verdict::Unfit { kind: Kind::Conflict, message }))
 }
 
 /// Puts back what the earlier calls of an update have changed, the last first, before its refusal is

@@ -1,7 +1,13 @@
 //! What keeps a client from harm that it does not mean.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::{api_user, there, user};
-use crate::support::{Session, Stand, all_settled};
+use crate::support::{Session, Stand, all_settled, wait_until};
+
+const SECONDS: Duration = Duration::from_secs(20);
 
 /// What the stand of the service's own things mirrors.
 pub const TABLES: &[&str] = &["client", "client_grant", "client_rotate_secret", "action"];
@@ -113,10 +119,10 @@ pub async fn what_is_held_leaves_when_it_is_released_and_in_its_order(stand: &mu
         .await
         .confirmed(&format!("update auth0.user set nickname = 'free too' where user_id = '{free}'"))
         .await;
-    let states = session.rows(&format!(
-        "select state from auth0._sync_cdc where txid::text in ('{held}', '{waiting}') order by id"
-    ));
-    let states: Vec<_> = states.await.iter().map(|row| row["state"].as_str().unwrap().to_owned()).collect();
+    let states =
+        format!("select state from auth0._sync_cdc where txid::text in ('{held}', '{waiting}') order by id");
+    let states = session.rows(&states).await;
+    let states: Vec<_> = states.iter().map(|row| row["state"].as_str().unwrap().to_owned()).collect();
     assert_eq!(states, ["held", "held", "pending"]);
     assert!(
         !["held", "later"].contains(&api_user(stand, &id).await["nickname"].as_str().unwrap_or_default())
@@ -159,4 +165,50 @@ pub async fn what_is_discarded_comes_back_and_is_never_sent(stand: &mut Stand) {
     assert_eq!(session.count(&wrong.replace('$', &format!("'{held}'"))).await, 0);
     assert!(there(stand, "role", "name", "never").await.is_empty());
     assert_eq!(session.count("select count(*) from auth0.role where name = 'never'").await, 0);
+}
+
+pub async fn what_has_changed_at_auth0_is_not_overwritten_where_that_is_asked(stand: &mut Stand) {
+    let mut session = stand.session().await;
+    let id = user(&mut session, 6).await;
+    let path = format!("/api/v2/users/{}", id.replace('|', "%7C"));
+    let refusal =
+        session.refused("set auth0.on_conflict = 'maybe'; update auth0.role set name = name || 'x'").await;
+    assert_eq!(refusal.message, "[Auth0] invalid value for setting \"auth0.on_conflict\": \"maybe\"");
+    session.run("set auth0.on_conflict = 'reject'").await;
+    let update = |set: &str| format!("update auth0.user set {set} where user_id = '{id}'");
+
+    // Somebody else's change of another column, of another key, is no conflict.
+    stand.emulator.api.patch(&path, json!({"family_name": "Theirs", "app_metadata": {"theirs": 1}})).await;
+    session.confirmed(&update("nickname = 'mine', app_metadata = '{\"mine\": 1}'")).await;
+
+    // Held, so that Auth0 changes for sure between the reading and the call.
+    for (mine, theirs, column) in [
+        ("nickname = 'again'", json!({"nickname": "theirs"}), "nickname"),
+        (
+            "app_metadata = app_metadata || '{\"mine\": 2}'",
+            json!({"app_metadata": {"mine": 3}}),
+            "app_metadata",
+        ),
+    ] {
+        session.run(&format!("begin; set local auth0.hold = on; {}; commit", update(mine))).await;
+        let held = last_txid(&mut session).await;
+        stand.emulator.api.patch(&path, theirs.clone()).await;
+        // What becomes known of the row meanwhile goes under the held change, and must not hide this one.
+        let known = theirs[column].clone();
+        let known = known.get("mine").cloned().unwrap_or(known);
+        let mut root = stand.root().await;
+        let before = format!(
+            "select coalesce(before -> '{column}' -> 'mine', before -> '{column}') from auth0._sync_cdc where txid = '{held}'"
+        );
+        wait_until("the change is known", SECONDS, async || root.one(&before).await == known).await;
+        session.one(&format!("select auth0.release('{held}')")).await;
+        let refusal = session.wait().await.unwrap_err();
+        assert_eq!(refusal.message, format!("[Auth0] changed at Auth0 since it was read: {column}"));
+        all_settled(stand).await;
+        let there = api_user(stand, &id).await;
+        assert_eq!(there[column].get("mine").unwrap_or(&there[column]), &known, "theirs stays");
+    }
+    session.run("reset auth0.on_conflict").await;
+    session.confirmed(&update("nickname = 'last'")).await;
+    assert_eq!(api_user(stand, &id).await["nickname"], "last");
 }

@@ -32,6 +32,7 @@ macro_rules! every_scenario {
             guards::a_large_delete_is_refused_unless_it_is_allowed,
             guards::what_is_held_leaves_when_it_is_released_and_in_its_order,
             guards::what_is_discarded_comes_back_and_is_never_sent,
+            guards::what_has_changed_at_auth0_is_not_overwritten_where_that_is_asked,
             rows::users_roles_and_links_come_and_go,
             rows::organizations_and_members_come_and_go,
             rows::clients_connections_and_the_tenant_change,
