@@ -88,7 +88,7 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     } else if !existing.columns.get("_sync_cdc").is_some_and(|columns| columns.contains_key("options")) {
         plan.change(format!("add column {schema}._sync_cdc.options"), ddl::bookkeeping_options(&site));
     }
-    for function in ddl::functions(&site) {
+    for function in ddl::functions(&site, goal.catalog) {
         plan.function(&function);
     }
     plan.deselect(goal.catalog);

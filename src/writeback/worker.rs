@@ -198,7 +198,7 @@ async fn call(
         };
     }
     if work.terms.checked
-        && let Some(step) = conflict(context, work, resource, content, tries).await
+        && let Some(step) = changed_meanwhile(context, work, resource, content, tries).await
     {
         return step;
     }
@@ -222,7 +222,7 @@ async fn call(
 
 /// What keeps a mutation from leaving whose client wants Auth0 to have what it had read; none where
 /// Auth0 has.
-async fn conflict(
+async fn changed_meanwhile(
     context: &Context,
     work: &Work,
     resource: &Resource,

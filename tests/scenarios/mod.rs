@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, dead_code, reason = "every test file takes what it needs")]
 #![expect(clippy::unwrap_used, reason = "tests alone stand on this")]
 
+pub mod again;
 pub mod apart;
 pub mod bodies;
 pub mod children;
@@ -33,6 +34,9 @@ macro_rules! every_scenario {
             guards::what_is_held_leaves_when_it_is_released_and_in_its_order,
             guards::what_is_discarded_comes_back_and_is_never_sent,
             guards::what_has_changed_at_auth0_is_not_overwritten_where_that_is_asked,
+            again::a_refused_change_is_made_again,
+            again::a_confirmed_change_is_taken_back,
+            again::a_whole_transaction_is_taken_back,
             rows::users_roles_and_links_come_and_go,
             rows::organizations_and_members_come_and_go,
             rows::clients_connections_and_the_tenant_change,

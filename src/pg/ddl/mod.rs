@@ -2,6 +2,7 @@
 //! functions that clients call. It only makes text; [`mod@super::plan`] compares and runs it.
 
 mod capture;
+mod columns_of;
 mod guard;
 mod judge;
 mod refusal;
@@ -9,13 +10,14 @@ mod table;
 mod valid;
 
 use capture::{capture, capture_name};
+use columns_of::columns_of;
 use judge::{judge, judge_name};
 pub(super) use refusal::deselected;
 use refusal::refusals;
 pub(super) use table::{ColumnDef, columns, hidden_comment, is_hidden, is_ours, table_comment, view};
 
 use super::ident::{ident, literal};
-use crate::catalog::Resource;
+use crate::catalog::{Catalog, Resource};
 
 /// Where the objects go and who the service is.
 #[derive(Clone, Debug)]
@@ -77,8 +79,8 @@ pub(super) fn bookkeeping_options(site: &Site<'_>) -> String {
 }
 
 /// Functions that do not depend on a table.
-pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
-    [
+pub(super) fn functions(site: &Site<'_>, catalog: &Catalog) -> Vec<Function> {
+    let fixed = [
         ("_changed_keys", Access::Nobody, include_str!("changed_keys.sql")),
         ("_refuse_statement", Access::Nobody, include_str!("refuse_statement.sql")),
         ("_remember", Access::Nobody, include_str!("remember.sql")),
@@ -88,10 +90,17 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         ("wait", Access::Readers, include_str!("wait.sql")),
         ("release", Access::Writers, include_str!("release.sql")),
         ("discard", Access::Writers, include_str!("discard.sql")),
-    ]
-    .into_iter()
-    .map(|(name, access, template)| Function { name: name.to_owned(), sql: site.fill(template), access })
-    .collect()
+        ("_with_keys", Access::Nobody, include_str!("with_keys.sql")),
+        ("_write_image", Access::Nobody, include_str!("write_image.sql")),
+        ("retry", Access::Readers, include_str!("retry.sql")),
+        ("undo", Access::Readers, include_str!("undo.sql")),
+    ];
+    let filled = fixed.into_iter().map(|(name, access, template)| Function {
+        name: name.to_owned(),
+        sql: site.fill(template),
+        access,
+    });
+    std::iter::once(columns_of(site, catalog)).chain(filled).collect()
 }
 
 /// The functions and triggers of a mirror table: judgement, capture, refusals. Columns that are

@@ -1,0 +1,56 @@
+-- Writes the opposite of a confirmed change, or of all that a transaction (xid8) has changed, the last first.
+create or replace function {schema}.undo(what anyelement) returns setof bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $body$
+declare
+    of_transaction boolean := pg_typeof(what) = 'xid8'::regtype;
+    wanted_txid xid8;
+    wanted_id bigint;
+    old record;
+    opposite text;
+begin
+    if what is null or not of_transaction and pg_typeof(what) not in ('bigint'::regtype, 'integer'::regtype) then
+        raise exception using
+            errcode = '22023',
+            message = '[Auth0] undo takes the id of a mutation or the txid of a transaction',
+            hint = 'select {schema_text}.undo(42); select {schema_text}.undo(''4711''::xid8);';
+    end if;
+    if of_transaction then
+        wanted_txid := what::text::xid8;
+    else
+        wanted_id := what::text::bigint;
+    end if;
+    for old in
+        select c.* from {schema}._sync_cdc c where c.id = wanted_id or c.txid = wanted_txid order by c.id desc
+    loop
+        if old.settled_at is null then
+            raise exception using errcode = '55000', message = format('[Auth0] mutation %s is not settled yet', old.id);
+        end if;
+        -- Of a transaction, what has come back is undone.
+        continue when of_transaction and old.state in ('reverted', 'cancelled');
+        if old.state in ('reverted', 'cancelled') then
+            raise exception using
+                errcode = '55000',
+                message = format('[Auth0] mutation %s is %s, there is nothing to undo', old.id, old.state);
+        end if;
+        if {schema}._columns_of(old."table") ->> 'kind' = 'command' then
+            raise exception using
+                errcode = '0A000',
+                message = format('[Auth0] mutation %s was a call of %s, which nothing takes back', old.id, old."table");
+        end if;
+        if old.operation = 'UPDATE' and old.options ? 'write_only' then
+            raise warning using
+                message = format('[Auth0] mutation %s wrote values that are never kept: those stay', old.id),
+                detail = format('Columns: %s.', old.options ->> 'write_only');
+        end if;
+        opposite := case old.operation when 'INSERT' then 'DELETE' when 'DELETE' then 'INSERT' else 'UPDATE' end;
+        return next {schema}._write_image(old."table", opposite, old.key, old.before, old.after);
+    end loop;
+    if not found then
+        raise exception using errcode = 'P0002', message = format('[Auth0] there is no mutation of %s', what);
+    end if;
+end
+$body$;
+comment on function {schema}.undo(anyelement) is
+    'Writes the opposite of a confirmed mutation (id), or of a transaction (xid8), as new mutations; returns their ids.';
