@@ -13,3 +13,14 @@ create table _auth0_sync.held (
 comment on table _auth0_sync.held is
     'Transactions whose changes wait until somebody releases or discards them; a row goes when all of them are settled.';
 comment on column _auth0_sync.held.ended_at is 'When that was. The changes go out before later ones of the same rows all the same.';
+
+create table _auth0_sync.made_key (
+    schema text not null references _auth0_sync.tenant,
+    "table" text not null,
+    provisional text not null,
+    made text not null,
+    made_at timestamptz not null default now(),
+    primary key (schema, "table", provisional)
+);
+comment on table _auth0_sync.made_key is
+    'What Auth0 has called rows that had a provisional key: whoever got that from INSERT … RETURNING may go on to use it.';

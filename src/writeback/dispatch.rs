@@ -12,6 +12,7 @@ use super::backlog::Backlog;
 use super::call::delay;
 use super::held::Held;
 use super::lanes::{Lanes, Next, Work};
+use super::late;
 use super::settle::cancel;
 use super::store::{Page, Which};
 use super::worker::{Context, Ended, work};
@@ -213,6 +214,10 @@ impl Dispatch {
                 }
                 tracing::warn!("a commit that the stream told cannot be seen in the table");
             }
+            let renamed = late::rename(store, &self.context.catalog, &state.lanes, &page).await?;
+            if renamed.any {
+                continue;
+            }
             let whole = (page.len() as i64) < limit;
             if let (Some(last), Some(segment)) = (page.last(), state.backlog.first(Instant::now())) {
                 segment.seen = true;
@@ -228,7 +233,7 @@ impl Dispatch {
                 }
             }
             for queued in page {
-                if holds && state.held.stops(&queued) {
+                if renamed.busy.contains(&queued.id) || (holds && state.held.stops(&queued)) {
                     continue;
                 }
                 if state.lanes.push(queued) {

@@ -114,6 +114,11 @@ impl Lanes {
         self.queued.contains_key(&id)
     }
 
+    /// Whether a mutation of this row is held.
+    pub fn has_row(&self, node: &Node) -> bool {
+        self.lanes.get(node).is_some_and(|lane| !lane.own.is_empty() || lane.busy)
+    }
+
     /// Queues a mutation; false where it is held already (then it is counted for `commit`, if it
     /// was not yet).
     pub fn push(&mut self, queued: Queued) -> bool {

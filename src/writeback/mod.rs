@@ -11,6 +11,7 @@ mod conflict;
 mod dispatch;
 mod held;
 pub mod lanes;
+mod late;
 mod links;
 mod parts;
 mod readback;

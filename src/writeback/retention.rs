@@ -24,6 +24,9 @@ pub async fn forget_settled(store: Store, keep: Duration) {
         if let Err(error) = unclaimed(&store).await {
             tracing::warn!(%error, "unclaimed write-only values could not be removed");
         }
+        if let Err(error) = made_keys(&store, keep).await {
+            tracing::warn!(%error, "provisional keys could not be forgotten");
+        }
         if let Err(error) = ended_holds(&store).await {
             tracing::warn!(%error, "what was held could not be forgotten");
         }
@@ -69,5 +72,18 @@ async fn ended_holds(store: &Store) -> Result<()> {
         .execute(&store.database.pool)
         .await
         .map_err(fault("cannot forget what was held"))?;
+    Ok(())
+}
+
+/// Nobody goes on for so long to use a key that was provisional.
+async fn made_keys(store: &Store, keep: Duration) -> Result<()> {
+    sqlx::query(
+        "delete from _auth0_sync.made_key where schema = $1 and made_at < now() - make_interval(secs => $2)",
+    )
+    .bind(&store.schema)
+    .bind(keep.as_secs_f64())
+    .execute(&store.database.pool)
+    .await
+    .map_err(fault("cannot forget provisional keys"))?;
     Ok(())
 }

@@ -150,6 +150,25 @@ impl Store {
         Ok(held.collect())
     }
 
+    /// What Auth0 has called rows by their tables and provisional keys: table, provisional, made.
+    pub(super) async fn made_keys(
+        &self,
+        rows: impl Iterator<Item = &Node>,
+    ) -> Result<Vec<(String, String, String)>> {
+        let (tables, keys): (Vec<_>, Vec<_>) =
+            rows.map(|(table, key)| (table.clone(), key.0.last().cloned().unwrap_or_default())).unzip();
+        sqlx::query_as(
+            "select \"table\", provisional, made from _auth0_sync.made_key \
+             where schema = $1 and (\"table\", provisional) in (select * from unnest($2::text[], $3::text[]))",
+        )
+        .bind(&self.schema)
+        .bind(tables)
+        .bind(keys)
+        .fetch_all(&self.database.pool)
+        .await
+        .map_err(fault("cannot look up keys that Auth0 has made"))
+    }
+
     /// What the row held where the client wrote it, of a mutation that is sent only if it still does.
     pub(super) async fn written_on(&self, id: i64) -> Result<Option<Row>> {
         let sql = format!("select options -> 'base' from {} where id = $1", self.cdc());

@@ -36,7 +36,7 @@ pub async fn a_refused_change_is_made_again(stand: &mut Stand) {
 
     // What a password was is known to nobody any more.
     let id = user(&mut session, 7).await;
-    session.run(&format!("update auth0.user set password = 'short' where user_id = '{id}'")).await;
+    session.run(&format!("update auth0.user set password = 'x' where user_id = '{id}'")).await;
     assert!(session.wait().await.is_err());
     let refused = last_id(&mut session).await;
     let refusal = session.refused(&format!("select auth0.retry({refused})")).await;

@@ -42,6 +42,8 @@ macro_rules! every_scenario {
             rows::clients_connections_and_the_tenant_change,
             keys::provisional_keys_are_replaced_everywhere,
             keys::a_refused_organization_takes_its_members_back,
+            keys::a_provisional_key_stays_a_good_name_for_its_row,
+            keys::a_provisional_key_that_is_committed_too_late_is_replaced,
             keys::upserts_insert_or_update,
             columns::metadata_changes_key_by_key,
             columns::two_sessions_and_auth0_change_one_row_without_loss,

@@ -15,6 +15,7 @@ pub use copy::{COPY_HEADER, COPY_TRAILER, Layout, row_of_line};
 pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending, lock_names, lock_table};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, described, rebase};
+pub use rekey::{PROVISIONAL, replace_key};
 pub use shape::{row_from_answer, row_from_auth0, row_listed};
 pub use unclaimed::may_be_ours;
 pub use version::version_order;
