@@ -41,7 +41,7 @@ pub(super) async fn rename(
                 renamed.busy.extend(ids.copied());
             }
             // As it is, Auth0 refuses it, and its row goes.
-            Err(error) => tracing::warn!(%error, table, "a provisional key cannot be replaced any more"),
+            Err(error) => tracing::warn!(%error, %table, "a provisional key cannot be replaced any more"),
         }
     }
     Ok(renamed)
