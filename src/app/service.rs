@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::budget::note_budget;
 use super::calls::count_calls;
 use super::follow::fill_and_follow;
 use super::mail::{Mailer, keep_telling};
@@ -154,6 +155,9 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let mut tasks = JoinSet::new();
     let counted = (database.clone(), config.schema.clone(), page.budget.clone());
     tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
+    let shown = (database.clone(), config.schema.clone(), page.budget.clone());
+    let noting = note_budget(shown.0, shown.1, shown.2, Arc::clone(catalog));
+    tasks.spawn(forever(shutdown.clone(), noting));
     let stop = shutdown.clone();
     tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
         stop.cancelled().await;

@@ -14,6 +14,7 @@ pub mod guards;
 pub mod keys;
 pub mod links;
 pub mod outcome;
+pub mod plan;
 pub mod refusals;
 pub mod rows;
 pub mod secrets;
@@ -37,6 +38,7 @@ macro_rules! every_scenario {
             again::a_refused_change_is_made_again,
             again::a_confirmed_change_is_taken_back,
             again::a_whole_transaction_is_taken_back,
+            plan::an_open_transaction_shows_the_calls_that_it_would_make,
             rows::users_roles_and_links_come_and_go,
             rows::organizations_and_members_come_and_go,
             rows::clients_connections_and_the_tenant_change,

@@ -1,6 +1,7 @@
 //! DDL from the catalogue: mirror tables, capture and judgement triggers, `_sync_cdc` and the
 //! functions that clients call. It only makes text; [`mod@super::plan`] compares and runs it.
 
+mod calls_of;
 mod capture;
 mod columns_of;
 mod guard;
@@ -9,6 +10,7 @@ mod refusal;
 mod table;
 mod valid;
 
+use calls_of::calls_of;
 use capture::{capture, capture_name};
 use columns_of::columns_of;
 use judge::{judge, judge_name};
@@ -94,13 +96,16 @@ pub(super) fn functions(site: &Site<'_>, catalog: &Catalog) -> Vec<Function> {
         ("_write_image", Access::Nobody, include_str!("write_image.sql")),
         ("retry", Access::Readers, include_str!("retry.sql")),
         ("undo", Access::Readers, include_str!("undo.sql")),
+        ("_fill_template", Access::Nobody, include_str!("fill_template.sql")),
+        ("_fill_path", Access::Nobody, include_str!("fill_path.sql")),
+        ("plan", Access::Readers, include_str!("plan.sql")),
     ];
     let filled = fixed.into_iter().map(|(name, access, template)| Function {
         name: name.to_owned(),
         sql: site.fill(template),
         access,
     });
-    std::iter::once(columns_of(site, catalog)).chain(filled).collect()
+    [columns_of(site, catalog), calls_of(site, catalog)].into_iter().chain(filled).collect()
 }
 
 /// The functions and triggers of a mirror table: judgement, capture, refusals. Columns that are
