@@ -86,14 +86,18 @@ begin
                 select distinct t.place from touched t
                 where t.place is not null and not about -> 'apart_with' ? t.name
             )
-            select array(
-                select t.name from touched t
-                where about -> 'apart_with' ? t.name
-                    or coalesce(t.place, (select min(o.place) from groups o)) = g.place
-            )
-            from groups g where step.operation = 'UPDATE'
-            union all
-            select array(select jsonb_object_keys(image)) where not exists (select from groups)
+            select p.names
+            from (
+                select g.place, array(
+                    select t.name from touched t
+                    where about -> 'apart_with' ? t.name
+                        or coalesce(t.place, (select min(o.place) from groups o)) = g.place
+                ) as names
+                from groups g
+                union all
+                select 0, array(select jsonb_object_keys(image)) where not exists (select from groups)
+            ) p
+            order by p.place
         loop
             ids := step.ids;
             method := call ->> 'method';
