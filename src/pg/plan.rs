@@ -85,7 +85,7 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     }
     if !existing.has_bookkeeping {
         plan.change(format!("create table {schema}._sync_cdc"), ddl::bookkeeping(&site));
-    } else if !existing.columns.get("_sync_cdc").is_some_and(|columns| columns.contains_key("options")) {
+    } else if existing.columns.get("_sync_cdc").is_none_or(|columns| !columns.contains_key("options")) {
         plan.change(format!("add column {schema}._sync_cdc.options"), ddl::bookkeeping_options(&site));
     }
     for function in ddl::functions(&site, goal.catalog) {

@@ -151,9 +151,9 @@ impl Store {
     }
 
     /// What Auth0 has called rows by their tables and provisional keys: table, provisional, made.
-    pub(super) async fn made_keys(
+    pub(super) async fn made_keys<'a>(
         &self,
-        rows: impl Iterator<Item = &Node>,
+        rows: impl Iterator<Item = &'a Node>,
     ) -> Result<Vec<(String, String, String)>> {
         let (tables, keys): (Vec<_>, Vec<_>) =
             rows.map(|(table, key)| (table.clone(), key.0.last().cloned().unwrap_or_default())).unzip();
