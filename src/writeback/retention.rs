@@ -63,8 +63,8 @@ async fn unclaimed(store: &Store) -> Result<()> {
 /// Whatever was held and has settled stands in nobody's way any more.
 async fn ended_holds(store: &Store) -> Result<()> {
     let sql = format!(
-        "delete from _auth0_sync.held h where h.schema = $1 and h.ended_at is not null \
-         and not exists (select from {} c where c.txid = h.txid and c.settled_at is null)",
+        "delete from _auth0_sync.held h where h.schema = $1 and not exists (select from {} c where c.txid = h.txid \
+         and (c.state = 'held' or h.ended_at is not null and c.settled_at is null))",
         qualified(&store.schema, "_sync_cdc")
     );
     sqlx::query(AssertSqlSafe(sql))

@@ -22,13 +22,23 @@ begin
         wanted_id := what::text::bigint;
     end if;
     for old in
-        select c.* from {schema}._sync_cdc c where c.id = wanted_id or c.txid = wanted_txid order by c.id desc
+        select c.*,
+            first_value(c.operation) over whole as begun_by, first_value(c.id) over whole as first,
+            last_value(c.operation) over whole as ended_by
+        from {schema}._sync_cdc c
+        where (c.id = wanted_id or c.txid = wanted_txid)
+            -- Of a transaction, what has come back is undone.
+            and (not of_transaction or c.state not in ('reverted', 'cancelled'))
+        window whole as (
+            partition by c."table", c.key order by c.id rows between unbounded preceding and unbounded following
+        )
+        order by c.id desc
     loop
         if old.settled_at is null then
             raise exception using errcode = '55000', message = format('[Auth0] mutation %s is not settled yet', old.id);
         end if;
-        -- Of a transaction, what has come back is undone.
-        continue when of_transaction and old.state in ('reverted', 'cancelled');
+        -- A row that the transaction itself has made goes, whatever it did to it; one that has gone again is gone.
+        continue when old.begun_by = 'INSERT' and (old.id <> old.first or old.ended_by = 'DELETE');
         if old.state in ('reverted', 'cancelled') then
             raise exception using
                 errcode = '55000',
