@@ -88,7 +88,7 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     } else if existing.columns.get("_sync_cdc").is_none_or(|columns| !columns.contains_key("options")) {
         plan.change(format!("add column {schema}._sync_cdc.options"), ddl::bookkeeping_options(&site));
     }
-    for function in ddl::functions(&site, goal.catalog) {
+    for function in ddl::functions(&site) {
         plan.function(&function);
     }
     plan.deselect(goal.catalog);
@@ -105,6 +105,10 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     }
     plan.publish();
     let selection = digest_of(goal.catalog);
+    let begun = plan.changes.len();
+    for function in ddl::described(&site, goal.catalog) {
+        plan.function(&function);
+    }
     if existing.selection.as_ref() != Some(&selection) && existing.domain.is_some() {
         let sql = format!(
             "update _auth0_sync.tenant set selection = {} where schema = {}",
@@ -112,6 +116,7 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
             literal(schema)
         );
         plan.change("tell the service what is selected".to_owned(), sql);
+        plan.fold(begun, Some("tell the service what is selected".to_owned()));
     }
     plan.changes
 }

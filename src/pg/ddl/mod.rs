@@ -81,7 +81,7 @@ pub(super) fn bookkeeping_options(site: &Site<'_>) -> String {
 }
 
 /// Functions that do not depend on a table.
-pub(super) fn functions(site: &Site<'_>, catalog: &Catalog) -> Vec<Function> {
+pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
     let fixed = [
         ("_changed_keys", Access::Nobody, include_str!("changed_keys.sql")),
         ("_refuse_statement", Access::Nobody, include_str!("refuse_statement.sql")),
@@ -105,7 +105,12 @@ pub(super) fn functions(site: &Site<'_>, catalog: &Catalog) -> Vec<Function> {
         sql: site.fill(template),
         access,
     });
-    [columns_of(site, catalog), calls_of(site, catalog)].into_iter().chain(filled).collect()
+    filled.collect()
+}
+
+/// Functions that tell others what is selected of the catalogue.
+pub(super) fn described(site: &Site<'_>, catalog: &Catalog) -> [Function; 2] {
+    [columns_of(site, catalog), calls_of(site, catalog)]
 }
 
 /// The functions and triggers of a mirror table: judgement, capture, refusals. Columns that are
