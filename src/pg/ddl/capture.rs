@@ -9,16 +9,8 @@ use crate::catalog::{Class, Column, ColumnType, Resource, ResourceKind};
 use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
 
-/// Most sessions set none of these, and then nothing is looked up.
-const SETTINGS: &str = "<<setting>>
-declare
-    state text := 'pending';
-    options jsonb;
-begin
-    if concat(current_setting('auth0.hold', true), current_setting('auth0.on_conflict', true)) <> '' then
-        select s.state, s.options into setting.state, setting.options from {settings}() s;
-    end if;
-";
+/// Where the settings of the session go: the label keeps them apart from columns of the same names.
+const DECLARED: &str = "<<setting>>\ndeclare\n    state text := 'pending';\n    options jsonb;\n";
 
 const ACTOR: &str = "jsonb_build_object('session_user', session_user, 'application_name', \
                      current_setting('application_name'), 'pid', pg_backend_pid())";
@@ -49,13 +41,22 @@ pub(super) fn capture(site: &Site<'_>, resource: &Resource) -> Option<(Function,
         .collect();
     let sql = format!(
         "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
-         set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\nas $body$\n{}{body}    return null;\nend\n$body$",
+         set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\nas $body$\n{DECLARED}begin\n{}{body}    return null;\nend\n$body$",
         site.name(&name),
-        SETTINGS.replace("{settings}", &site.name("_settings")),
+        settings(site),
     );
     let triggers =
         branches.iter().flatten().map(|(operation, ..)| trigger(site, resource, &name, operation)).collect();
     Some((Function { name, sql, access: Access::Nobody }, triggers))
+}
+
+/// Most sessions set none of them, and then nothing is looked up.
+fn settings(site: &Site<'_>) -> String {
+    format!(
+        "    if concat(current_setting('auth0.hold', true), current_setting('auth0.on_conflict', true)) <> '' then\n        \
+         select s.state, s.options into setting.state, setting.options from {}() s;\n    end if;\n",
+        site.name("_settings")
+    )
 }
 
 fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str) -> Trigger {

@@ -21,7 +21,7 @@ pub(super) fn columns_of(site: &Site<'_>, catalog: &Catalog) -> Function {
         site.name(&name),
         literal(&Value::Object(tables).to_string()),
     );
-    Function { name, sql, access: Access::Nobody }
+    Function { name, sql, access: Access::Readers }
 }
 
 fn columns(resource: &Resource) -> Value {
