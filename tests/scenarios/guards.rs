@@ -40,6 +40,12 @@ pub async fn a_large_delete_is_refused_unless_it_is_allowed(stand: &mut Stand) {
 pub async fn what_the_service_stands_on_is_protected(stand: &mut Stand) {
     let mut session = stand.session().await;
     let own = stand.emulator.client_id.clone();
+    session
+        .confirmed(&format!(
+            "insert into auth0.client_grant (client_id, audience, scope) \
+             values ('{own}', 'https://api.example.com/invoices', '{{read:invoices}}')"
+        ))
+        .await;
     for sql in [
         format!("delete from auth0.client where client_id = '{own}'"),
         format!("update auth0.client set grant_types = '{{}}' where client_id = '{own}'"),
@@ -62,7 +68,6 @@ pub async fn what_the_service_stands_on_is_protected(stand: &mut Stand) {
     session
         .confirmed(&format!("update auth0.client set description = 'Mirrors' where client_id = '{own}'"))
         .await;
-    session.confirmed("update auth0.client set description = 'Everybody'").await;
 
     session
         .confirmed(
