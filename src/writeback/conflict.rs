@@ -39,7 +39,6 @@ fn keys(value: &Value) -> impl Iterator<Item = &String> {
 /// Whether two values are the same; Auth0 leaves out what is empty.
 fn same(now: Option<&Value>, before: Option<&Value>) -> bool {
     let (now, before) = (now.unwrap_or(&Value::Null), before.unwrap_or(&Value::Null));
-    let number = |value: &Value| value.as_f64();
     let empty = |value: &Value| match value {
         Value::Null => true,
         Value::Object(object) => object.is_empty(),
@@ -49,7 +48,7 @@ fn same(now: Option<&Value>, before: Option<&Value>) -> bool {
     if empty(now) || empty(before) {
         return empty(now) && empty(before);
     }
-    match (number(now), number(before)) {
+    match (now.as_f64(), before.as_f64()) {
         (Some(now), Some(before)) => now == before,
         _ => holds(Some(now), before) && holds(Some(before), now),
     }

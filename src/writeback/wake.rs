@@ -29,12 +29,14 @@ async fn listen(store: &Store, arrivals: &mpsc::Sender<Arrival>, delays: &mut De
     let mut listener = PgListener::connect_with(&store.database.pool).await.map_err(deaf())?;
     listener.listen(CHANNEL).await.map_err(deaf())?;
     delays.reset();
+    // What was sent before went unheard.
+    let mut ours = true;
     loop {
-        // Nothing: the connection was lost and is there again, and what was sent meanwhile went unheard.
-        let heard = listener.try_recv().await.map_err(deaf())?;
-        let ours = heard.is_none_or(|note| note.payload() == store.schema);
         if ours && arrivals.send(Arrival::Rescan).await.is_err() {
             return Ok(());
         }
+        // Nothing: the connection was lost and is there again.
+        let heard = listener.try_recv().await.map_err(deaf())?;
+        ours = heard.is_none_or(|note| note.payload() == store.schema);
     }
 }
