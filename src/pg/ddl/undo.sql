@@ -55,6 +55,12 @@ begin
                 detail = format('Columns: %s.', old.options ->> 'write_only');
         end if;
         opposite := case old.operation when 'INSERT' then 'DELETE' when 'DELETE' then 'INSERT' else 'UPDATE' end;
+        if old.operation = 'UPDATE' then
+            -- What Auth0 told of the change itself, before it answered it, is not what was there before.
+            select jsonb_object_agg(b.name, case
+                when b.value = old.after -> b.name then coalesce(old.options -> 'base' -> b.name, b.value) else b.value end)
+            into old.before from jsonb_each(old.before) b (name, value);
+        end if;
         return next {schema}._write_image(old."table", opposite, old.key, old.before, old.after);
     end loop;
     if not found then
