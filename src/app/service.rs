@@ -28,13 +28,15 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Entries, EventsShown, Queue, Target};
 use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
-use crate::writeback::{self, Dispatch, Report, Suspicion};
+use crate::writeback::{self, Dispatch, Report, Strict, Suspicion};
 use crate::{status, wal};
 
 /// Connections of the pool: workers of writeback, readers of ingest, and some to spare.
 const SPARE_CONNECTIONS: u32 = 8;
 const READERS: usize = 4;
 const ARRIVALS: usize = 256;
+/// Connections that answer strict statements.
+const STRICT_CONNECTIONS: u32 = 4;
 
 /// The service is ready: tables are filled, the stream is on.
 #[derive(Clone, Copy, Debug)]
@@ -136,15 +138,22 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
     });
+    let context = writeback::Context {
+        catalog: Arc::clone(catalog),
+        store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
+        auth0,
+        freshness: Arc::clone(&reading.freshness),
+        instance,
+        parents: Arc::default(),
+    };
+    let strict = || async {
+        let own = connect(&config.database_url, STRICT_CONNECTIONS).await?;
+        Strict::open(context.clone(), own, config.concurrency, suspicions_in.clone()).await
+    };
+    let Some(strict) = until(&shutdown, strict).await? else { return Ok(()) };
+    let (questions_in, questions) = mpsc::channel(ARRIVALS);
     let dispatch = Dispatch {
-        context: writeback::Context {
-            catalog: Arc::clone(catalog),
-            store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
-            auth0,
-            freshness: Arc::clone(&reading.freshness),
-            instance,
-            parents: Arc::default(),
-        },
+        context,
         concurrency: config.concurrency,
         arrivals,
         applied: applied_in,
@@ -162,7 +171,9 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
         stop.cancelled().await;
     }));
-    tasks.spawn(forever(shutdown.clone(), stream(slot, arrivals_in, applied, Arc::clone(&page))));
+    let ends = (arrivals_in, questions_in);
+    tasks.spawn(forever(shutdown.clone(), stream(slot, ends, applied, Arc::clone(&page))));
+    tasks.spawn(forever(shutdown.clone(), strict.run(questions)));
     let heard = dispatch.context.store.clone();
     tasks.spawn(forever(shutdown.clone(), writeback::wake(heard, releases)));
     let kept = dispatch.context.store.clone();

@@ -38,6 +38,9 @@ pub(super) async fn apply(
     began: Tick,
 ) -> Result<Applied> {
     let mut locked = Locked::take(&context.database, &context.schema, resource, key).await?;
+    if context.freshness.undecided().has(&resource.table, key) {
+        return Ok(Applied::ReadAgain);
+    }
     let base = locked.base();
     // With the lock held: a call that has settled before has set its mark.
     let fresh = context.freshness.may_apply(&resource.table, key, began);

@@ -172,19 +172,16 @@ impl Plan<'_> {
         }
         let mut sql = format!("{};", function.sql.trim_end().trim_end_matches(';'));
         let name = self.site.name(&function.name);
-        match function.access {
-            ddl::Access::Nobody => {}
-            ddl::Access::Readers => {
-                let reader = ident(&format!("{}_reader", self.site.schema));
-                sql.push_str(&format!("grant execute on function {name} to {reader}"));
-            }
-            ddl::Access::Writers => {
-                let writer = ident(&format!("{}_writer", self.site.schema));
-                sql.push_str(&format!(
-                    "revoke execute on function {name} from public;\ngrant execute on function {name} to {writer}"
-                ));
-            }
-        }
+        let reader = ident(&format!("{}_reader", self.site.schema));
+        let writer = ident(&format!("{}_writer", self.site.schema));
+        // Whoever may call one that is nobody's could put it behind a table of their own, and write with
+        // the service's rights.
+        let revoke = format!("revoke execute on routine {name} from public");
+        sql.push_str(&match function.access {
+            ddl::Access::Nobody => revoke,
+            ddl::Access::Readers => format!("grant execute on routine {name} to {reader}"),
+            ddl::Access::Writers => format!("{revoke};\ngrant execute on routine {name} to {writer}"),
+        });
         self.change(format!("define function {}.{}", self.site.schema, function.name), sql);
     }
 

@@ -22,6 +22,7 @@ mod retention;
 mod settle;
 mod shown;
 mod store;
+mod strict;
 mod wake;
 mod worker;
 
@@ -29,5 +30,6 @@ pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
 pub use replace::Parents;
 pub use retention::forget_settled;
 pub use store::Store;
+pub use strict::Strict;
 pub use wake::wake;
 pub use worker::Context;

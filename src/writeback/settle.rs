@@ -200,7 +200,7 @@ async fn finish_once(
     Ok(Settled { ids: work.ids.clone(), ..Settled::default() })
 }
 
-fn now() -> String {
+pub(super) fn now() -> String {
     Utc::now().to_rfc3339()
 }
 
@@ -233,7 +233,7 @@ fn applied(resource: &Resource, locked: &Locked<'_>, ids: &[i64], row: Option<Ro
 }
 
 /// Whether the table may show less than Auth0 has, or Auth0 is still at work.
-fn leaves_open(resource: &Resource, operation: Operation, row: Option<&Row>) -> bool {
+pub(super) fn leaves_open(resource: &Resource, operation: Operation, row: Option<&Row>) -> bool {
     let settling = resource.settling.as_ref().is_some_and(|settling| {
         let value = row.and_then(|row| row.get(&settling.column)).and_then(Value::as_str);
         value.is_some_and(|value| settling.values.iter().any(|busy| busy == value))
@@ -308,7 +308,7 @@ async fn write_down(
 }
 
 /// The note as JSON text; what makes it too long is left out, longest first.
-fn notification(mut note: Value) -> String {
+pub(super) fn notification(mut note: Value) -> String {
     for leave_out in ["", "error", "key"] {
         if !leave_out.is_empty() {
             note[leave_out] = json!({"truncated": true});

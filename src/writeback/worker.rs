@@ -59,6 +59,8 @@ pub(super) enum Ended {
 pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<Ended> {
     let (table, key) = &work.node;
     let resource = context.catalog.resource(table)?;
+    // What a strict statement has done and its transaction has not kept is taken back before.
+    context.freshness.undecided().free(&work.node).await;
     let uncertain = work.uncertain
         && match context.store.standing(&work.ids).await? {
             Standing::Pending => false,
@@ -96,7 +98,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
 }
 
 /// Rows of other tables that the write changed too.
-fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Suspicion> {
+pub(super) fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Suspicion> {
     let values = request::values(content);
     let row = |touch: &Touch| {
         let key = RowKey::of(catalog.get(&touch.table)?, &touch.key_of(&values)?)?;
@@ -174,7 +176,8 @@ async fn decide(
     }
 }
 
-async fn call(
+/// Makes the calls of a change, once.
+pub(super) async fn call(
     context: &Context,
     work: &Work,
     resource: &Resource,

@@ -7,6 +7,7 @@ mod columns_of;
 mod guard;
 mod judge;
 mod refusal;
+mod strict;
 mod table;
 mod valid;
 
@@ -90,6 +91,7 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         ("_end_hold", Access::Nobody, include_str!("end_hold.sql")),
         ("wait_for", Access::Readers, include_str!("wait_for.sql")),
         ("wait", Access::Readers, include_str!("wait.sql")),
+        ("write", Access::Readers, include_str!("write.sql")),
         ("release", Access::Writers, include_str!("release.sql")),
         ("discard", Access::Writers, include_str!("discard.sql")),
         ("_with_keys", Access::Readers, include_str!("with_keys.sql")),
@@ -105,7 +107,7 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         sql: site.fill(template),
         access,
     });
-    filled.collect()
+    filled.chain(strict::functions(site)).collect()
 }
 
 /// Functions that tell others what is selected of the catalogue.
@@ -126,6 +128,7 @@ pub(super) fn machinery(
         functions.push(function);
         triggers.extend(of_function);
     }
+    triggers.extend(strict::before_insert(site, resource));
     triggers.extend(refusals(site, resource));
     (functions, triggers)
 }

@@ -23,7 +23,8 @@ begin
             select c.id, c."table", c.key, c.operation, c.before, c.after, c.options,
                 lag(c.operation) over of_row as previous, lag(c.options) over of_row as previous_options
             from {schema}._sync_cdc c
-            where c.txid = pg_current_xact_id_if_assigned()
+            -- What a strict statement has written is at Auth0 already.
+            where c.txid = pg_current_xact_id_if_assigned() and c.settled_at is null
             window of_row as (partition by c."table", c.key order by c.id)
         ), numbered as (
             -- Updates of a row that wait together leave together, and a delete swallows them.
