@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::budget::note_budget;
 use super::calls::count_calls;
 use super::follow::fill_and_follow;
 use super::mail::{Mailer, keep_telling};
@@ -113,6 +114,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let auth0 = Client::new(&config.auth0)?;
     let queue = Arc::new(Queue::default());
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
+    let releases = arrivals_in.clone();
     let (applied_in, applied) = watch::channel(0);
     let look = || pause::is_paused(&database, &config.schema);
     let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
@@ -180,9 +182,14 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
 
     let counted = (database.clone(), config.schema.clone(), page.budget.clone());
     tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
+    let shown = (database.clone(), config.schema.clone(), page.budget.clone());
+    let noting = note_budget(shown.0, shown.1, shown.2, Arc::clone(catalog));
+    tasks.spawn(forever(shutdown.clone(), noting));
     let ends = (arrivals_in, questions_in);
     tasks.spawn(forever(shutdown.clone(), stream(slot, ends, applied, Arc::clone(&page))));
     tasks.spawn(forever(shutdown.clone(), strict.run(questions)));
+    let heard = dispatch.context.store.clone();
+    tasks.spawn(forever(shutdown.clone(), writeback::wake(heard, releases)));
     let kept = dispatch.context.store.clone();
     tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));

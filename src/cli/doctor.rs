@@ -120,7 +120,7 @@ fn service(config: &Config, served: Result<live::Status>, report: &mut Report) {
 async fn unsettled(connection: &mut PgConnection, schema: &str, report: &mut Report) -> Result<()> {
     let sql = format!(
         "select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 \
-         from {}._sync_cdc where settled_at is null",
+         from {}._sync_cdc where settled_at is null and state <> 'held'",
         ident(schema)
     );
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))

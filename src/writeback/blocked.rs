@@ -72,10 +72,11 @@ fn name(work: &Work) -> (String, Operation) {
 mod tests {
     use super::*;
     use crate::catalog::RowKey;
+    use crate::writeback::lanes::Terms;
 
     fn work(table: &str, operation: Operation) -> Work {
         let node = (table.to_owned(), RowKey::single("1"));
-        Work { ids: vec![1], node, operation, uncertain: false }
+        Work { ids: vec![1], node, operation, uncertain: false, terms: Terms::default() }
     }
 
     #[test]

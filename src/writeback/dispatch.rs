@@ -1,7 +1,7 @@
 //! The dispatcher of one tenant: loads unsettled mutations, hands work to workers, takes their
 //! ends. It owns the lanes; memory stays bounded because loading stops when they are full.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::backlog::Backlog;
 use super::blocked::{Blocked, Blocks};
 use super::call::delay;
+use super::held::Held;
 use super::lanes::{Lanes, Next, Work};
+use super::late;
 use super::settle::cancel;
-use super::store::Which;
+use super::store::{Page, Which};
 use super::worker::{Context, Ended, Holds, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
@@ -117,6 +119,7 @@ struct State {
     lanes: Lanes,
     ledger: Ledger<u64>,
     backlog: Backlog,
+    held: Held,
     tasks: JoinSet<(Work, Result<Ended>)>,
     tries: HashMap<i64, u32>,
     hold: Option<(Instant, Kind)>,
@@ -134,6 +137,7 @@ impl Dispatch {
             lanes: Lanes::default(),
             ledger: Ledger::default(),
             backlog: Backlog::default(),
+            held: Held::default(),
             tasks: JoinSet::new(),
             tries: HashMap::new(),
             hold: None,
@@ -171,6 +175,8 @@ impl Dispatch {
 
     async fn rescan(&self, state: &mut State) -> Result<()> {
         let snapshot = self.context.store.snapshot().await?;
+        // What waited for something held is read again with the rest.
+        state.held.forget();
         // Position 0 moves nothing, and holds back later commits until the scan has settled.
         let commit = state.ledger.received(0);
         state.backlog.scan_first(Which::Snapshot { snapshot, after: 0 }, commit);
@@ -207,7 +213,8 @@ impl Dispatch {
             let Some(segment) = state.backlog.first(Instant::now()) else { return Ok(()) };
             let commit = segment.commit;
             let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
-            let page = store.load(&self.context.catalog, &segment.which, limit, Some(commit)).await?;
+            let Page { queued: page, holds } =
+                store.load(&self.context.catalog, &segment.which, limit, Some(commit)).await?;
             if page.is_empty() && !segment.seen {
                 if store.sees(&segment.which).await? {
                     // It may have come into sight between the two looks.
@@ -219,12 +226,28 @@ impl Dispatch {
                 }
                 tracing::warn!("a commit that the stream told cannot be seen in the table");
             }
+            let renamed = late::rename(store, &self.context.catalog, &state.lanes, &page).await?;
+            if renamed.any {
+                continue;
+            }
             let whole = (page.len() as i64) < limit;
             if let (Some(last), Some(segment)) = (page.last(), state.backlog.first(Instant::now())) {
                 segment.seen = true;
                 segment.which.advance(last.id);
             }
+            if holds {
+                let here: HashSet<i64> = page.iter().map(|queued| queued.id).collect();
+                for (node, id) in store.held_before(&self.context.catalog, &page).await? {
+                    // What has been released stands in its lane, or comes before the others in this page.
+                    if !state.lanes.has(id) && !here.contains(&id) {
+                        state.held.note(node, id);
+                    }
+                }
+            }
             for queued in page {
+                if renamed.busy.contains(&queued.id) || (holds && state.held.stops(&queued)) {
+                    continue;
+                }
                 if state.lanes.push(queued) {
                     state.ledger.queued(commit);
                 }
@@ -255,9 +278,8 @@ impl Dispatch {
             }
             match state.lanes.next(now) {
                 Next::Work(todo) => {
-                    if !todo.uncertain
-                        && let Some(until) = state.blocks.wait(&todo, now)
-                    {
+                    let leaves = !todo.uncertain && todo.terms.discarded.is_none();
+                    if leaves && let Some(until) = state.blocks.wait(&todo, now) {
                         state.lanes.put_back(&todo, until, false);
                         continue;
                     }
@@ -286,7 +308,7 @@ impl Dispatch {
             Ok(Ended::Settled(settled)) => {
                 state.hold = None;
                 state.tries.remove(&first);
-                if state.blocks.lift(&work) {
+                if settled.answered && state.blocks.lift(&work) {
                     tracing::info!(table = %work.node.0, operation = work.operation.as_str(), "Auth0 allows these writes again");
                 }
                 if let Some(new) = &settled.rekeyed {

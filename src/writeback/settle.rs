@@ -36,6 +36,8 @@ pub(super) struct Settled {
     pub orphans: bool,
     /// The table may show less than Auth0 has: the row should be read.
     pub read_again: bool,
+    /// Auth0 has decided; else nothing was asked of it.
+    pub answered: bool,
     /// Auth0 has deleted the row for us.
     pub gone: bool,
     /// What else should be read.
@@ -179,6 +181,7 @@ pub(super) fn meaning(resource: &Resource, work: &Work, verdict: &Verdict, base:
         }
         Verdict::Lost | Verdict::Unfit { .. } => {
             settled.orphans = work.operation == Operation::Insert;
+            settled.read_again = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. });
             dropped()
         }
     };

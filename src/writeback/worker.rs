@@ -15,7 +15,7 @@ use super::request::{self, Content};
 use super::room::{Ahead, Room};
 use super::settle::{Settled, finish, settle};
 use super::store::{Standing, Store};
-use super::{command, parts, shown};
+use super::{command, conflict, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal, Request};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
@@ -85,6 +85,15 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
                 return Ok(Ended::Settled(Settled { ids, ..Settled::default() }));
             }
         };
+    if let Some(by) = &work.terms.discarded {
+        let verdict = Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") };
+        let settled = if resource.kind == ResourceKind::Command {
+            finish(&context.store, &context.catalog, work, &verdict).await?
+        } else {
+            settle(&context.store, &context.catalog, work, &verdict).await?
+        };
+        return Ok(Ended::Settled(settled));
+    }
     if resource.kind == ResourceKind::Watch {
         // Auth0 has nothing to say to it.
         let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;
@@ -170,6 +179,7 @@ async fn decide(
         step = match step {
             Step::Finish(verdict) if is_command => {
                 let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
+                settled.answered = true;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
                     let rows = command::about(&context.catalog, resource, &content).into_iter();
                     settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
@@ -190,6 +200,7 @@ async fn decide(
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
                 let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                settled.answered = true;
                 if let Verdict::Applied(Some(row)) = &verdict {
                     let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
                     context.freshness.answered(resource, key, row);
@@ -253,6 +264,11 @@ pub(super) async fn call(
             Err(error) => unfit(&error),
         };
     }
+    if work.terms.checked
+        && let Some(step) = changed_meanwhile(context, work, resource, content, tries).await
+    {
+        return step;
+    }
     if let Some(replace) = &resource.replace {
         return replace::call(context, resource, replace, content, request_id, tries).await;
     }
@@ -279,6 +295,36 @@ pub(super) async fn write(context: &Context, resource: &Resource, request: &Requ
         }
         outcome => outcome,
     }
+}
+
+/// What keeps a mutation from leaving whose client wants Auth0 to have what it had read; none where
+/// Auth0 has.
+async fn changed_meanwhile(
+    context: &Context,
+    work: &Work,
+    resource: &Resource,
+    content: &Content,
+    tries: u32,
+) -> Option<Step> {
+    let base = match context.store.written_on(work.ids.first().copied().unwrap_or_default()).await {
+        Ok(base) => base.unwrap_or_default(),
+        Err(error) => return Some(not_sent(&error, tries, Instant::now())),
+    };
+    let message = match readback::current(context, resource, &content.key).await {
+        Ok(There::Row(_, row)) => {
+            let columns = conflict::changed(resource, &base, content, &row);
+            if columns.is_empty() {
+                return None;
+            }
+            format!("changed at Auth0 since it was read: {}", columns.join(", "))
+        }
+        // Auth0 says so itself to the call.
+        Ok(There::Nothing) => return None,
+        Ok(There::Unknown) if content.operation == Operation::Delete => return None,
+        Ok(There::Unknown) => "Auth0 does not show whether it has changed since it was read".to_owned(),
+        Err(error) => return Some(not_sent(&error, tries, Instant::now())),
+    };
+    Some(Step::Finish(Verdict::Unfit { kind: Kind::Conflict, message }))
 }
 
 /// Puts back what the earlier calls of an update have changed, the last first, before its refusal is

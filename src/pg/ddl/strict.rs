@@ -2,7 +2,7 @@
 //! before each is stored, so that RETURNING shows Auth0's values; UPDATE and DELETE ask once, for all
 //! their rows, when these have been captured. What is asked, and who answers, `src/writeback/strict` knows.
 
-use super::{Function, Site, Trigger};
+use super::{Access, Function, Site, Trigger};
 use crate::catalog::{Class, Resource, ResourceKind};
 use crate::pg::ident::{ident, literal};
 
@@ -21,7 +21,11 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         ("_strict_statement", include_str!("strict_statement.sql")),
     ]
     .into_iter()
-    .map(|(name, template)| Function { name: name.to_owned(), sql: site.fill(template), public: false })
+    .map(|(name, template)| Function {
+        name: name.to_owned(),
+        sql: site.fill(template),
+        access: Access::Nobody,
+    })
     .collect()
 }
 

@@ -74,8 +74,12 @@ impl<'c> Locked<'c> {
             self.remember_gone().await?;
         }
         for (id, before) in &rebased.befores {
-            let update =
-                format!("update {} set before = $2 where id = $1", qualified(&self.schema, "_sync_cdc"));
+            // What the client wrote on is kept: Auth0 may tell of our own write before it has answered it.
+            let update = format!(
+                "update {} set before = $2, options = case when operation = 'UPDATE' then coalesce(options, '{{}}') \
+                 || pg_catalog.jsonb_build_object('base', coalesce(options -> 'base', before)) else options end where id = $1",
+                qualified(&self.schema, "_sync_cdc")
+            );
             sqlx::query(AssertSqlSafe(update))
                 .bind(id)
                 .bind(Value::Object(before.clone()))

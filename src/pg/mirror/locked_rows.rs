@@ -119,7 +119,9 @@ impl<'c> LockedRows<'c> {
         }
         let (ids, befores): (Vec<i64>, Vec<Value>) = std::mem::take(&mut self.befores).into_iter().unzip();
         let sql = format!(
-            "update {} c set before = n.before from unnest($1::bigint[], $2::jsonb[]) n (id, before) where c.id = n.id",
+            "update {} c set before = n.before, options = case when c.operation = 'UPDATE' then coalesce(c.options, '{{}}') \
+             || pg_catalog.jsonb_build_object('base', coalesce(c.options -> 'base', c.before)) else c.options end \
+             from unnest($1::bigint[], $2::jsonb[]) n (id, before) where c.id = n.id",
             qualified(&self.schema, "_sync_cdc")
         );
         sqlx::query(AssertSqlSafe(sql))

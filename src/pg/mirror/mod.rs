@@ -19,6 +19,7 @@ pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending, committed_base, lock_names, lock_table};
 pub use locked_rows::{LockedRow, LockedRows};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, described, rebase};
+pub use rekey::{PROVISIONAL, replace_key};
 pub use shape::{row_from_answer, row_from_auth0, row_listed};
 pub use unclaimed::may_be_ours;
 pub use undecided::Undecided;

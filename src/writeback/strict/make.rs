@@ -9,7 +9,7 @@ use crate::catalog::{NewKey, Resource, ResourceKind, RowKey};
 use crate::error::Kind;
 use crate::pg::mirror::{Operation, Row};
 use crate::writeback::call::{Step, Verdict, after_read_back, delay};
-use crate::writeback::lanes::{Node, Work};
+use crate::writeback::lanes::{Node, Terms, Work};
 use crate::writeback::request::Content;
 use crate::writeback::{command, readback, settle, worker};
 
@@ -34,7 +34,13 @@ pub(super) async fn make(
     until: Option<Instant>,
 ) -> Made {
     let context = &shared.context;
-    let work = Work { ids: vec![0], node: node.clone(), operation: content.operation, uncertain: false };
+    let work = Work {
+        ids: vec![0],
+        node: node.clone(),
+        operation: content.operation,
+        uncertain: false,
+        terms: Terms::default(),
+    };
     let mut tries = 0;
     let mut step = {
         // It is closed never.
