@@ -40,6 +40,13 @@ pub struct Context {
     pub room: Arc<Room>,
 }
 
+impl Context {
+    /// A new X-Correlation-ID: the tenant log tells by it what this process has written.
+    pub(super) fn correlation(&self) -> String {
+        format!("{}-{:016x}", self.instance, rand::random::<u64>())
+    }
+}
+
 /// How work ended.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -109,8 +116,8 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     } else {
         Place::Ahead(ahead)
     };
-    let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
-    let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
+    let (content, request_id) =
+        context.store.claim(resource, &work.ids, uncertain, &context.correlation()).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
     let called = if uncertain {
@@ -181,16 +188,7 @@ async fn decide(
                 let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
                 settled.answered = true;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
-                    let rows = command::about(&context.catalog, resource, &content).into_iter();
-                    settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
-                    // What is listed by what the answer brought, such as a job.
-                    settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                    let changed = |table: &String| Suspicion::Changed {
-                        by: work.node.0.clone(),
-                        row: content.after.clone(),
-                        table: table.clone(),
-                    };
-                    settled.asks.extend(resource.changes.iter().map(changed));
+                    settled.asks.extend(command::asks(&context.catalog, resource, &work.node.1, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
