@@ -21,7 +21,7 @@ async fn listener(stand: &Stand) -> PgListener {
 /// The next message about how writes are doing.
 async fn told(listener: &mut PgListener) -> Value {
     loop {
-        let note = tokio::time::timeout(SOON, listener.recv()).await.expect("a message").unwrap();
+        let note = tokio::time::timeout(SOON, listener.recv()).await.unwrap().unwrap();
         let note: Value = serde_json::from_str(note.payload()).unwrap();
         if note["event"] == "writes" {
             assert_eq!(note["schema"], "auth0");
