@@ -1,0 +1,42 @@
+//! Whether a reading of Auth0 may be applied to a row, pure: by Auth0's own time of change where
+//! both sides have one, else by the three rules of [`super::Freshness`].
+
+use std::cmp::Ordering;
+
+use super::version::version_order;
+use super::{News, Operation, Row};
+use crate::catalog::Resource;
+
+/// What is to be done with a reading.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Usable {
+    /// It is applied.
+    Now(News),
+    /// The row has something newer already.
+    Never,
+    /// A mutation leaves no room for it, or it may be too old: read again.
+    Later,
+}
+
+/// Judges what was read (`None`: no such row) against the row's `base`, the operation of its `first`
+/// unsettled mutation, and whether the three rules let it pass (`fresh`). Ask with the row locked.
+pub fn usable(
+    resource: &Resource,
+    read: Option<Row>,
+    base: Option<&Row>,
+    first: Option<Operation>,
+    fresh: bool,
+) -> Usable {
+    match read {
+        // Whether the insert made it or met somebody else's row is for its own answer to say.
+        Some(_) if first == Some(Operation::Insert) => Usable::Later,
+        Some(row) => match version_order(resource, Some(&row), base) {
+            Some(Ordering::Less) => Usable::Never,
+            Some(Ordering::Greater) => Usable::Now(News::Present(row)),
+            Some(Ordering::Equal) | None if fresh => Usable::Now(News::Present(row)),
+            Some(Ordering::Equal) | None => Usable::Later,
+        },
+        None if !fresh || first.is_some() => Usable::Later,
+        None => Usable::Now(News::Absent),
+    }
+}
