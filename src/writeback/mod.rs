@@ -1,12 +1,13 @@
 //! From a committed mutation to Auth0 and back: lanes, outcomes, settling.
 //!
-//! Decisions ([`lanes`], [`call`], [`request`]) are pure; [`store`], [`settle`],
-//! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
+//! Decisions ([`desk`], [`lanes`], [`call`], [`request`], [`settlement`]) are pure; [`store`],
+//! [`settle`], [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
 mod backlog;
 mod body;
 pub mod call;
 mod command;
+mod desk;
 mod dispatch;
 pub mod lanes;
 mod links;
@@ -17,6 +18,7 @@ mod replace;
 mod request;
 mod retention;
 mod settle;
+mod settlement;
 mod shown;
 mod store;
 mod worker;

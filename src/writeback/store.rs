@@ -33,6 +33,17 @@ pub enum Standing {
     Settled,
 }
 
+impl Standing {
+    /// Of mutations of which so many have settled, and so many are pending.
+    pub(super) fn of(settled: i64, pending: i64) -> Standing {
+        match (settled, pending) {
+            (1.., _) => Standing::Settled,
+            (0, 1..) => Standing::Pending,
+            _ => Standing::Sent,
+        }
+    }
+}
+
 /// Which unsettled mutations to load.
 #[derive(Clone, Debug)]
 pub enum Which {
@@ -209,11 +220,7 @@ impl Store {
             .fetch_one(&self.database.pool)
             .await
             .map_err(fault("cannot look how far mutations have got"))?;
-        Ok(match (settled, pending) {
-            (1.., _) => Standing::Settled,
-            (0, 1..) => Standing::Pending,
-            _ => Standing::Sent,
-        })
+        Ok(Standing::of(settled, pending))
     }
 
     /// Puts mutations back to `pending`: the request never left, which is not an attempt.
@@ -268,7 +275,7 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
 
 /// Rows that must be there before a mutation of this row may leave: those that a column of the
 /// image or of the key references, and those that a part of the key is the whole key of.
-fn references(
+pub(super) fn references(
     catalog: &Catalog,
     resource: &Resource,
     key: &RowKey,

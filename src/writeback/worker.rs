@@ -5,19 +5,20 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::call::{Step, Verdict, after_call, after_read_back, delay, not_there};
+use super::call::{Deed, Step, Verdict, after_call, after_read_back, delay, not_read_back, not_there};
 use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
-use super::settle::{Settled, finish, settle};
+use super::settle::{finish, settle};
+use super::settlement::Settled;
 use super::store::{Standing, Store};
 use super::{command, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation};
+use crate::pg::mirror::Freshness;
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -112,8 +113,8 @@ async fn decide(
         call(context, work, resource, &content, &request_id, tries).await
     };
     loop {
-        step = match step {
-            Step::Finish(verdict) if is_command => {
+        match step.deed(is_command, Instant::now()) {
+            Deed::Settle(verdict) if is_command => {
                 let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
                     let rows = command::about(&context.catalog, resource, &content).into_iter();
@@ -129,9 +130,7 @@ async fn decide(
                 }
                 return Ok(Ended::Settled(settled));
             }
-            // It may have run: it is never sent again, and nothing tells whether it has.
-            Step::ReadBack { .. } if is_command => Step::Finish(Verdict::Lost),
-            Step::Finish(verdict) => {
+            Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
                 let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
@@ -140,28 +139,24 @@ async fn decide(
                 }
                 return Ok(Ended::Settled(settled));
             }
-            Step::SplitUp => {
+            Deed::PutBack { at, alone, everybody } => {
                 context.store.put_back(&work.ids).await?;
-                return Ok(Ended::Back { at: Instant::now(), alone: true, everybody: None });
+                return Ok(Ended::Back { at, alone, everybody });
             }
-            Step::SendAgain { at, kind, everybody } => {
-                context.store.put_back(&work.ids).await?;
-                return Ok(Ended::Back { at, alone: false, everybody: everybody.then_some(kind) });
-            }
-            Step::ReadBack { at, kind } => {
+            Deed::ReadBack { at, kind } => {
                 tracing::warn!(table = %resource.table, kind = kind.as_str(), "the outcome of a call is unknown, it is read back");
                 context.store.doubt(&work.ids).await?;
                 tokio::time::sleep_until(at).await;
                 tries += 1;
-                match readback::read_back(context, resource, &content).await {
+                step = match readback::read_back(context, resource, &content).await {
                     Ok(found) => after_read_back(found, content.operation, &content.after, Instant::now()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot read back yet");
-                        Step::ReadBack { at: Instant::now() + delay(tries), kind: error.kind() }
+                        not_read_back(error.kind(), tries, Instant::now())
                     }
-                }
+                };
             }
-        };
+        }
     }
 }
 
@@ -266,14 +261,7 @@ async fn one(
         return Step::Finish(Verdict::Applied(None));
     }
     let outcome = context.auth0.write(&request).await;
-    let shown = |answer: &Value| match content.operation {
-        Operation::Delete => None,
-        // A list shows more than the answer to a change: the row is read again.
-        Operation::Update if resource.get.is_none() => None,
-        Operation::Insert | Operation::Update => {
-            shown::written(resource, answer, &content.key, request::is_templated(resource, content.operation))
-        }
-    };
+    let shown = |answer: &Value| shown::answered(resource, content, answer);
     after_call(outcome, shown, work.ids.len(), tries, Instant::now())
 }
 
