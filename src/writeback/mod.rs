@@ -20,6 +20,8 @@ mod retention;
 mod settle;
 mod settlement;
 mod shown;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod worker;
 
