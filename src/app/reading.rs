@@ -53,6 +53,6 @@ fn live(config: &Config) -> Live {
     Live {
         events: config.events,
         actions: webhook.is_some_and(|webhook| webhook.actions),
-        event_stream: webhook.is_some_and(|webhook| webhook.event_stream),
+        event_stream: webhook.is_some_and(|webhook| webhook.event_stream.is_some()),
     }
 }

@@ -156,18 +156,17 @@ pub(super) fn list(store: &Store, request: &Request, values: &Fields) -> Result<
     let entries = entries.filter(|entry| {
         query.as_ref().is_none_or(|query| query.matches(View::Fields(entry), &|_| Vec::new()))
     });
-    let mut entries: Vec<(u64, Fields)> =
-        entries.cloned().zip(0..).map(|(entry, number)| (number, entry)).collect();
-    entries.reverse();
+    let mut entries: Vec<&Fields> = entries.collect();
     // Newest first unless asked otherwise; entries of one time keep that order.
-    if let Some(order) = request.param("sort").filter(|sort| *sort != "date:-1") {
-        entries.reverse();
-        entries = search::sort(order, entries)?;
+    match request.param("sort").filter(|sort| *sort != "date:-1") {
+        Some(order) => entries = search::sort(order, entries, |entry| entry)?,
+        None => entries.reverse(),
     }
     let total = entries.len();
     let start = page.saturating_mul(per_page);
     let page = entries.into_iter().skip(start).take(per_page);
-    let page: Vec<Value> = page.map(|(_, entry)| Value::Object(show::select(request, &[], entry))).collect();
+    let page: Vec<Value> =
+        page.map(|entry| Value::Object(show::select(request, &[], entry.clone()))).collect();
     if request.flag("include_totals") {
         let length = page.len();
         let body = json!({"start": start, "limit": per_page, "length": length, "total": total, "logs": page});

@@ -145,7 +145,7 @@ pub(super) fn list(scene: Scene, shape: Shape, list: &List, values: &Fields) -> 
         Some(rows) => {
             let mut rows: Vec<(u64, Fields)> = (1..).zip(rows?).collect();
             if let Some(order) = request.param("sort") {
-                rows = search::sort(order, rows)?;
+                rows = search::sort(order, rows, |(_, fields)| fields)?;
             }
             let rows: Vec<_> = rows.into_iter().map(|(number, item)| (number, Found::Made(item))).collect();
             Items { total: rows.len(), skipped: 0, rows }

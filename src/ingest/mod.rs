@@ -41,7 +41,9 @@ mod webhook;
 
 use std::sync::Arc;
 
-pub use actions::{Address, Removed, Site, keep as keep_reports, remove as remove_reports, renew_key};
+pub use actions::{
+    Address, Destination, Removed, Site, keep as keep_reports, remove as remove_reports, renew_key,
+};
 pub use activity::{Activity, LogRead};
 pub use backfill::{Due, backfill, backfill_entries};
 pub use completion::{Completed, skip};
@@ -77,7 +79,7 @@ pub struct Live {
     pub events: bool,
     /// The service's Actions report.
     pub actions: bool,
-    /// An event stream posts to the webhook.
+    /// An event stream posts to the webhook, by itself or through an Action.
     pub event_stream: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Events that are pushed to the webhooks of event streams.
+//! Events that are pushed to the webhooks and Actions of event streams.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,9 +14,21 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::client::Tenant;
+use crate::runtime::has_node;
 use crate::wait::{wait_for, wait_until};
 
 const SECONDS: Duration = Duration::from_secs(15);
+
+/// An Action that throws at its first event, fails what is a test, and posts what it has taken.
+const ACTION: &str = "
+let met = 0;
+exports.onExecuteEventStream = async (event, api) => {
+  met += 1;
+  if (met === 1) throw new Error('not yet');
+  if (event.message.a0purpose === 'test') return api.message.fail('no tests here');
+  const headers = { authorization: event.secrets.WORD };
+  await fetch(event.secrets.URL, { method: 'POST', headers, body: JSON.stringify(event.message) });
+};";
 
 /// A webhook: what came, with its `Authorization`, and what it answers before it takes everything.
 #[derive(Clone, Default)]
@@ -72,13 +84,16 @@ async fn free() -> TcpListener {
 /// Makes a stream of new organizations to this address; its id.
 async fn stream(tenant: &Tenant, url: &str) -> String {
     let authorization = json!({"method": "basic", "username": "auth0", "password": "secret"});
+    let configuration = json!({"webhook_endpoint": url, "webhook_authorization": authorization});
+    stream_to(tenant, json!({"type": "webhook", "configuration": configuration})).await
+}
+
+/// The same to this destination.
+async fn stream_to(tenant: &Tenant, destination: Value) -> String {
     let body = json!({
         "name": "pushed",
         "subscriptions": [{"event_type": "organization.created"}],
-        "destination": {
-            "type": "webhook",
-            "configuration": {"webhook_endpoint": url, "webhook_authorization": authorization},
-        },
+        "destination": destination,
     });
     let made = tenant.post("/api/v2/event-streams", body).await;
     assert_eq!(made.status, 201, "{}", made.body);
@@ -110,6 +125,54 @@ async fn an_event_is_pushed_with_its_streams_authorization_until_it_is_taken() {
     assert!(event["id"].as_str().unwrap().starts_with("evt_"), "{event}");
     let failed = tenant.get(&format!("/api/v2/event-streams/{id}/deliveries")).await;
     assert_eq!(failed.body, json!([]));
+}
+
+#[tokio::test]
+async fn an_action_gets_every_event_of_its_stream_until_it_neither_throws_nor_fails_it() {
+    if !has_node() {
+        return;
+    }
+    let tenant = Tenant::with_users(0).await;
+    let webhook = Webhook::open(free().await, &[]).await;
+    let action = json!({
+        "name": "pushed", "code": ACTION, "deploy": true,
+        "supported_triggers": [{"id": "event-stream", "version": "v1"}],
+        "secrets": [{"name": "URL", "value": webhook.url}, {"name": "WORD", "value": "secret"}],
+    });
+    let action = tenant.post("/api/v2/actions/actions", action).await;
+    assert_eq!(action.status, 201, "{}", action.body);
+    let id = stream_to(&tenant, json!({"type": "action", "configuration": {"action_id": action.body["id"]}}))
+        .await;
+    let path = format!("/api/v2/event-streams/{id}");
+    organization(&tenant, "one").await;
+    let came = webhook.has(1).await;
+    assert_eq!(
+        (names(&came), came[0].0.as_str()),
+        (vec!["one"], "secret"),
+        "the second attempt has brought it"
+    );
+    assert_eq!(came[0].1["a0stream"], id);
+    organization(&tenant, "two").await;
+    assert_eq!(names(&webhook.has(2).await), ["one", "two"]);
+    assert_eq!(tenant.get(&format!("{path}/deliveries")).await.body, json!([]));
+
+    let test = json!({"event_type": "organization.created", "data": {"name": "test"}});
+    assert_eq!(tenant.post(&format!("{path}/test"), test).await.status, 202);
+    let failed = wait_for("the test is failed", SECONDS, async || {
+        let failed = tenant.get(&format!("{path}/deliveries")).await.body;
+        failed.get(0).cloned()
+    })
+    .await;
+    let attempts = failed["attempts"].as_array().unwrap();
+    assert_eq!(
+        (attempts.len(), &attempts[0]["error_message"]),
+        (1, &json!("the action has failed the message"))
+    );
+
+    // It goes with its stream.
+    assert_eq!(tenant.request(Method::DELETE, &path).send().await.unwrap().status(), 204);
+    let gone = format!("/api/v2/actions/actions/{}", action.body["id"].as_str().unwrap());
+    assert_eq!(tenant.get(&gone).await.status, 404);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::client::Tenant;
 
 /// Whether Actions can run here; says so where they cannot.
-fn has_node() -> bool {
+pub(crate) fn has_node() -> bool {
     let there = std::process::Command::new("node").arg("--version").output().is_ok();
     if !there {
         eprintln!("skipped: node is not in PATH");

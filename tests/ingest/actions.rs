@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use crate::support::wait_for;
 use crate::support::{Emulator, Postgres, Stand};
 use crate::{SECONDS, becomes, calls, fault, path, user, wait_until};
 
@@ -239,4 +240,132 @@ async fn a_webhook_that_is_away_or_hangs_neither_fails_nor_slows_a_login_beyond_
     drop(silent);
     let closed = login().await;
     assert!(closed < Duration::from_millis(500), "{closed:?}");
+}
+
+/// The event streams of the tenant.
+async fn streams(stand: &Stand) -> Vec<Value> {
+    let streams = stand.emulator.api.get("/api/v2/event-streams").await;
+    streams["eventStreams"].as_array().or(streams.as_array()).unwrap().clone()
+}
+
+/// The Actions of the trigger of event streams, by their keys.
+async fn actions_of_streams(stand: &Stand) -> Vec<Value> {
+    let actions = stand.emulator.api.get("/api/v2/actions/actions?per_page=100").await;
+    let actions = actions["actions"].as_array().cloned().unwrap_or_default();
+    let of_streams = |action: &&Value| action["supported_triggers"][0]["id"] == "event-stream";
+    actions.iter().filter(of_streams).map(|action| action["id"].clone()).collect()
+}
+
+#[tokio::test]
+async fn by_the_action_of_an_event_stream_alone_changes_are_in_the_tables() {
+    if !has_node() {
+        return;
+    }
+    let port = free_port();
+    let mut stand = set_up(2, port, "actions = false\nevent_stream = \"action\"\n").await;
+    stand.restart_service().await;
+    in_place(&stand).await;
+    let (there, actions) = (streams(&stand).await, actions_of_streams(&stand).await);
+    let ([stream], [action]) = (there.as_slice(), actions.as_slice()) else {
+        panic!("{there:?} {actions:?}")
+    };
+    assert_eq!(stream["destination"], json!({"type": "action", "configuration": {"action_id": action}}));
+    let (api, pool) = (&stand.emulator.api, stand.admin().await);
+    stand.emulator.forget_calls().await;
+    let (changed, deleted) = (user(&pool, 0).await, user(&pool, 1).await);
+    let nickname = format!("select nickname from auth0.\"user\" where user_id = '{changed}'");
+    api.patch(&path(&changed), json!({"nickname": "acted"})).await;
+    becomes(&pool, &nickname, "acted").await;
+    let made = api.post("/api/v2/organizations", json!({"name": "acted"})).await;
+    let made = made["id"].as_str().unwrap();
+    becomes(&pool, &format!("select name from auth0.organization where id = '{made}'"), "acted").await;
+    api.delete(&path(&deleted)).await;
+    let gone = format!("select count(*)::text from auth0.\"user\" where user_id = '{deleted}'");
+    becomes(&pool, &gone, "0").await;
+    assert_eq!((calls(&stand, "GET /logs").await, calls(&stand, "GET /events").await), (0, 0));
+    let deliveries = format!("/api/v2/event-streams/{}/deliveries", stream["id"].as_str().unwrap());
+    assert_eq!(api.get(&deliveries).await, json!([]));
+
+    // What a service that is away has not taken, Auth0 tries four times and keeps.
+    stand.kill_service().await;
+    stand.emulator.api.patch(&path(&changed), json!({"nickname": "kept"})).await;
+    let failed = wait_for("the event is kept as failed", 2 * SECONDS, async || {
+        stand.emulator.api.get(&deliveries).await.get(0).cloned()
+    })
+    .await;
+    assert_eq!(failed["attempts"].as_array().unwrap().len(), 4, "{failed}");
+    stand.restart_service().await;
+    let again = deliveries.replace("/deliveries", "/redeliver");
+    let (status, _) = stand.emulator.api.send(Method::POST, &again, Some(&json!({}))).await;
+    assert_eq!(status, 202);
+    wait_until("it is taken", SECONDS, async || {
+        stand.emulator.api.get(&deliveries).await == json!([])
+            && stand.status().await["webhook"]["messages"].as_u64() > Some(0)
+    })
+    .await;
+    becomes(&pool, &nickname, "kept").await;
+}
+
+#[tokio::test]
+async fn an_event_stream_and_its_action_are_looked_after_changed_and_removed_together() {
+    let port = free_port();
+    let by_action = "actions = false\nevent_stream = \"action\"\n";
+    let mut stand = set_up(0, port, "actions = false\nevent_stream = true\n").await;
+    others(&stand).await;
+    let actions_before = stand.emulator.state().await["action"].clone();
+    let kind = async |stand: &Stand| {
+        let there = streams(stand).await;
+        let [stream] = there.as_slice() else { panic!("{there:?}") };
+        stream["destination"]["type"].clone()
+    };
+    stand.restart_service().await;
+    in_place(&stand).await;
+    assert_eq!((kind(&stand).await, actions_of_streams(&stand).await.len()), (json!("webhook"), 0));
+
+    // From the webhook to an Action, and a second start that writes nothing.
+    stand.configuration = with_webhook(port, by_action);
+    stand.restart_service().await;
+    in_place(&stand).await;
+    assert_eq!((kind(&stand).await, actions_of_streams(&stand).await.len()), (json!("action"), 1));
+    stand.emulator.forget_calls().await;
+    stand.restart_service().await;
+    in_place(&stand).await;
+    for method in ["POST", "PATCH", "DELETE"] {
+        for route in ["/actions", "/event-streams"] {
+            assert_eq!(calls(&stand, &format!("{method} {route}")).await, 0, "{method} {route}");
+        }
+    }
+
+    // Somebody deletes the Action: there is another one, and the stream hands its events to that.
+    let first = actions_of_streams(&stand).await.remove(0);
+    stand.emulator.api.delete(&format!("/api/v2/actions/actions/{}", first.as_str().unwrap())).await;
+    stand.restart_service().await;
+    in_place(&stand).await;
+    let second = actions_of_streams(&stand).await;
+    assert!(second.len() == 1 && second[0] != first, "{second:?}");
+    assert_eq!(streams(&stand).await[0]["destination"]["configuration"]["action_id"], second[0]);
+
+    // Back to the webhook; the Action goes, and comes again.
+    stand.configuration = with_webhook(port, "actions = false\nevent_stream = \"webhook\"\n");
+    stand.restart_service().await;
+    in_place(&stand).await;
+    assert_eq!((kind(&stand).await, actions_of_streams(&stand).await.len()), (json!("webhook"), 0));
+    stand.configuration = with_webhook(port, by_action);
+    stand.restart_service().await;
+    in_place(&stand).await;
+    assert_eq!((kind(&stand).await, actions_of_streams(&stand).await.len()), (json!("action"), 1));
+
+    stand.kill_service().await;
+    let removed = wait_for("the lock of the killed service is free", SECONDS, async || {
+        let (status, said, _) = stand.run(&["teardown"]).await;
+        status.success().then_some(said)
+    })
+    .await;
+    for what in ["Action auth0-sync event-stream ", "event stream auth0-sync event-stream "] {
+        assert!(removed.contains(&format!("removed: {what}")), "{removed}");
+    }
+    assert_eq!(streams(&stand).await, Vec::<Value>::new());
+    assert_eq!(stand.emulator.state().await["action"], actions_before);
+    let left = "select count(*)::text from _auth0_sync.webhook_own";
+    becomes(&stand.admin().await, left, "0").await;
 }

@@ -29,16 +29,23 @@ impl Sender {
 
     /// A message with a right signature; the status of its answer, which never says more.
     async fn send(&self, time: i64, id: &str, body: &str) -> u16 {
+        self.signed(&self.signature(time, id, body), time, id, body).await
+    }
+
+    fn signature(&self, time: i64, id: &str, body: &str) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).unwrap();
         mac.update(format!("{time}.{id}.{body}").as_bytes());
-        let signature = STANDARD.encode(mac.finalize().into_bytes());
-        self.signed(&signature, time, id, body).await
+        STANDARD.encode(mac.finalize().into_bytes())
     }
 
     async fn signed(&self, signature: &str, time: i64, id: &str, body: &str) -> u16 {
+        self.signed_at("reports", signature, (time, id), body).await
+    }
+
+    async fn signed_at(&self, path: &str, signature: &str, (time, id): (i64, &str), body: &str) -> u16 {
         let request = self
             .client
-            .post(format!("{}/reports", self.root))
+            .post(format!("{}/{path}", self.root))
             .header("x-auth0-sync-time", time)
             .header("x-auth0-sync-id", id)
             .header("x-auth0-sync-signature", signature)
@@ -97,6 +104,36 @@ async fn messages_count_once_in_time_and_proven_and_nothing_else_does() {
     }
     assert_eq!(other(Method::POST, "/elsewhere").await, 404);
     assert_eq!(other(Method::POST, "/events").await, 401, "an event without the stream's token");
+}
+
+#[tokio::test]
+async fn an_event_that_an_action_has_signed_is_taken_and_counts_once() {
+    let port = free_port();
+    let mut stand = set_up(1, port, "actions = false\n").await;
+    stand.restart_service().await;
+    let sender = Sender::of(&stand, port).await;
+    let pool = stand.admin().await;
+    let user = user(&pool, 0).await;
+    let event = |id: &str| {
+        json!({"type": "user.updated", "id": id, "data": {"object": {"user_id": user}}}).to_string()
+    };
+    let send = async |time: i64, id: &str, body: &str| {
+        sender.signed_at("events", &sender.signature(time, id, body), (time, id), body).await
+    };
+    let wrong = STANDARD.encode([7; 32]);
+    assert_eq!(sender.signed_at("events", &wrong, (now(), &id(1)), &event("evt_1")).await, 401);
+    assert_eq!(send(now() - 301_000, &id(1), &event("evt_1")).await, 401, "too old");
+    assert_eq!(send(now(), &id(1), "{}").await, 400, "proven, and no event");
+
+    stand.emulator.api.patch(&path(&user), json!({"nickname": "signed"})).await;
+    assert_eq!(send(now(), &id(1), &event("evt_1")).await, 204);
+    becomes(&pool, &format!("select nickname from auth0.\"user\" where user_id = '{user}'"), "signed").await;
+    stand.emulator.forget_calls().await;
+    assert_eq!(send(now(), &id(2), &event("evt_1")).await, 204, "another attempt of the same event");
+    stand.emulator.api.patch(&path(&user), json!({"nickname": "later"})).await;
+    assert_eq!(send(now(), &id(3), &event("evt_2")).await, 204);
+    becomes(&pool, &format!("select nickname from auth0.\"user\" where user_id = '{user}'"), "later").await;
+    assert_eq!(calls(&stand, "GET /users").await, 1, "the second attempt has asked for nothing");
 }
 
 #[tokio::test]

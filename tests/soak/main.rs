@@ -90,7 +90,7 @@ async fn changes_on_both_sides_under_faults_end_with_both_sides_equal() {
     stand.emulator.fault(serde_json::json!({"clear": true})).await;
     tally.add(&format!("trouble for {} s", begun.elapsed().as_secs()));
 
-    let quiet = verdict::quiet(&mut stand).await;
+    let quiet = verdict::quiet(&mut stand, length).await;
     tally.add(&format!("quiet {:.1} s after the last change", quiet.as_secs_f64()));
     println!("{tally}");
     verdict::equal(&stand).await;

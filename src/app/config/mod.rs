@@ -245,6 +245,7 @@ fn read(file: Option<&Path>) -> Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::Destination;
 
     fn config(file: &str, env: &[(&str, &str)]) -> Result<Config> {
         let find = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
@@ -286,6 +287,29 @@ mod tests {
         assert_eq!(wrong.backfill.skip, ["role", "users"]);
         let error = wrong.catalog().unwrap_err();
         assert!(error.kind() == Kind::Config && error.to_string().contains("no table users"), "{error}");
+    }
+
+    #[test]
+    fn an_event_stream_posts_by_itself_or_through_an_action() {
+        let stream = |value: &str| {
+            let file = format!("[webhook]\nurl = \"https://sync.example/in\"\n{value}");
+            config(&file, ENV).map(|config| config.webhook.unwrap().event_stream)
+        };
+        for (value, wanted) in [
+            ("", None),
+            ("event_stream = false", None),
+            ("event_stream = true", Some(Destination::Webhook)),
+            ("event_stream = \"webhook\"", Some(Destination::Webhook)),
+            ("event_stream = \"action\"", Some(Destination::Action)),
+        ] {
+            assert_eq!(stream(value).unwrap(), wanted, "{value}");
+        }
+        for wrong in ["event_stream = \"actions\"", "event_stream = 1"] {
+            let error = stream(wrong).unwrap_err().to_string();
+            assert!(error.contains("webhook.event_stream") && error.contains("\"action\""), "{error}");
+        }
+        let error = config("[webhook]\nevent_stream = \"action\"", ENV).unwrap_err().to_string();
+        assert!(error.contains("webhook.url"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::error::{Error, Kind, Result};
+use crate::ingest::Destination;
 
 /// How tables are filled.
 #[derive(Clone, Debug)]
@@ -50,8 +51,8 @@ pub struct Webhook {
     pub url: Url,
     /// Whether the service makes Actions that report logins, sign-ups and password changes.
     pub actions: bool,
-    /// Whether the service makes an event stream that posts there.
-    pub event_stream: bool,
+    /// What the service's event stream hands its events to; none makes no stream.
+    pub event_stream: Option<Destination>,
 }
 
 /// Who is told when tables are filled.
@@ -89,7 +90,7 @@ pub(super) struct WebhookFile {
     listen: Option<String>,
     url: Option<String>,
     actions: Option<bool>,
-    event_stream: Option<bool>,
+    event_stream: Option<toml::Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,8 +154,9 @@ impl SweepFile {
 
 impl WebhookFile {
     pub(super) fn read(self, env: Env) -> Result<Option<Webhook>> {
+        let event_stream = self.event_stream.as_ref().map(destination).transpose()?.flatten();
         let Some(url) = env("AUTH0_SYNC_WEBHOOK_URL").or(self.url) else {
-            if self.actions == Some(true) || self.event_stream == Some(true) {
+            if self.actions == Some(true) || event_stream.is_some() {
                 return Err(wrong(
                     "webhook.url (AUTH0_SYNC_WEBHOOK_URL) is missing: Actions and event streams post to it",
                 ));
@@ -173,9 +175,19 @@ impl WebhookFile {
             })?,
             url: parsed,
             actions: self.actions.unwrap_or(true),
-            event_stream: self.event_stream.unwrap_or(false),
+            event_stream,
         }))
     }
+}
+
+/// What `webhook.event_stream` says.
+fn destination(value: &toml::Value) -> Result<Option<Destination>> {
+    if let Some(on) = value.as_bool() {
+        return Ok(on.then_some(Destination::Webhook));
+    }
+    value.clone().try_into().map(Some).map_err(|_| {
+        wrong(format!("webhook.event_stream: {value} is none of true, false, \"webhook\", \"action\""))
+    })
 }
 
 impl MailFile {

@@ -1,7 +1,8 @@
 //! Auth0's events: what changed in the tables that the catalogue names, as CloudEvents in the order
-//! of the changes, kept for a while, served as a stream, and pushed to webhooks. Every change of the store goes through
-//! [`note`], whatever made it; nothing here changes a row.
+//! of the changes, kept for a while, served as a stream, and pushed to webhooks and Actions. Every change
+//! of the store goes through [`note`], whatever made it; nothing here changes a row.
 
+mod act;
 mod attempt;
 mod faults;
 mod log;

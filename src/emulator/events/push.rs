@@ -1,4 +1,4 @@
-//! Pushes events to the webhooks of streams, in the background: each that a stream asks for at least
+//! Pushes events to the webhooks and Actions of streams, in the background: each that a stream asks for at least
 //! once, in no promised order. What waits stands in the store until it is delivered or has failed, so
 //! a restart of the emulator loses none. It never holds the tenant's lock while a request is under way.
 
@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::act::act;
 use super::attempt::{Attempt, Sender};
 use crate::emulator::keys::{self, key_of};
-use crate::emulator::quirks::event_streams::{FAILED, STREAM, TABLE, WAITING, wait};
+use crate::emulator::quirks::event_streams::{ACTION, FAILED, STREAM, TABLE, WAITING, WEBHOOK, wait};
 use crate::emulator::rules::Fields;
 use crate::emulator::server::Shared;
 use crate::emulator::store::{Row, Store};
@@ -26,8 +27,6 @@ const BATCH: usize = 100;
 const AT_A_TIME: usize = 16;
 /// Auth0 tries four times in all.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-/// The kind of destination that is pushed to; what others get, nobody sees here.
-const WEBHOOK: &str = "webhook";
 
 /// Pushes for ever; what is under way when it is dropped is pushed again by the next emulator.
 pub(in crate::emulator) async fn push(shared: Arc<Shared>) {
@@ -93,7 +92,7 @@ fn hand_out(shared: &Shared, handed: u64) -> u64 {
     handed
 }
 
-/// What a webhook's stream asks for.
+/// What a stream asks for.
 struct Feed {
     enabled: bool,
     kinds: Vec<String>,
@@ -104,7 +103,7 @@ struct Feed {
 impl Feed {
     fn of(row: &Row) -> Option<Feed> {
         let kind = template::at(&row.body, "destination.type");
-        kind.and_then(Value::as_str).filter(|kind| *kind == WEBHOOK)?;
+        kind.and_then(Value::as_str).filter(|kind| [WEBHOOK, ACTION].contains(kind))?;
         let kinds = row.body.get("subscriptions").and_then(Value::as_array).into_iter().flatten();
         let kinds = kinds.filter_map(|one| one.get("event_type")?.as_str().map(str::to_owned));
         let since: Option<DateTime<Utc>> = row.text("created_at").and_then(|time| time.parse().ok());
@@ -137,7 +136,11 @@ async fn deliver(shared: &Shared, sender: &Sender, key: &str) {
     loop {
         let Some((row, destination)) = order(shared, key) else { return };
         let event = row.body.get("event").cloned().unwrap_or_default();
-        let (error, again) = match sender.send(&destination, &event).await {
+        let attempt = match destination["type"].as_str() {
+            Some(ACTION) => act(shared, &destination, &event).await,
+            _ => sender.send(&destination, &event).await,
+        };
+        let (error, again) = match attempt {
             Attempt::Delivered => return settle(shared, key, None),
             Attempt::Failed { error, again } => (error, again),
         };
@@ -222,6 +225,7 @@ mod tests {
         assert!(!feed.wants("b", created - 1), "it happened before");
         assert!(!feed.wants("c", created + 1));
         assert!(!stream("disabled", WEBHOOK).unwrap().wants("a", created));
+        assert!(stream("enabled", ACTION).unwrap().wants("a", created));
         assert!(stream("enabled", "eventbridge").is_none());
     }
 }

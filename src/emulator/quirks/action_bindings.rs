@@ -103,7 +103,8 @@ pub(in crate::emulator) fn bound(store: &Store, trigger: &str) -> Vec<Bound> {
     here.into_iter().filter_map(|(_, action)| running(store, action)).collect()
 }
 
-fn running(store: &Store, action: &str) -> Option<Bound> {
+/// An action in the version that runs; none where it was never deployed.
+pub(in crate::emulator) fn running(store: &Store, action: &str) -> Option<Bound> {
     let mut versions = store.table(VERSIONS).iter().filter(|(key, _)| keys::first(key) == Some(action));
     let (_, version) = versions.find(|(_, row)| row.body.get("deployed") == Some(&Value::Bool(true)))?;
     let secrets = version.hidden.get("secrets").and_then(Value::as_array).into_iter().flatten();

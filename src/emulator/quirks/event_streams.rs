@@ -23,6 +23,9 @@ pub(super) const REDELIVER_ONE: &str = "event_stream_redeliver_event";
 pub(super) const TEST: &str = "event_stream_test";
 /// What waits to be delivered, in the store alone: no call shows it.
 pub(in crate::emulator) const WAITING: &str = "event_stream_waiting";
+/// Kinds of destinations that are pushed to; what others get, nobody sees here.
+pub(in crate::emulator) const WEBHOOK: &str = "webhook";
+pub(in crate::emulator) const ACTION: &str = "action";
 /// The column that names the stream.
 pub(in crate::emulator) const STREAM: &str = "event_stream_id";
 

@@ -1,5 +1,6 @@
 //! Simulated logins, sign-ups and changes of passwords, with the Actions that the tenant has bound:
 //! first what Auth0 changes, then the Actions, without the tenant's lock, then what follows from them.
+//! Actions of event streams run by the same Node.
 
 mod node;
 
@@ -10,7 +11,7 @@ pub(super) use node::Node;
 
 use super::problem::Answer;
 use super::quirks::action_bindings::{self, Bound};
-use super::quirks::logins::{self, Begun};
+use super::quirks::logins;
 use super::server::Shared;
 use super::world::Request;
 
@@ -68,13 +69,13 @@ pub(super) async fn simulate(shared: &Shared, request: &Request, deed: Deed, bod
         Ok(begun) => begun,
         Err(problem) => return problem.into(),
     };
-    let ran = run(shared, deed, &bound, &begun).await;
+    let ran = run(shared, (deed.trigger(), deed.is_blocking()), &bound, &begun.event).await;
     let ended =
         shared.change(request, |world, store| logins::end(world, store, request, (deed, &begun), &ran));
     ended.unwrap_or_else(Answer::from)
 }
 
-/// What the Actions of a deed did.
+/// What Actions did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ran {
     /// One for each that ran, as an execution shows it.
@@ -89,28 +90,34 @@ pub(super) struct Ran {
     pub(super) failure: Option<String>,
 }
 
-async fn run(shared: &Shared, deed: Deed, bound: &[Bound], begun: &Begun) -> Ran {
+/// Runs the Actions of a trigger, one after the other; `is_blocking`: Auth0 waits for them.
+pub(super) async fn run(
+    shared: &Shared,
+    (trigger, is_blocking): (&str, bool),
+    bound: &[Bound],
+    event: &Value,
+) -> Ran {
     if bound.is_empty() {
         return Ran::default();
     }
     let actions: Vec<Value> = bound.iter().map(Bound::order).collect();
     let order = json!({
         "actions": actions,
-        "handler": handler(deed.trigger()),
-        "event": begun.event,
-        "blocking": deed.is_blocking(),
+        "handler": handler(trigger),
+        "event": event,
+        "blocking": is_blocking,
     });
     match shared.node.run(order).await {
         Ok(mut done) => {
             let results = done["results"].as_array().cloned().unwrap_or_default();
             let failed = results.iter().find_map(|result| result["error"]["msg"].as_str());
-            let denied = done["denied"].as_str().or(failed.filter(|_| deed.is_blocking()));
+            let denied = done["denied"].as_str().or(failed.filter(|_| is_blocking));
             let denied = denied.map(str::to_owned);
             Ran { denied, results, calls: done["calls"].take(), logs: done["logs"].take(), failure: None }
         }
         Err(failure) => Ran {
             // Where there is no Node the login goes on: nobody said no.
-            denied: (failure == node::Failure::TooLong && deed.is_blocking()).then(|| failure.text()),
+            denied: (failure == node::Failure::TooLong && is_blocking).then(|| failure.text()),
             failure: Some(failure.text()),
             ..Ran::default()
         },
@@ -127,6 +134,7 @@ mod tests {
             ("post-login", "onExecutePostLogin"),
             ("post-user-registration", "onExecutePostUserRegistration"),
             ("post-change-password", "onExecutePostChangePassword"),
+            ("event-stream", "onExecuteEventStream"),
         ] {
             assert_eq!(handler(trigger), function);
         }

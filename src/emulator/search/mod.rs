@@ -206,9 +206,9 @@ impl SortKey {
 ///
 /// # Errors
 /// Those of `Order::parse`.
-pub(super) fn sort<T>(order: &str, rows: Vec<(T, Fields)>) -> Result<Vec<(T, Fields)>, Refused> {
+pub(super) fn sort<T>(order: &str, rows: Vec<T>, fields: fn(&T) -> &Fields) -> Result<Vec<T>, Refused> {
     let order = Order::parse(order, Search::any())?;
-    let mut rows: Vec<_> = rows.into_iter().map(|row| (order.key(View::Fields(&row.1)), row)).collect();
+    let mut rows: Vec<_> = rows.into_iter().map(|row| (order.key(View::Fields(fields(&row))), row)).collect();
     order.sort(&mut rows);
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
@@ -403,7 +403,7 @@ mod tests {
             json!([{"n": 10, "i": 0}, {"n": 9, "i": 1}, {"i": 2}, {"n": 9, "i": 3}, {"n": "a", "i": 4}]);
         let sorted = |order: &str| {
             let rows = rows.as_array().unwrap().iter().map(|row| ((), row.as_object().unwrap().clone()));
-            let rows = sort(order, rows.collect()).unwrap();
+            let rows = sort(order, rows.collect(), |((), fields)| fields).unwrap();
             rows.iter().map(|(_, row)| row["i"].as_i64().unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(sorted("n:1"), [2, 1, 3, 0, 4]);

@@ -1,4 +1,4 @@
-//! One Action: made, built, deployed, and bound to its trigger.
+//! One Action: made, built, deployed, and bound to its trigger where that is how it runs.
 
 use std::time::Duration;
 
@@ -47,13 +47,13 @@ fn step(found: Option<&Row>, finished: bool) -> Step {
     }
 }
 
-/// Makes the Action of a trigger what it should be, and binds it where it is not.
+/// Makes the Action of a trigger what it should be, and binds it where it has to be and is not; its key.
 pub(super) async fn ensure(
     calls: &Calls<'_>,
     trigger: Trigger,
     own: Option<&Own>,
     wanted: &Wanted,
-) -> Result<()> {
+) -> Result<String> {
     let (name, digest) = (name(&calls.site.instance, trigger.id), wanted.digest_of_code(&trigger));
     let found = find(calls, own, &name).await?;
     let finished = own.is_some_and(|own| {
@@ -65,7 +65,7 @@ pub(super) async fn ensure(
         "supported_triggers": [{"id": trigger.id, "version": trigger.version}],
         "code": CODE,
         "dependencies": [],
-        "secrets": wanted.secrets(),
+        "secrets": wanted.secrets(trigger),
     });
     let row = match (step, found) {
         (Step::Create, _) | (_, None) => {
@@ -89,35 +89,46 @@ pub(super) async fn ensure(
     let key = text(&row, KEY).to_owned();
     if step != Step::Nothing {
         // Found again by its key, and not finished before it runs.
-        let unfinished = Own { part: trigger.id.to_owned(), key: key.clone(), digest: String::new() };
+        let unfinished = Own { part: trigger.part.to_owned(), key: key.clone(), digest: String::new() };
         own::store(&calls.site.database, &calls.site.schema, &unfinished).await?;
         let deployed = deploy(calls, trigger, &key).await;
         calls.changed(calls.code, &key);
         deployed?;
         own::store(&calls.site.database, &calls.site.schema, &Own { digest, ..unfinished }).await?;
     }
-    if bindings::bind(calls, trigger, &key, &name).await? {
+    if trigger.is_bound && bindings::bind(calls, trigger, &key, &name).await? {
         tracing::info!(trigger = trigger.id, "the service's Action runs behind the others of its trigger");
     }
-    Ok(())
+    Ok(key)
 }
 
 /// Unbinds and deletes the Action of a trigger, wherever it is.
 pub(super) async fn remove(calls: &Calls<'_>, trigger: Trigger, own: Option<&Own>) -> Result<()> {
-    let name = name(&calls.site.instance, trigger.id);
+    let found = look(calls, trigger, own).await?;
+    discard(calls, trigger, found).await
+}
+
+/// The Action of a trigger where there is one.
+pub(super) async fn look(calls: &Calls<'_>, trigger: Trigger, own: Option<&Own>) -> Result<Option<Row>> {
     // One that was never made may be out of reach of the token's scopes.
-    let found = match find(calls, own, &name).await {
-        Err(error) if own.is_none() && error.kind() == Kind::Auth0Forbidden => None,
-        found => found?,
-    };
+    match find(calls, own, &name(&calls.site.instance, trigger.id)).await {
+        Err(error) if own.is_none() && error.kind() == Kind::Auth0Forbidden => Ok(None),
+        found => found,
+    }
+}
+
+/// Unbinds and deletes the Action that was found, and forgets it.
+pub(super) async fn discard(calls: &Calls<'_>, trigger: Trigger, found: Option<Row>) -> Result<()> {
     if let Some(row) = found {
-        let key = text(&row, KEY);
-        bindings::unbind(calls, trigger, key).await?;
+        let (key, name) = (text(&row, KEY), name(&calls.site.instance, trigger.id));
+        if trigger.is_bound {
+            bindings::unbind(calls, trigger, key).await?;
+        }
         calls.delete(calls.code, key).await?;
         tracing::info!(trigger = trigger.id, "the service's Action is removed from Auth0");
         calls.note_removed(|removed| removed.actions.push(name));
     }
-    own::forget(&calls.site.database, &calls.site.schema, trigger.id).await
+    own::forget(&calls.site.database, &calls.site.schema, trigger.part).await
 }
 
 /// The Action by its key, or by its name: its key may never have been stored.

@@ -1,5 +1,6 @@
 //! What the service makes at Auth0 so that it reports by itself: an Action for each trigger that tells
-//! of users, built, deployed and bound behind everyone else's, and an event stream. It keeps them as
+//! of users, built, deployed and bound behind everyone else's, and an event stream, which posts by itself
+//! or through an Action of its own. It keeps them as
 //! they should be and removes them again; what others have made there stays as it is, in content and
 //! order. Failing here never stops the service: the tenant log tells the same, later.
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 use calls::Calls;
 use wanted::{TRIGGERS, Wanted};
 
-pub use wanted::Address;
+pub use wanted::{Address, Destination};
 
 use super::webhook::{self, Keys, Tally};
 use super::{Context, Queue};
@@ -116,17 +117,16 @@ async fn reconcile(site: &Site, queue: &Queue, whole: &Catalog, wanted: Option<&
         }
     };
     for trigger in TRIGGERS {
-        let own = known.iter().find(|own| own.part == trigger.id);
+        let own = own::of(&known, trigger.part);
         match wanted.filter(|wanted| wanted.actions) {
-            Some(wanted) => note(code::ensure(&calls, trigger, own, wanted).await),
+            Some(wanted) => note(code::ensure(&calls, trigger, own, wanted).await.map(drop)),
             None if own.is_some() => note(code::remove(&calls, trigger, own).await),
             None => {}
         }
     }
-    let own = known.iter().find(|own| own.part == feed::PART);
-    match wanted.filter(|wanted| wanted.event_stream) {
-        Some(wanted) => note(feed::ensure(&calls, own, wanted).await),
-        None if own.is_some() => note(feed::remove(&calls, own).await),
+    match wanted.and_then(|wanted| Some((wanted, wanted.event_stream?))) {
+        Some((wanted, destination)) => note(feed::ensure(&calls, &known, wanted, destination).await),
+        None if feed::is_known(&known) => note(feed::remove(&calls, &known).await),
         None => {}
     }
     first.map_or(Ok(()), Err)
@@ -142,9 +142,9 @@ pub async fn remove(site: &Site, whole: &Catalog) -> Result<Removed> {
     let calls = Calls::new(site, whole, &queue)?;
     let known = own::read(&site.database, &site.schema).await?;
     for trigger in TRIGGERS {
-        code::remove(&calls, trigger, known.iter().find(|own| own.part == trigger.id)).await?;
+        code::remove(&calls, trigger, own::of(&known, trigger.part)).await?;
     }
-    feed::remove(&calls, known.iter().find(|own| own.part == feed::PART)).await?;
+    feed::remove(&calls, &known).await?;
     webhook::forget(&site.database, &site.schema).await?;
     Ok(calls.removed())
 }

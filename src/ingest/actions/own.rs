@@ -14,6 +14,11 @@ pub(super) struct Own {
     pub(super) digest: String,
 }
 
+/// What is remembered of a part.
+pub(super) fn of<'o>(known: &'o [Own], part: &str) -> Option<&'o Own> {
+    known.iter().find(|own| own.part == part)
+}
+
 /// Everything that is remembered.
 ///
 /// # Errors

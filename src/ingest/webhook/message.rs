@@ -1,5 +1,6 @@
 //! Whether a message is Auth0's, new and in time, pure. A message of an Action carries its time
-//! (milliseconds), an id, and HMAC-SHA256 over `time.id.body`; one of an event stream carries a token.
+//! (milliseconds), an id, and HMAC-SHA256 over `time.id.body`; one of an event stream that posts by itself
+//! carries a token.
 
 use std::time::Duration;
 
