@@ -11,7 +11,7 @@ use super::trouble::Trouble;
 use super::world::World;
 use crate::auth0::{Now, Request, TransportError, Wire, decide};
 use crate::catalog::{Resource, RowKey};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::pg::mirror::{Freshness, Row};
 use crate::writeback::call::{Deed, Found, Step, Verdict, after_call, after_read_back, not_read_back};
 use crate::writeback::readback::{Way, way};
