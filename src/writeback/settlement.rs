@@ -42,6 +42,18 @@ pub(super) struct Settlement {
 /// What becomes of a mutation: its id, its state, and why.
 pub(super) type Note = (i64, &'static str, Option<Value>);
 
+/// What settling has done that was committed without anybody hearing of it; the row has `key` by now.
+/// It is read again, because what else was to be read is forgotten.
+pub(super) fn unheard(work: &Work, key: RowKey, reverted: bool) -> Settled {
+    Settled {
+        ids: work.ids.clone(),
+        rekeyed: Some(key).filter(|key| *key != work.node.1),
+        orphans: reverted && work.operation == Operation::Insert,
+        read_again: true,
+        ..Settled::default()
+    }
+}
+
 /// What a verdict on `work` means; `base` is the row as Auth0 last told it.
 pub(super) fn settlement(
     resource: &Resource,

@@ -12,7 +12,7 @@ use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
 use super::settle::{finish, settle};
-use super::settlement::Settled;
+use super::settlement::{Settled, unheard};
 use super::store::{Standing, Store};
 use super::{command, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
@@ -60,15 +60,20 @@ pub(super) enum Ended {
 pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<Ended> {
     let (table, key) = &work.node;
     let resource = context.catalog.resource(table)?;
-    let uncertain = work.uncertain
-        && match context.store.standing(&work.ids).await? {
-            Standing::Pending => false,
-            Standing::Sent => true,
-            Standing::Settled => {
-                let ids = work.ids.clone();
-                return Ok(Ended::Settled(Settled { ids, ..Settled::default() }));
+    let mut uncertain = work.uncertain;
+    if uncertain {
+        match context.store.standing(resource, &work.ids).await? {
+            Standing::Pending => uncertain = false,
+            Standing::Sent => {}
+            Standing::Settled { key, reverted } => {
+                let settled = unheard(work, key, reverted);
+                if let Some(new) = &settled.rekeyed {
+                    context.freshness.settled(table, new);
+                }
+                return Ok(Ended::Settled(settled));
             }
-        };
+        }
+    }
     if resource.kind == ResourceKind::Watch {
         // Auth0 has nothing to say to it.
         let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;

@@ -77,9 +77,13 @@ impl World {
         let done = tenant.done.get(&id);
         match mutation.state {
             "confirmed" => {
-                // A removal may be found done by somebody else.
-                let nothing = mutation.operation != Operation::Insert
-                    && (tenant.was_gone(&mutation.node, 0) || removes_only(mutation.after.as_ref()));
+                // A removal, or a link, may be found done by somebody else.
+                let nothing = match mutation.operation {
+                    Operation::Insert => {
+                        mutation.node.0 == LINK && tenant.history.contains_key(&mutation.node)
+                    }
+                    _ => tenant.was_gone(&mutation.node, 0) || removes_only(mutation.after.as_ref()),
+                };
                 if done.is_none() && !nothing {
                     return Err(format!("mutation {id} of {row} is confirmed, and Auth0 never had it"));
                 }

@@ -252,7 +252,10 @@ impl Database {
             let these = ids.iter().filter_map(|id| self.mutations.get(id));
             these.filter(|mutation| wanted(mutation)).count() as i64
         };
-        Standing::of(count(|mutation| mutation.settled), count(|mutation| mutation.state == "pending"))
+        let key = self.mutations[&ids[0]].node.1.clone();
+        let reverted = count(|mutation| matches!(mutation.state, "reverted" | "cancelled"));
+        let pending = count(|mutation| mutation.state == "pending");
+        Standing::of(key, count(|mutation| mutation.settled), reverted, pending)
     }
 
     /// Moves those of `ids` that are in one of these states to another one; how many they are.

@@ -17,7 +17,7 @@ use crate::writeback::call::{Deed, Found, Step, Verdict, after_call, after_read_
 use crate::writeback::readback::{Way, way};
 use crate::writeback::recognise::{BETWEEN_LOOKS, LOOKS, is_alike};
 use crate::writeback::request::{build, says_nothing, values};
-use crate::writeback::settlement::Settled;
+use crate::writeback::settlement::{Settled, unheard};
 use crate::writeback::shown;
 use crate::writeback::store::Standing;
 use crate::writeback::worker::Ended;
@@ -39,8 +39,11 @@ impl World {
             Stage::Ask => match self.statement(|db| Ok(db.standing(&ids))) {
                 Ok(Standing::Pending) => Stage::Claim { uncertain: false },
                 Ok(Standing::Sent) => Stage::Claim { uncertain: true },
-                Ok(Standing::Settled) => {
-                    Stage::Ended(Ok(Ended::Settled(Settled { ids: ids.clone(), ..Settled::default() })))
+                Ok(Standing::Settled { .. }) if self.flaw == Some(Flaw::UnheardSettlementsAreForgotten) => {
+                    Stage::Landed(Settled { ids: ids.clone(), ..Settled::default() })
+                }
+                Ok(Standing::Settled { key, reverted }) => {
+                    Stage::Landed(unheard(&worker.work, key, reverted))
                 }
                 Err(error) => Stage::Ended(Err(error)),
             },
