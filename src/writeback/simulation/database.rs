@@ -21,6 +21,8 @@ pub(super) struct Mutation {
     pub(super) id: i64,
     /// When its commit came into sight, counted.
     seen: u64,
+    /// The place of its commit in the log.
+    commit: usize,
     pub(super) node: Node,
     pub(super) operation: Operation,
     pub(super) before: Option<Row>,
@@ -145,6 +147,7 @@ impl Database {
         let mutation = Mutation {
             id: self.next_id,
             seen: 0,
+            commit: 0,
             node: node.clone(),
             operation,
             before,
@@ -167,6 +170,7 @@ impl Database {
     pub(super) fn log_commit(&mut self, session: usize) {
         let Some(own) = self.sessions.get_mut(session) else { return };
         own.logged = true;
+        own.mutations.iter_mut().for_each(|mutation| mutation.commit = self.log.len());
         let lsn = 100 + 10 * self.log.len() as u64;
         self.log.push(Commit { lsn, ids: own.mutations.iter().map(|mutation| mutation.id).collect() });
     }
@@ -316,7 +320,12 @@ impl Database {
     /// row hangs on, or an earlier one of a row that hangs on theirs.
     pub(super) fn stands_before(&self, ids: &[i64]) -> Option<String> {
         let own = self.mutations.get(ids.first()?)?;
-        let earlier = self.mutations.values().filter(|other| !other.settled && other.id < own.id);
+        // What another transaction has not shown yet stands in nobody's way.
+        let before = |other: &&Mutation| {
+            let shown = other.commit < own.commit && other.seen < own.seen;
+            !other.settled && other.id < own.id && (other.commit == own.commit || shown)
+        };
+        let earlier = self.mutations.values().filter(before);
         let stands = |other: &&Mutation| match own.operation {
             Operation::Insert => other.operation == Operation::Insert && hangs_on(&own.node, &other.node),
             Operation::Delete => hangs_on(&other.node, &own.node),
