@@ -10,7 +10,7 @@ use super::target::Target;
 use super::{Context, sets};
 use crate::catalog::{Catalog, Each, Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Locked, News, Row, Tick, Usable, usable};
+use crate::pg::mirror::{Locked, News, Row, Tick, Usable, is_fresh, usable};
 use crate::pg::{fault, has_unsettled, ident, qualified};
 
 /// What became of a reading.
@@ -38,7 +38,7 @@ pub(super) async fn apply(
     let mut locked = Locked::take(&context.database, &context.schema, resource, key).await?;
     let base = locked.base();
     // With the lock held: a call that has settled before has set its mark.
-    let fresh = context.freshness.may_apply(&resource.table, key, began);
+    let fresh = is_fresh(&context.freshness, resource, key, began);
     let first = locked.unsettled.first().map(|pending| pending.mutation.operation);
     if let Some(row) = &row
         && locked.is_unclaimed(row).await?

@@ -15,7 +15,7 @@ mod version;
 pub use copy::{COPY_HEADER, COPY_TRAILER, Layout, row_of_line};
 pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending, lock_names, lock_table};
-pub use reading::{Usable, usable};
+pub use reading::{Usable, is_fresh, usable};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, base_of, described, rebase};
 pub use shape::{row_from_answer, row_from_auth0, row_listed};
 pub use unclaimed::may_be_ours;

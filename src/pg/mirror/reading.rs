@@ -4,8 +4,8 @@
 use std::cmp::Ordering;
 
 use super::version::version_order;
-use super::{News, Operation, Row};
-use crate::catalog::Resource;
+use super::{Freshness, News, Operation, Row, Tick};
+use crate::catalog::{Resource, RowKey};
 
 /// What is to be done with a reading.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,4 +39,22 @@ pub fn usable(
         None if !fresh || first.is_some() => Usable::Later,
         None => Usable::Now(News::Absent),
     }
+}
+
+/// Whether the three rules let a reading of a row pass that began then, for the row and for those that
+/// it hangs on: a row that went with its parent must not come back by an earlier reading of its own.
+pub fn is_fresh(freshness: &Freshness, resource: &Resource, key: &RowKey, began: Tick) -> bool {
+    let part = |column: &String| {
+        let place = resource.key.iter().position(|own| own == column)?;
+        key.0.get(place).cloned()
+    };
+    let referenced = resource.key.iter().filter_map(|column| {
+        let parent = resource.columns.get(column)?.references.as_ref()?;
+        Some((parent, RowKey::single(part(column)?)))
+    });
+    let depended = resource.depends.iter().filter_map(|(parent, columns)| {
+        Some((parent, RowKey(columns.iter().map(part).collect::<Option<_>>()?)))
+    });
+    freshness.may_apply(&resource.table, key, began)
+        && referenced.chain(depended).all(|(parent, key)| freshness.may_apply(parent, &key, began))
 }

@@ -7,7 +7,9 @@ use super::database::{Database, Mutation, busy, hangs_on, internal};
 use super::tables::{LINK, PLACE};
 use crate::catalog::RowKey;
 use crate::error::Result;
-use crate::pg::mirror::{Freshness, News, Operation, Row, Tick, Unsettled, Usable, base_of, rebase, usable};
+use crate::pg::mirror::{
+    Freshness, News, Operation, Row, Tick, Unsettled, Usable, base_of, is_fresh, rebase, usable,
+};
 use crate::writeback::call::Verdict;
 use crate::writeback::lanes::{Node, Work};
 use crate::writeback::settlement::{Note, Settled, Settlement, notes, settlement};
@@ -76,7 +78,7 @@ impl Database {
         let unsettled = self.unsettled(node);
         let base = base_of(resource, self.rows.get(node), &unsettled);
         let fresh =
-            self.flaw == Some(Flaw::ReadingsAreAlwaysFresh) || freshness.may_apply(&node.0, &node.1, began);
+            self.flaw == Some(Flaw::ReadingsAreAlwaysFresh) || is_fresh(freshness, resource, &node.1, began);
         if read.as_ref().is_some_and(|row| self.is_unclaimed(node, row)) {
             return Ok(false);
         }
