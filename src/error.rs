@@ -101,6 +101,10 @@ kinds! {
     Auth0NotFound = "auth0_not_found", Never, "It was deleted at Auth0; the table follows.";
     /// Auth0 answered something that the catalogue does not describe.
     Auth0Answer = "auth0_answer", Backoff, "Report it with the log line: the catalogue may be behind Auth0.";
+    /// A client has taken held changes back.
+    Discarded = "discarded", Never, "Nothing to do: the changes were held and then discarded.";
+    /// Auth0 has something else than the client had read.
+    Conflict = "conflict", Never, "Read the row, which has been brought up to date, and decide anew.";
     /// The link of a file does not hold any more.
     Auth0Link = "auth0_link", Backoff, "Nothing to do: a new link is asked for.";
     /// The mail server could not be reached, or asks to come again later.

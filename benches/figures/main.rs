@@ -18,6 +18,7 @@ mod idle;
 mod live;
 mod options;
 mod process;
+mod strict;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod writeback;
@@ -31,6 +32,9 @@ async fn main() {
     let mut figures = Figures::default();
     if options.wants("writeback") {
         writeback::measure(&mut figures).await;
+    }
+    if options.wants("strict") {
+        strict::measure(&mut figures).await;
     }
     if options.wants("live") {
         live::measure(&mut figures).await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 6] = ["writeback", "live", "budget", "idle", "emulator", "backfill"];
+const PARTS: [&str; 7] = ["writeback", "strict", "live", "budget", "idle", "emulator", "backfill"];
 
 /// The arguments.
 pub(crate) struct Options {

@@ -1,5 +1,6 @@
 //! Wires the layers into one service for one or more tenants.
 
+mod budget;
 mod calls;
 mod config;
 mod estimate;

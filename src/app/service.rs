@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
+use super::budget::note_budget;
 use super::calls::count_calls;
 use super::follow::fill_and_follow;
 use super::mail::{Mailer, keep_telling};
@@ -27,13 +28,15 @@ use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Entries, EventsShown, Queue, Target};
 use crate::pg::{connect, digest_of};
 use crate::retry::Delays;
-use crate::writeback::{self, Dispatch, Report, Suspicion};
+use crate::writeback::{self, Dispatch, Report, Strict, Suspicion};
 use crate::{status, wal};
 
 /// Connections of the pool: workers of writeback, readers of ingest, and some to spare.
 const SPARE_CONNECTIONS: u32 = 8;
 const READERS: usize = 4;
 const ARRIVALS: usize = 256;
+/// Connections that answer strict statements.
+const STRICT_CONNECTIONS: u32 = 4;
 
 /// The service is ready: tables are filled, the stream is on.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +121,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let queue = Arc::new(Queue::default());
     let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
+    let releases = arrivals_in.clone();
     let (applied_in, applied) = watch::channel(0);
     let (report_in, report) = watch::channel(Report::default());
     let (suspicions_in, suspicions) = mpsc::unbounded_channel();
@@ -134,15 +138,22 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
     });
+    let context = writeback::Context {
+        catalog: Arc::clone(catalog),
+        store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
+        auth0,
+        freshness: Arc::clone(&reading.freshness),
+        instance,
+        parents: Arc::default(),
+    };
+    let strict = || async {
+        let own = connect(&config.database_url, STRICT_CONNECTIONS).await?;
+        Strict::open(context.clone(), own, config.concurrency, suspicions_in.clone()).await
+    };
+    let Some(strict) = until(&shutdown, strict).await? else { return Ok(()) };
+    let (questions_in, questions) = mpsc::channel(ARRIVALS);
     let dispatch = Dispatch {
-        context: writeback::Context {
-            catalog: Arc::clone(catalog),
-            store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
-            auth0,
-            freshness: Arc::clone(&reading.freshness),
-            instance,
-            parents: Arc::default(),
-        },
+        context,
         concurrency: config.concurrency,
         arrivals,
         applied: applied_in,
@@ -153,11 +164,18 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let mut tasks = JoinSet::new();
     let counted = (database.clone(), config.schema.clone(), page.budget.clone());
     tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
+    let shown = (database.clone(), config.schema.clone(), page.budget.clone());
+    let noting = note_budget(shown.0, shown.1, shown.2, Arc::clone(catalog));
+    tasks.spawn(forever(shutdown.clone(), noting));
     let stop = shutdown.clone();
     tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
         stop.cancelled().await;
     }));
-    tasks.spawn(forever(shutdown.clone(), stream(slot, arrivals_in, applied, Arc::clone(&page))));
+    let ends = (arrivals_in, questions_in);
+    tasks.spawn(forever(shutdown.clone(), stream(slot, ends, applied, Arc::clone(&page))));
+    tasks.spawn(forever(shutdown.clone(), strict.run(questions)));
+    let heard = dispatch.context.store.clone();
+    tasks.spawn(forever(shutdown.clone(), writeback::wake(heard, releases)));
     let kept = dispatch.context.store.clone();
     tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));

@@ -1,8 +1,9 @@
-//! Keeps the replication stream going and hands its commits to writeback.
+//! Keeps the replication stream going and hands its commits and questions to writeback.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::page::Page;
@@ -11,16 +12,20 @@ use crate::retry::Delays;
 use crate::wal::{self, Event, Inserts, Lsn, Stream};
 use crate::writeback::Arrival;
 
+/// Where what comes through the stream goes: commits, and questions of strict statements.
+pub(super) type Ends = (mpsc::Sender<Arrival>, mpsc::Sender<Bytes>);
+
 /// Streams for ever; ends only when writeback has gone.
 pub(super) async fn stream(
     settings: wal::Settings,
-    arrivals: mpsc::Sender<Arrival>,
+    ends: Ends,
     applied: watch::Receiver<u64>,
     page: Arc<Page>,
 ) {
     let mut delays = Delays::default();
+    let arrivals = &ends.0;
     while !arrivals.is_closed() {
-        let error = match follow(&settings, &arrivals, applied.clone(), &page, &mut delays).await {
+        let error = match follow(&settings, &ends, applied.clone(), &page, &mut delays).await {
             Ok(()) => return,
             Err(error) => error,
         };
@@ -48,7 +53,7 @@ pub(super) async fn stream(
 
 async fn follow(
     settings: &wal::Settings,
-    arrivals: &mpsc::Sender<Arrival>,
+    (arrivals, questions): &Ends,
     mut applied: watch::Receiver<u64>,
     page: &Page,
     delays: &mut Delays,
@@ -72,6 +77,12 @@ async fn follow(
         let told = match event {
             Event::Commit { xid, lsn, inserts } => arrived(&page.schema, xid, lsn, inserts),
             Event::Heartbeat { lsn } => vec![Arrival::Quiet { lsn: lsn.0 }],
+            Event::Question { lsn, content } => {
+                if questions.send(content).await.is_err() {
+                    return Ok(());
+                }
+                vec![Arrival::Quiet { lsn: lsn.0 }]
+            }
         };
         for arrival in told {
             if arrivals.send(arrival).await.is_err() {

@@ -39,6 +39,15 @@ pub(super) async fn tenant(database: &Database, config: &Config, catalog: &Catal
         let what = format!("schema {} has other tables or columns than are selected", config.schema);
         return Err(not_set_up(what));
     }
+    // Triggers keep clients from what the service itself stands on.
+    sqlx::query(
+        "update _auth0_sync.tenant set client_id = $2 where schema = $1 and client_id is distinct from $2",
+    )
+    .bind(&config.schema)
+    .bind(&config.auth0.client_id)
+    .execute(&database.pool)
+    .await
+    .map_err(fault("cannot note which client is the service's own"))?;
     Ok(instance)
 }
 

@@ -14,7 +14,7 @@ mod token;
 mod transport;
 
 pub use answer::{Answer, RateHeaders};
-pub use budget::{BucketReport, Budget, BudgetReport, Calls, Lane, Permit};
+pub use budget::{BucketReport, Budget, BudgetReport, Calls, Flow, Lane, Permit};
 pub use client::Client;
 pub use download::Download;
 pub use events::{EVENTS_SCOPE, EventStream, Message, Start};

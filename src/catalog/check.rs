@@ -64,6 +64,10 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
             return Err(format!("column {name} is named and not described"));
         }
     }
+    let protected = resource.protected.iter().flat_map(|it| it.columns.iter().chain([&it.column]));
+    if let Some(missing) = protected.into_iter().find(|name| !resource.columns.contains_key(*name)) {
+        return Err(format!("column {missing} is protected and not described"));
+    }
     let groups = resource.apart.iter().flatten().chain(&resource.apart_with);
     if let Some(missing) =
         groups.chain(resource.depends.values().flatten()).find(|name| !resource.columns.contains_key(*name))

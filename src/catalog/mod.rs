@@ -16,9 +16,9 @@ pub use key::RowKey;
 pub use limits::{Limits, Plan, REST, Rate, WHOLE, share};
 pub use load::Catalog;
 pub use model::{
-    Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Export, Format, JsonShape,
-    Lifecycle, List, LogHint, Merge, NewKey, Paging, PathHint, Recognise, Replace, Report, Resource,
-    ResourceKind, Serves, Settling, Touch, View, WriteCall,
+    Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Export, Format, Holds,
+    JsonShape, Lifecycle, List, LogHint, Merge, NewKey, Paging, PathHint, Protected, Recognise, Replace,
+    Report, Resource, ResourceKind, Serves, Settling, Touch, View, WriteCall,
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};

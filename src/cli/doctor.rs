@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use sqlx::{PgConnection, Row};
 
-use super::checks::{self, Report, count, database, slot};
+use super::checks::{self, Report, count, database, slot, waiting};
 use super::live;
 use crate::app::Config;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::pg::{fault, ident};
+use crate::pg::{Server, fault, ident};
 
 /// Unsettled mutations older than this are worth a look.
 const OLD_SECONDS: f64 = 60.0;
@@ -65,6 +65,7 @@ async fn examine(config: &Config, catalog: &Catalog) -> Result<()> {
             }
         }
         slot::check_running(&config.slot, findings.slot.as_ref(), &mut report);
+        waiting::check(&Server::read(&mut connection).await?, &mut report);
         let served = live::ask(config.status_listen).await;
         service(config, served, &mut report);
         if missing.migrations == 0 && !missing.tenant {
@@ -119,7 +120,7 @@ fn service(config: &Config, served: Result<live::Status>, report: &mut Report) {
 async fn unsettled(connection: &mut PgConnection, schema: &str, report: &mut Report) -> Result<()> {
     let sql = format!(
         "select count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 \
-         from {}._sync_cdc where settled_at is null",
+         from {}._sync_cdc where settled_at is null and state <> 'held'",
         ident(schema)
     );
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))

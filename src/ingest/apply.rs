@@ -36,6 +36,9 @@ pub(super) async fn apply(
     began: Tick,
 ) -> Result<Applied> {
     let mut locked = Locked::take(&context.database, &context.schema, resource, key).await?;
+    if context.freshness.undecided().has(&resource.table, key) {
+        return Ok(Applied::ReadAgain);
+    }
     let base = locked.base();
     // With the lock held: a call that has settled before has set its mark.
     let fresh = is_fresh(&context.freshness, resource, key, began);

@@ -85,6 +85,8 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     }
     if !existing.has_bookkeeping {
         plan.change(format!("create table {schema}._sync_cdc"), ddl::bookkeeping(&site));
+    } else if existing.columns.get("_sync_cdc").is_none_or(|columns| !columns.contains_key("options")) {
+        plan.change(format!("add column {schema}._sync_cdc.options"), ddl::bookkeeping_options(&site));
     }
     for function in ddl::functions(&site) {
         plan.function(&function);
@@ -103,6 +105,10 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     }
     plan.publish();
     let selection = digest_of(goal.catalog);
+    let begun = plan.changes.len();
+    for function in ddl::described(&site, goal.catalog) {
+        plan.function(&function);
+    }
     if existing.selection.as_ref() != Some(&selection) && existing.domain.is_some() {
         let sql = format!(
             "update _auth0_sync.tenant set selection = {} where schema = {}",
@@ -110,6 +116,7 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
             literal(schema)
         );
         plan.change("tell the service what is selected".to_owned(), sql);
+        plan.fold(begun, Some("tell the service what is selected".to_owned()));
     }
     plan.changes
 }
@@ -164,13 +171,17 @@ impl Plan<'_> {
             return;
         }
         let mut sql = format!("{};", function.sql.trim_end().trim_end_matches(';'));
-        if function.public {
-            let reader = ident(&format!("{}_reader", self.site.schema));
-            sql.push_str(&format!(
-                "grant execute on function {} to {reader}",
-                self.site.name(&function.name)
-            ));
-        }
+        let name = self.site.name(&function.name);
+        let reader = ident(&format!("{}_reader", self.site.schema));
+        let writer = ident(&format!("{}_writer", self.site.schema));
+        // Whoever may call one that is nobody's could put it behind a table of their own, and write with
+        // the service's rights.
+        let revoke = format!("revoke execute on routine {name} from public");
+        sql.push_str(&match function.access {
+            ddl::Access::Nobody => revoke,
+            ddl::Access::Readers => format!("grant execute on routine {name} to {reader}"),
+            ddl::Access::Writers => format!("{revoke};\ngrant execute on routine {name} to {writer}"),
+        });
         self.change(format!("define function {}.{}", self.site.schema, function.name), sql);
     }
 

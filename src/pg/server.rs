@@ -25,6 +25,8 @@ pub struct Server {
     pub senders: (i64, i64),
     /// It is a standby: it takes no writes.
     pub standby: bool,
+    /// `synchronous_standby_names`.
+    pub synchronous_standbys: String,
 }
 
 impl Server {
@@ -46,6 +48,7 @@ impl Server {
             slots: (row.get(6), row.get(5)),
             senders: (row.get(8), row.get(7)),
             standby: row.get(9),
+            synchronous_standbys: row.get(10),
         })
     }
 }

@@ -12,6 +12,10 @@ use crate::error::{Error, Kind, Result};
 
 /// Logical messages with this prefix are heartbeats; any client may write them, so they say no more.
 const PREFIX: &str = "auth0_sync";
+/// Those with this prefix are questions of strict statements.
+const QUESTION: &str = "auth0_sync.strict";
+/// In a message's flags: it belongs to a transaction.
+const TRANSACTIONAL: u8 = 1;
 
 /// The transaction under way and the relations that this connection has described.
 pub(super) struct Assembler {
@@ -81,6 +85,12 @@ impl Assembler {
             }
             Message::Message { lsn, prefix, .. } if prefix == PREFIX && self.is_between() => {
                 Ok(Some(Event::Heartbeat { lsn: Lsn(lsn) }))
+            }
+            // Postgres sends transactions whole: what belongs to none stands between them.
+            Message::Message { flags, lsn, prefix, content }
+                if prefix == QUESTION && flags & TRANSACTIONAL == 0 && self.is_between() =>
+            {
+                Ok(Some(Event::Question { lsn: Lsn(lsn), content }))
             }
             // Protocol version 1 has no streamed or prepared transactions.
             Message::StreamStart { .. } | Message::BeginPrepare { .. } | Message::StreamPrepare { .. } => {
@@ -230,5 +240,17 @@ mod tests {
         let mut assembler = Assembler::new();
         assert_eq!(take(&mut assembler, [message("auth0_sync")]), [Event::Heartbeat { lsn: Lsn(77) }]);
         assert_eq!(take(&mut assembler, [message("app"), begin(1), message("auth0_sync")]), []);
+    }
+
+    #[test]
+    fn a_question_is_told_at_once_unless_it_belongs_to_a_transaction() {
+        let question = |flags: u8| -> Bytes {
+            let prefix = cstring("auth0_sync.strict");
+            [&[b'M', flags][..], &77_u64.to_be_bytes(), &prefix, &3_u32.to_be_bytes(), b"why"].concat().into()
+        };
+        let mut assembler = Assembler::new();
+        let told = Event::Question { lsn: Lsn(77), content: Bytes::from_static(b"why") };
+        assert_eq!(take(&mut assembler, [question(0)]), [told]);
+        assert_eq!(take(&mut assembler, [question(1)]), [], "it is told when it is rolled back too");
     }
 }

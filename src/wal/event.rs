@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::lsn::Lsn;
 
 /// A transaction with more inserts than this is not held: it is told as [`Inserts::Bulk`].
@@ -24,6 +26,13 @@ pub enum Event {
     Heartbeat {
         /// The position.
         lsn: Lsn,
+    },
+    /// What a trigger asks before its transaction has ended; any client may write such a message.
+    Question {
+        /// Where it stands; everything before has been told.
+        lsn: Lsn,
+        /// What is asked.
+        content: Bytes,
     },
 }
 

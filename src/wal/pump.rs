@@ -118,6 +118,10 @@ impl Pump {
                         self.position = None;
                         self.hand_over(event).await?;
                     }
+                    Some(event @ Event::Question { lsn, .. }) => {
+                        self.reach(lsn);
+                        self.hand_over(event).await?;
+                    }
                 }
             }
             Frame::Keepalive { end, reply } => {

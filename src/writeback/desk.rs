@@ -1,14 +1,15 @@
 //! What the dispatcher holds and decides, pure: which mutations to load, which work may leave, what
 //! follows from its end. It owns the lanes; memory stays bounded because loading stops when they are full.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
 use super::backlog::{Backlog, Segment};
 use super::call::delay;
 use super::dispatch::{Arrival, Report, Suspicion};
-use super::lanes::{Lanes, Next, Queued, Work};
+use super::held::Held;
+use super::lanes::{Lanes, Next, Node, Queued, Work};
 use super::settlement::Settled;
 use super::store::Which;
 use super::worker::Ended;
@@ -24,11 +25,21 @@ pub(super) struct Desk {
     lanes: Lanes,
     ledger: Ledger<u64>,
     backlog: Backlog,
+    held: Held,
     /// Calls that brought no decision, by the first mutation of their work.
     tries: HashMap<i64, u32>,
     /// The way to Auth0 is closed: nothing leaves before this time.
     hold: Option<(Instant, Kind)>,
     settled: u64,
+}
+
+/// What of a page stays in the table.
+#[derive(Debug, Default)]
+pub(super) struct Stays {
+    /// Mutations whose rows a client holds.
+    pub(super) busy: HashSet<i64>,
+    /// Where something is held: held mutations of the page's rows, and of those that they reference.
+    pub(super) held: Option<Vec<(Node, i64)>>,
 }
 
 /// What follows from the end of work.
@@ -43,6 +54,8 @@ pub(super) struct Follows {
 impl Desk {
     /// What `snapshot` (as text) sees unsettled is to be loaded before anything else.
     pub(super) fn rescan(&mut self, snapshot: String, now: Instant) {
+        // What waited for something held is read again with the rest.
+        self.held.forget();
         // Position 0 moves nothing, and holds back later commits until the scan has settled.
         let commit = self.ledger.received(0);
         self.backlog.scan_first(Which::Snapshot { snapshot, after: 0 }, commit, now);
@@ -86,15 +99,31 @@ impl Desk {
         self.backlog.first(now).map(|segment| &*segment)
     }
 
-    /// A page of at most `limit` mutations of what was wanted.
-    pub(super) fn loaded(&mut self, page: Vec<Queued>, limit: i64) {
+    /// What is in the lanes.
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// A page of at most `limit` mutations of what was wanted; some of them stay in the table.
+    pub(super) fn loaded(&mut self, page: Vec<Queued>, limit: i64, stays: Stays) {
         let Some(segment) = self.backlog.head() else { return };
         let (commit, whole) = (segment.commit, (page.len() as i64) < limit);
         if let Some(last) = page.last() {
             segment.seen = true;
             segment.which.advance(last.id);
         }
+        let (holds, here) =
+            (stays.held.is_some(), page.iter().map(|queued| queued.id).collect::<HashSet<_>>());
+        for (node, id) in stays.held.into_iter().flatten() {
+            // What has been released stands in its lane, or comes before the others in this page.
+            if !self.lanes.has(id) && !here.contains(&id) {
+                self.held.note(node, id);
+            }
+        }
         for queued in page {
+            if stays.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
+                continue;
+            }
             if self.lanes.push(queued) {
                 self.ledger.queued(commit);
             }
@@ -114,7 +143,7 @@ impl Desk {
             }
         } else if self.backlog.unseen(now) {
             tracing::warn!("a commit that the stream told cannot be seen in the table");
-            self.loaded(Vec::new(), 1);
+            self.loaded(Vec::new(), 1, Stays::default());
         }
     }
 

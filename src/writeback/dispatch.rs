@@ -6,9 +6,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::desk::Desk;
+use super::desk::{Desk, Stays};
 use super::lanes::{Next, Work};
+use super::late;
 use super::settle::cancel;
+use super::store::Page;
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
@@ -159,13 +161,21 @@ impl Dispatch {
     async fn fill(&self, desk: &mut Desk) -> Result<()> {
         let store = &self.context.store;
         while let Some(segment) = desk.wanted(Instant::now()) {
-            let limit = segment.limit();
-            let page = store.load(&self.context.catalog, &segment.which, limit, Some(segment.commit)).await?;
+            let (limit, commit) = (segment.limit(), Some(segment.commit));
+            let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
+            let Page { queued: page, holds } = loaded;
             if page.is_empty() && !segment.seen {
                 let sees = store.sees(&segment.which).await?;
                 desk.found_nothing(sees, Instant::now());
-            } else {
-                desk.loaded(page, limit);
+                continue;
+            }
+            let renamed = late::rename(store, &self.context.catalog, desk.lanes(), &page).await?;
+            if !renamed.any {
+                let held = match holds {
+                    true => Some(store.held_before(&self.context.catalog, &page).await?),
+                    false => None,
+                };
+                desk.loaded(page, limit, Stays { busy: renamed.busy, held });
             }
         }
         Ok(())

@@ -15,6 +15,22 @@ use crate::pg::mirror::Operation;
 /// A row of a mirror table.
 pub type Node = (String, RowKey);
 
+/// What a client has asked beyond the change itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Who has taken it back before it left.
+    pub discarded: Option<String>,
+    /// It leaves only where Auth0 still has what the client had read.
+    pub checked: bool,
+}
+
+impl Terms {
+    /// Whether it never shares a call with another mutation.
+    fn are_its_own(&self) -> bool {
+        self.discarded.is_some() || self.checked
+    }
+}
+
 /// A mutation as it is queued.
 #[derive(Clone, Debug)]
 pub struct Queued {
@@ -28,6 +44,8 @@ pub struct Queued {
     pub references: Vec<(Node, Option<usize>)>,
     /// A call for it may have left before the service was stopped.
     pub uncertain: bool,
+    /// What its client has asked beyond the change.
+    pub terms: Terms,
     /// The commit that brought it, for the apply position.
     pub commit: Option<Token>,
 }
@@ -43,6 +61,8 @@ pub struct Work {
     pub operation: Operation,
     /// A call for them may have left already: read back first.
     pub uncertain: bool,
+    /// What the client of a single mutation has asked beyond the change.
+    pub terms: Terms,
 }
 
 /// What to do next.
@@ -89,6 +109,16 @@ impl Lanes {
     /// Whether none is held.
     pub fn is_empty(&self) -> bool {
         self.queued.is_empty()
+    }
+
+    /// Whether this mutation is held.
+    pub fn has(&self, id: i64) -> bool {
+        self.queued.contains_key(&id)
+    }
+
+    /// Whether a mutation of this row is held.
+    pub fn has_row(&self, node: &Node) -> bool {
+        self.lanes.get(node).is_some_and(|lane| !lane.own.is_empty() || lane.busy)
     }
 
     /// Queues a mutation, or counts one that is held for one more commit; false where it counts for
@@ -194,7 +224,13 @@ impl Lanes {
         let queued = self.queued.get(&id)?;
         let lane = self.lanes.get_mut(&queued.node).filter(|lane| !lane.busy)?;
         lane.busy = true;
-        Some(Work { ids: vec![id], node: queued.node.clone(), operation: queued.operation, uncertain: false })
+        Some(Work {
+            ids: vec![id],
+            node: queued.node.clone(),
+            operation: queued.operation,
+            uncertain: false,
+            terms: Terms::default(),
+        })
     }
 
     /// A row's provisional key has been replaced by Auth0's, and with it the part that the keys of
@@ -287,7 +323,10 @@ impl Lanes {
         let mut ids = vec![first.id];
         let mut operation = first.operation;
         for next in lane.own.iter().skip(1).filter_map(|id| self.queued.get(id)) {
-            let together = if first.uncertain || next.uncertain {
+            let apart = first.terms.are_its_own() || next.terms.are_its_own();
+            let together = if apart {
+                false
+            } else if first.uncertain || next.uncertain {
                 first.uncertain && next.uncertain
             } else {
                 operation == Operation::Update
@@ -302,7 +341,13 @@ impl Lanes {
             ids.push(next.id);
             operation = next.operation;
         }
-        Some(Work { ids, node: queued.node.clone(), operation, uncertain: first.uncertain })
+        Some(Work {
+            ids,
+            node: queued.node.clone(),
+            operation,
+            uncertain: first.uncertain,
+            terms: first.terms.clone(),
+        })
     }
 
     /// Whether nothing outside its own lane stands in the way.

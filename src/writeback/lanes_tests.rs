@@ -6,7 +6,8 @@ fn node(table: &str, key: &str) -> Node {
 
 fn queued(id: i64, table: &str, key: &str, operation: Operation) -> Queued {
     let node = node(table, key);
-    Queued { id, node, operation, references: Vec::new(), uncertain: false, commit: None }
+    let terms = Terms::default();
+    Queued { id, node, operation, references: Vec::new(), uncertain: false, terms, commit: None }
 }
 
 fn member(id: i64, organization: &str, user: &str, operation: Operation) -> Queued {
@@ -16,6 +17,7 @@ fn member(id: i64, organization: &str, user: &str, operation: Operation) -> Queu
         operation,
         references: vec![(node("org", organization), Some(0)), (node("user", user), Some(1))],
         uncertain: false,
+        terms: Terms::default(),
         commit: None,
     }
 }
@@ -158,6 +160,7 @@ fn a_key_that_settles_moves_everything_below_it_at_every_depth() {
         operation,
         references: vec![(node("org", "new_o"), Some(0))],
         uncertain: false,
+        terms: Terms::default(),
         commit: None,
     };
     let right = |id: i64| Queued {
@@ -169,6 +172,7 @@ fn a_key_that_settles_moves_everything_below_it_at_every_depth() {
             (("member".to_owned(), key(&["new_o", "u"])), Some(1)),
         ],
         uncertain: false,
+        terms: Terms::default(),
         commit: None,
     };
     let mut lanes = Lanes::default();
@@ -198,4 +202,18 @@ fn a_key_that_settles_moves_everything_below_it_at_every_depth() {
         lanes.settled(&work, &work.ids);
     }
     assert!(lanes.is_empty() && lanes.lanes.is_empty(), "nothing is left behind");
+}
+
+#[test]
+fn what_is_compared_or_discarded_shares_no_call() {
+    let mut lanes = Lanes::default();
+    let terms = |n: i64| Terms { checked: n == 2, discarded: (n == 3).then(|| "ada".to_owned()) };
+    for id in 1..=4 {
+        lanes.push(Queued { terms: terms(id), ..queued(id, "user", "a", Operation::Update) });
+    }
+    for id in 1..=4 {
+        let work = next(&mut lanes).unwrap();
+        assert_eq!((work.ids.as_slice(), &work.terms), ([id].as_slice(), &terms(id)));
+        lanes.settled(&work, &[id]);
+    }
 }

@@ -7,9 +7,12 @@ mod backlog;
 mod body;
 pub mod call;
 mod command;
+mod conflict;
 mod desk;
 mod dispatch;
+mod held;
 pub mod lanes;
+mod late;
 mod links;
 mod parts;
 mod readback;
@@ -23,10 +26,14 @@ mod shown;
 #[cfg(test)]
 mod simulation;
 mod store;
+mod strict;
+mod wake;
 mod worker;
 
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
 pub use replace::Parents;
 pub use retention::forget_settled;
 pub use store::Store;
+pub use strict::Strict;
+pub use wake::wake;
 pub use worker::Context;

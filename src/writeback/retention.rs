@@ -1,5 +1,5 @@
 //! Removes mutations that settled long ago, in small batches so that nothing else waits, and
-//! write-only values that no mutation claims.
+//! write-only values that no mutation claims, and holds that have ended.
 
 use std::time::Duration;
 
@@ -23,6 +23,12 @@ pub async fn forget_settled(store: Store, keep: Duration) {
         }
         if let Err(error) = unclaimed(&store).await {
             tracing::warn!(%error, "unclaimed write-only values could not be removed");
+        }
+        if let Err(error) = made_keys(&store, keep).await {
+            tracing::warn!(%error, "provisional keys could not be forgotten");
+        }
+        if let Err(error) = ended_holds(&store).await {
+            tracing::warn!(%error, "what was held could not be forgotten");
         }
         tokio::time::sleep(ROUND).await;
     }
@@ -51,5 +57,33 @@ async fn unclaimed(store: &Store) -> Result<()> {
         .execute(&store.database.pool)
         .await
         .map_err(fault("cannot remove unclaimed write-only values"))?;
+    Ok(())
+}
+
+/// Whatever was held and has settled stands in nobody's way any more.
+async fn ended_holds(store: &Store) -> Result<()> {
+    let sql = format!(
+        "delete from _auth0_sync.held h where h.schema = $1 and not exists (select from {} c where c.txid = h.txid \
+         and (c.state = 'held' or h.ended_at is not null and c.settled_at is null))",
+        qualified(&store.schema, "_sync_cdc")
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(&store.schema)
+        .execute(&store.database.pool)
+        .await
+        .map_err(fault("cannot forget what was held"))?;
+    Ok(())
+}
+
+/// Nobody goes on for so long to use a key that was provisional.
+async fn made_keys(store: &Store, keep: Duration) -> Result<()> {
+    sqlx::query(
+        "delete from _auth0_sync.made_key where schema = $1 and made_at < now() - make_interval(secs => $2)",
+    )
+    .bind(&store.schema)
+    .bind(keep.as_secs_f64())
+    .execute(&store.database.pool)
+    .await
+    .map_err(fault("cannot forget provisional keys"))?;
     Ok(())
 }

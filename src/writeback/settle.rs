@@ -135,7 +135,7 @@ async fn finish_once(
     Ok(Settled { ids: work.ids.clone(), ..Settled::default() })
 }
 
-fn now() -> String {
+pub(super) fn now() -> String {
     Utc::now().to_rfc3339()
 }
 
@@ -201,7 +201,7 @@ async fn write_down(
 }
 
 /// The note as JSON text; what makes it too long is left out, longest first.
-fn notification(mut note: Value) -> String {
+pub(super) fn notification(mut note: Value) -> String {
     for leave_out in ["", "error", "key"] {
         if !leave_out.is_empty() {
             note[leave_out] = json!({"truncated": true});

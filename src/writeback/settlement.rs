@@ -9,6 +9,7 @@ use super::dispatch::Suspicion;
 use super::lanes::Work;
 use crate::auth0::Refusal;
 use crate::catalog::{NewKey, Resource, RowKey};
+use crate::error::Kind;
 use crate::pg::mirror::{News, Operation, Row, version_order};
 
 /// What settling did.
@@ -95,6 +96,7 @@ pub(super) fn settlement(
         }
         Verdict::Lost | Verdict::Unfit { .. } => {
             settled.orphans = work.operation == Operation::Insert;
+            settled.read_again = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. });
             News::Dropped { ids }
         }
     };
@@ -110,7 +112,7 @@ fn applied(resource: &Resource, base: Option<&Row>, ids: Vec<i64>, row: Option<R
 }
 
 /// Whether the table may show less than Auth0 has, or Auth0 is still at work.
-fn leaves_open(resource: &Resource, operation: Operation, row: Option<&Row>) -> bool {
+pub(super) fn leaves_open(resource: &Resource, operation: Operation, row: Option<&Row>) -> bool {
     let settling = resource.settling.as_ref().is_some_and(|settling| {
         let value = row.and_then(|row| row.get(&settling.column)).and_then(Value::as_str);
         value.is_some_and(|value| settling.values.iter().any(|busy| busy == value))

@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::lanes::{Node, Queued};
+use super::lanes::{Node, Queued, Terms};
 use super::request::{Content, join, under};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
-use crate::pg::mirror::Operation;
-use crate::pg::{Database, fault, qualified};
+use crate::pg::mirror::{Operation, Row};
+use crate::pg::{Database, fault, literal, qualified};
 
 /// `_sync_cdc` of one tenant.
 #[derive(Clone, Debug)]
@@ -48,6 +48,15 @@ impl Standing {
             _ => Standing::Sent,
         }
     }
+}
+
+/// Mutations that have been loaded.
+#[derive(Debug)]
+pub struct Page {
+    /// Those that may be queued, in id order.
+    pub queued: Vec<Queued>,
+    /// Something is held in the schema, or has been until now: others may have to wait for it.
+    pub holds: bool,
 }
 
 /// Which unsettled mutations to load.
@@ -92,19 +101,21 @@ impl Store {
             .map_err(fault("cannot take a snapshot"))
     }
 
-    /// At most `limit` unsettled mutations, in id order.
+    /// At most `limit` unsettled mutations that are not held, in id order.
     pub async fn load(
         &self,
         catalog: &Catalog,
         which: &Which,
         limit: i64,
         commit: Option<Token>,
-    ) -> Result<Vec<Queued>> {
-        let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state";
+    ) -> Result<Page> {
+        let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state, options";
         let cdc = self.cdc();
+        let schema = literal(&self.schema);
         let select = |condition: &str| {
             AssertSqlSafe(format!(
-                "select {columns} from {cdc} where settled_at is null and {condition} order by id limit {limit}"
+                "select {columns}, exists (select from _auth0_sync.held where schema = {schema}) from {cdc} \
+                 where settled_at is null and state <> 'held' and {condition} order by id limit {limit}"
             ))
         };
         let rows = match which {
@@ -126,7 +137,67 @@ impl Store {
             }
         };
         let rows = rows.map_err(fault("cannot read unsettled mutations"))?;
-        rows.iter().map(|row| queued(catalog, row, commit)).collect()
+        let holds = rows.first().is_some_and(|row| row.get(7));
+        let queued = rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<_>>()?;
+        Ok(Page { queued, holds })
+    }
+
+    /// Mutations of these rows, and of those that they reference, that are held or have been until now.
+    pub(super) async fn held_before(&self, catalog: &Catalog, queued: &[Queued]) -> Result<Vec<(Node, i64)>> {
+        let nodes = queued.iter().flat_map(|queued| {
+            std::iter::once(&queued.node).chain(queued.references.iter().map(|(node, _)| node))
+        });
+        let key = |(table, key): &Node| Some(Value::Object(key.to_json(catalog.get(table)?)));
+        let sql = format!(
+            "select id, \"table\", key from {} where settled_at is null and key = any ($1) \
+             and (state = 'held' or txid in (select txid from _auth0_sync.held where schema = {}))",
+            self.cdc(),
+            literal(&self.schema)
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(nodes.filter_map(key).collect::<Vec<_>>())
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault("cannot look for held mutations"))?;
+        let held = rows.iter().filter_map(|row| {
+            let (table, key): (String, Value) = (row.get(1), row.get(2));
+            let key = RowKey::of(catalog.get(&table)?, key.as_object()?)?;
+            Some(((table, key), row.get(0)))
+        });
+        Ok(held.collect())
+    }
+
+    /// What Auth0 has called rows by their tables and provisional keys: table, provisional, made.
+    pub(super) async fn made_keys<'a>(
+        &self,
+        rows: impl Iterator<Item = &'a Node>,
+    ) -> Result<Vec<(String, String, String)>> {
+        let (tables, keys): (Vec<_>, Vec<_>) =
+            rows.map(|(table, key)| (table.clone(), key.0.last().cloned().unwrap_or_default())).unzip();
+        sqlx::query_as(
+            "select \"table\", provisional, made from _auth0_sync.made_key \
+             where schema = $1 and (\"table\", provisional) in (select * from unnest($2::text[], $3::text[]))",
+        )
+        .bind(&self.schema)
+        .bind(tables)
+        .bind(keys)
+        .fetch_all(&self.database.pool)
+        .await
+        .map_err(fault("cannot look up keys that Auth0 has made"))
+    }
+
+    /// What the row held where the client wrote it, of a mutation that is sent only if it still does.
+    pub(super) async fn written_on(&self, id: i64) -> Result<Option<Row>> {
+        let sql = format!("select options -> 'base' from {} where id = $1", self.cdc());
+        let base: Option<Value> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot read what a mutation was written on"))?;
+        Ok(base.and_then(|base| match base {
+            Value::Object(base) => Some(base),
+            _ => None,
+        }))
     }
 
     /// Whether a commit that the stream has told can be seen in the table. The stream may be ahead:
@@ -282,8 +353,18 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
         node: (table, key),
         operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
         uncertain: state != "pending",
+        terms: row.get::<Option<Value>, _>(6).map(|options| terms(&options)).unwrap_or_default(),
         commit,
     })
+}
+
+/// What `_sync_cdc.options` say of how a mutation leaves.
+fn terms(options: &Value) -> Terms {
+    let text = |name: &str| options.get(name).and_then(Value::as_str);
+    Terms {
+        discarded: text("discarded_by").map(str::to_owned),
+        checked: text("on_conflict") == Some("reject") && options.get("base").is_some(),
+    }
 }
 
 /// Rows that must be there before a mutation of this row may leave: those that a column of the

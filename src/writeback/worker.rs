@@ -14,7 +14,7 @@ use super::request::{self, Content};
 use super::settle::{finish, settle};
 use super::settlement::{Settled, unheard};
 use super::store::{Standing, Store};
-use super::{command, parts, shown};
+use super::{command, conflict, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
@@ -60,6 +60,8 @@ pub(super) enum Ended {
 pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<Ended> {
     let (table, key) = &work.node;
     let resource = context.catalog.resource(table)?;
+    // What a strict statement has done and its transaction has not kept is taken back before.
+    context.freshness.undecided().free(&work.node).await;
     let mut uncertain = work.uncertain;
     if uncertain {
         match context.store.standing(resource, &work.ids).await? {
@@ -73,6 +75,15 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
                 return Ok(Ended::Settled(settled));
             }
         }
+    }
+    if let Some(by) = &work.terms.discarded {
+        let verdict = Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") };
+        let settled = if resource.kind == ResourceKind::Command {
+            finish(&context.store, &context.catalog, work, &verdict).await?
+        } else {
+            settle(&context.store, &context.catalog, work, &verdict).await?
+        };
+        return Ok(Ended::Settled(settled));
     }
     if resource.kind == ResourceKind::Watch {
         // Auth0 has nothing to say to it.
@@ -93,7 +104,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
 }
 
 /// Rows of other tables that the write changed too.
-fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Suspicion> {
+pub(super) fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Suspicion> {
     let values = request::values(content);
     let row = |touch: &Touch| {
         let key = RowKey::of(catalog.get(&touch.table)?, &touch.key_of(&values)?)?;
@@ -165,7 +176,8 @@ async fn decide(
     }
 }
 
-async fn call(
+/// Makes the calls of a change, once.
+pub(super) async fn call(
     context: &Context,
     work: &Work,
     resource: &Resource,
@@ -188,6 +200,11 @@ async fn call(
             Err(error) => unfit(&error),
         };
     }
+    if work.terms.checked
+        && let Some(step) = changed_meanwhile(context, work, resource, content, tries).await
+    {
+        return step;
+    }
     if let Some(replace) = &resource.replace {
         return replace::call(context, resource, replace, content, request_id, tries).await;
     }
@@ -204,6 +221,36 @@ async fn call(
         }
     }
     step
+}
+
+/// What keeps a mutation from leaving whose client wants Auth0 to have what it had read; none where
+/// Auth0 has.
+async fn changed_meanwhile(
+    context: &Context,
+    work: &Work,
+    resource: &Resource,
+    content: &Content,
+    tries: u32,
+) -> Option<Step> {
+    let base = match context.store.written_on(work.ids.first().copied().unwrap_or_default()).await {
+        Ok(base) => base.unwrap_or_default(),
+        Err(error) => return Some(not_sent(&error, tries, Instant::now())),
+    };
+    let message = match readback::current(context, resource, &content.key).await {
+        Ok(There::Row(_, row)) => {
+            let columns = conflict::changed(resource, &base, content, &row);
+            if columns.is_empty() {
+                return None;
+            }
+            format!("changed at Auth0 since it was read: {}", columns.join(", "))
+        }
+        // Auth0 says so itself to the call.
+        Ok(There::Nothing) => return None,
+        Ok(There::Unknown) if content.operation == Operation::Delete => return None,
+        Ok(There::Unknown) => "Auth0 does not show whether it has changed since it was read".to_owned(),
+        Err(error) => return Some(not_sent(&error, tries, Instant::now())),
+    };
+    Some(Step::Finish(Verdict::Unfit { kind: Kind::Conflict, message }))
 }
 
 /// Puts back what the earlier calls of an update have changed, the last first, before its refusal is

@@ -1,7 +1,11 @@
 //! Keys that Auth0 makes, and what hangs on a row that is refused.
 
+use std::time::Duration;
+
 use super::{there, user};
-use crate::support::{Stand, all_settled};
+use crate::support::{Stand, all_settled, wait_until};
+
+const SECONDS: Duration = Duration::from_secs(20);
 
 pub async fn provisional_keys_are_replaced_everywhere(stand: &mut Stand) {
     let mut session = stand.session().await;
@@ -90,4 +94,53 @@ pub async fn upserts_insert_or_update(stand: &mut Stand) {
     }
     assert_eq!(there(stand, "user", "user_id", &there_already).await[0]["nickname"], "upserted");
     assert_eq!(stand.root().await.count("select count(*) from _auth0_sync.write_only").await, 0);
+}
+
+pub async fn a_provisional_key_stays_a_good_name_for_its_row(stand: &mut Stand) {
+    let mut session = stand.session().await;
+    let id = user(&mut session, 11).await;
+    let insert = "insert into auth0.organization (name) values ('kept-name') returning id";
+    let provisional: String = sqlx::query_scalar(insert).fetch_one(&mut session.connection).await.unwrap();
+    assert!(provisional.starts_with("new_"), "{provisional}");
+    assert_eq!(session.wait().await.as_deref(), Ok("confirmed"));
+    let made = session.text("select id from auth0.organization where name = 'kept-name'").await;
+    assert_ne!(made, provisional);
+    session
+        .confirmed(&format!("insert into auth0.organization_member values ('{provisional}', '{id}')"))
+        .await;
+    assert_eq!(there(stand, "organization_member", "organization_id", &made).await.len(), 1);
+    let stored = format!(
+        "select organization_id from auth0.organization_member where user_id = '{id}' and organization_id = '{made}'"
+    );
+    assert_eq!(session.text(&stored).await, made);
+    // A name that was never given is refused by Auth0.
+    session
+        .confirmed(&format!("delete from auth0.organization_member where organization_id = '{made}'"))
+        .await;
+    session.run(&format!("insert into auth0.organization_member values ('new_nobody', '{id}')")).await;
+    assert!(session.wait().await.is_err());
+}
+
+pub async fn a_provisional_key_that_is_committed_too_late_is_replaced(stand: &mut Stand) {
+    let (mut session, mut late) = (stand.session().await, stand.session().await);
+    let id = user(&mut session, 12).await;
+    let mut root = stand.root().await;
+    let insert = "insert into auth0.organization (name) values ('late-name') returning id";
+    // The service looks for the key before this transaction is committed, and the trigger before it is made.
+    stand.kill_service().await;
+    let provisional: String = sqlx::query_scalar(insert).fetch_one(&mut session.connection).await.unwrap();
+    late.run(&format!("begin; insert into auth0.organization_member values ('{provisional}', '{id}')")).await;
+    stand.restart_service().await;
+    let made = "select count(*) from auth0.organization where name = 'late-name' and id like 'org\\_%'";
+    wait_until("the key is made", SECONDS, async || root.count(made).await == 1).await;
+    late.run("commit").await;
+    assert_eq!(late.wait().await.as_deref(), Ok("confirmed"));
+    let made = session.text("select id from auth0.organization where name = 'late-name'").await;
+    assert_eq!(there(stand, "organization_member", "organization_id", &made).await.len(), 1);
+    assert_eq!(
+        session
+            .count("select count(*) from auth0.organization_member where organization_id like 'new\\_%'")
+            .await,
+        0
+    );
 }

@@ -4,14 +4,17 @@
 #![allow(unreachable_pub, dead_code, reason = "every test file takes what it needs")]
 #![expect(clippy::unwrap_used, reason = "tests alone stand on this")]
 
+pub mod again;
 pub mod apart;
 pub mod bodies;
 pub mod children;
 pub mod columns;
 pub mod commands;
+pub mod guards;
 pub mod keys;
 pub mod links;
 pub mod outcome;
+pub mod plan;
 pub mod refusals;
 pub mod rows;
 pub mod secrets;
@@ -43,6 +46,16 @@ macro_rules! every_scenario {
             apart::an_emptied_object_is_emptied_at_auth0,
             secrets::a_password_reaches_auth0_and_nothing_else,
             transactions::what_is_rolled_back_is_never_sent,
+            guards::a_large_delete_is_refused_unless_it_is_allowed,
+            guards::what_is_held_leaves_when_it_is_released_and_in_its_order,
+            guards::what_is_discarded_comes_back_and_is_never_sent,
+            guards::what_has_changed_at_auth0_is_not_overwritten_where_that_is_asked,
+            again::a_refused_change_is_made_again,
+            again::a_confirmed_change_is_taken_back,
+            again::a_whole_transaction_is_taken_back,
+            plan::an_open_transaction_shows_the_calls_that_it_would_make,
+            keys::a_provisional_key_stays_a_good_name_for_its_row,
+            keys::a_provisional_key_that_is_committed_too_late_is_replaced,
         }
     };
 }

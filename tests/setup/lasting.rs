@@ -241,3 +241,23 @@ async fn columns_of_users_are_neither_taken_nor_touched() {
     used.client.run("update auth0.child set mine = 'other'").await;
     assert_eq!(used.mirror.service.count("select count(*) from auth0._sync_cdc").await, 0);
 }
+
+#[tokio::test]
+async fn what_an_earlier_version_has_made_is_completed() {
+    let mut mirror = Mirror::new(Postgres::oldest()).await;
+    mirror.apply(&catalog()).await;
+    mirror
+        .service
+        .run(
+            "alter table auth0._sync_cdc drop column options, drop constraint state_known, \
+             add constraint state_known check (state in ('pending', 'sending', 'verifying', 'confirmed', \
+             'reverted', 'merged', 'cancelled')); \
+             insert into auth0.child values ('p', 'c', 'name', 'note')",
+        )
+        .await;
+    let changes = mirror.apply(&catalog()).await;
+    assert_eq!(changes, ["add column auth0._sync_cdc.options"]);
+    let mut client = mirror.client().await;
+    client.run("set auth0.hold = on; update auth0.child set note = 'held'").await;
+    assert_eq!(client.text("select state from auth0._sync_cdc").await, "held");
+}

@@ -432,6 +432,7 @@ async fn doctor_and_status_tell_how_the_service_does() {
         Said { status, out, log }
     };
     run(&["doctor"]).await.succeeds(&[
+        "ways to write: async, wait, strict",
         "the service answers",
         "every mutation is settled",
         "nothing is wrong",

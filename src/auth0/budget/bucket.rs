@@ -138,6 +138,11 @@ impl Bucket {
         ours.min(theirs).max(0.0)
     }
 
+    /// Tokens that come back to us in a second; none where only answers tell.
+    pub(super) fn our_rate(&self) -> Option<f64> {
+        Some(self.per_second? * self.share)
+    }
+
     /// Calls in the last minute.
     pub(super) fn used(&self, now: Instant) -> u32 {
         self.used.sum(now)

@@ -101,6 +101,12 @@ impl<W> Gate<W> {
         gate
     }
 
+    /// The buckets of a group of calls.
+    pub(super) fn buckets_of(&self, group: Option<&str>) -> impl Iterator<Item = &Bucket> {
+        let set = group.and_then(|group| self.of_group.get(group)).copied().unwrap_or(0);
+        self.sets[set].buckets.iter().map(|bucket| &self.buckets[*bucket])
+    }
+
     /// Queues a call of this group.
     pub(super) fn enter(&mut self, group: Option<&str>, lane: Lane, who: W) -> Place {
         let set = group.and_then(|group| self.of_group.get(group)).copied().unwrap_or(0);

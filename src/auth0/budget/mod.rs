@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use self::gate::{Gate, Place, Taken};
 pub(super) use self::hold::{DEFAULT_HOLD, hold};
-pub use self::report::{BucketReport, BudgetReport, Calls};
+pub use self::report::{BucketReport, BudgetReport, Calls, Flow};
 use super::settings::Settings;
 use super::transport::Now;
 use crate::catalog::{Limits, share};

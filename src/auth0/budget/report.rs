@@ -1,8 +1,10 @@
 //! What the budget shows of itself.
 
+use reqwest::Method;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::bucket::Bucket;
 use super::{Budget, Lane};
 
 const LANES: usize = Lane::ALL.len();
@@ -60,6 +62,17 @@ pub struct BucketReport {
     pub throttled: u64,
 }
 
+/// What a bucket lets through from now on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flow {
+    /// As [`BucketReport::name`].
+    pub bucket: String,
+    /// Calls that could leave at once.
+    pub available: u64,
+    /// Calls a second that follow, without the reserve; none where only answers tell.
+    pub per_second: Option<f64>,
+}
+
 /// A number for each lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LaneCounts {
@@ -94,6 +107,24 @@ impl Budget {
     /// How many calls have left since the start.
     pub fn calls(&self) -> Calls {
         self.lock().calls
+    }
+
+    /// What every bucket lets through from now on.
+    pub fn flows(&self) -> Vec<Flow> {
+        let mut state = self.lock();
+        state.settle(Instant::now());
+        let flow = |bucket: &Bucket| Flow {
+            bucket: bucket.name.clone(),
+            available: bucket.available() as u64,
+            per_second: bucket.our_rate(),
+        };
+        state.gate.buckets.iter().map(flow).collect()
+    }
+
+    /// The buckets that a call takes a token of each.
+    pub fn buckets_of(&self, method: &Method, path: &str) -> Vec<String> {
+        let group = self.group(method, path, &[]);
+        self.lock().gate.buckets_of(group).map(|bucket| bucket.name.clone()).collect()
     }
 
     /// What the status page shows.

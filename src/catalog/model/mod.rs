@@ -4,6 +4,7 @@ mod call;
 mod column;
 mod event;
 mod export;
+mod guard;
 mod list;
 mod report;
 
@@ -14,6 +15,7 @@ pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
 pub use event::{EventKind, Events};
 pub use export::Export;
+pub use guard::{Holds, Protected};
 pub use list::{Each, List, Paging};
 pub use report::{Report, Serves};
 
@@ -111,6 +113,8 @@ pub struct Resource {
     pub report: Vec<Report>,
     /// What the service itself makes rows of it for.
     pub serves: Option<Serves>,
+    /// Rows that the service stands on.
+    pub protected: Option<Protected>,
     /// The events that tell of its rows.
     pub event: Option<Events>,
     /// Columns in the order of the table.

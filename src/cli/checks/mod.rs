@@ -8,6 +8,7 @@ pub(super) mod objects;
 pub(super) mod selection;
 pub(super) mod server;
 pub(super) mod slot;
+pub(super) mod waiting;
 
 use std::io::Write as _;
 

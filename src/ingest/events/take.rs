@@ -100,6 +100,9 @@ impl Events {
             Err(error) if error.kind() == Kind::DatabaseBusy => return Ok(Taken::Hint),
             Err(error) => return Err(error),
         };
+        if context.freshness.undecided().has(&resource.table, key) {
+            return Ok(Taken::Hint);
+        }
         let target = Target::row(&context.catalog, &resource.table, key.clone());
         // Whoever reads it now may have asked Auth0 before the event.
         let asked = target.is_some_and(|target| self.queue.has(&target));

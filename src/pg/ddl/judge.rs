@@ -3,10 +3,11 @@
 //! It applies to clients alone: what Auth0 itself sends is always stored.
 
 use super::valid::valid;
-use super::{Function, Site, Trigger};
-use crate::catalog::{Class, Column, NewKey, Resource, ResourceKind, WriteCall, placeholders};
+use super::{Access, Function, Site, Trigger};
+use crate::catalog::{Class, Column, ColumnType, NewKey, Resource, ResourceKind, WriteCall, placeholders};
 use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
+use crate::pg::mirror::PROVISIONAL;
 
 /// Clients' own BEFORE triggers run first: Postgres goes by name.
 const TRIGGER: &str = "zz_auth0_sync_judge";
@@ -45,7 +46,7 @@ pub(super) fn judge(
         site.name(&name),
         statements(site, resource, hidden)
     );
-    Some((Function { name, sql, public: false }, triggers))
+    Some((Function { name, sql, access: Access::Nobody }, triggers))
 }
 
 /// The body of the function: who may write, keys, values, secrets, in this order.
@@ -54,6 +55,7 @@ fn statements(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
     if resource.kind == ResourceKind::Command {
         body.push_str(&may_delete(site, resource));
     }
+    body.push_str(&made_keys(site, resource));
     for (column, about) in &resource.columns {
         body.push_str(&may_write(site, resource, column, about));
     }
@@ -109,6 +111,7 @@ fn watched(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
             || resource.key.contains(name)
             || column.only_on.is_some()
             || column.hides_parts()
+            || column.references.is_some()
             || !valid(site, resource, name, column).is_empty()
     };
     let columns = resource
@@ -212,7 +215,7 @@ fn new_key(resource: &Resource) -> String {
     let key = format!("new.{}", ident(made));
     let digits = "substr(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 9, 24)";
     let statement = match &resource.new_key {
-        NewKey::Server => format!("        {key} := 'new_' || {digits};\n"),
+        NewKey::Server => format!("        {key} := '{PROVISIONAL}' || {digits};\n"),
         NewKey::Client { prefix, strip_prefix } => {
             let prefix = literal(prefix);
             // What a client gives without the prefix is what stands in bodies.
@@ -229,6 +232,26 @@ fn new_key(resource: &Resource) -> String {
         NewKey::Given => return String::new(),
     };
     format!("    if tg_op = 'INSERT' then\n{statement}    end if;\n")
+}
+
+/// A provisional key stays a good name for its row: once Auth0 has made the real one, that is stored.
+fn made_keys(site: &Site<'_>, resource: &Resource) -> String {
+    let single =
+        resource.columns.iter().filter_map(|(name, column)| Some((name, column.references.as_ref()?)));
+    let whole = resource.depends.iter().filter_map(|(table, columns)| Some((columns.last()?, table)));
+    let texts = single.chain(whole).filter(|(name, _)| {
+        resource.columns.get(*name).is_some_and(|column| column.kind == ColumnType::Text)
+    });
+    let lookups = texts.map(|(name, table)| {
+        format!(
+            "    if new.{0} ^@ '{PROVISIONAL}' then\n        new.{0} := coalesce((select m.made from _auth0_sync.made_key m \
+             where m.schema = {1} and m.\"table\" = {2} and m.provisional = new.{0}), new.{0});\n    end if;\n",
+            ident(name),
+            literal(site.schema),
+            literal(table),
+        )
+    });
+    lookups.collect()
 }
 
 /// What stands in the path of the call that an INSERT makes must be there; keys have been looked at.

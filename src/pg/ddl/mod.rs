@@ -1,20 +1,26 @@
 //! DDL from the catalogue: mirror tables, capture and judgement triggers, `_sync_cdc` and the
 //! functions that clients call. It only makes text; [`mod@super::plan`] compares and runs it.
 
+mod calls_of;
 mod capture;
+mod columns_of;
+mod guard;
 mod judge;
 mod refusal;
+mod strict;
 mod table;
 mod valid;
 
+use calls_of::calls_of;
 use capture::{capture, capture_name};
+use columns_of::columns_of;
 use judge::{judge, judge_name};
 pub(super) use refusal::deselected;
 use refusal::refusals;
 pub(super) use table::{ColumnDef, columns, hidden_comment, is_hidden, is_ours, table_comment, view};
 
 use super::ident::{ident, literal};
-use crate::catalog::Resource;
+use crate::catalog::{Catalog, Resource};
 
 /// Where the objects go and who the service is.
 #[derive(Clone, Debug)]
@@ -43,8 +49,19 @@ impl Site<'_> {
 pub(super) struct Function {
     pub(super) name: String,
     pub(super) sql: String,
-    /// Whether applications may call it.
-    pub(super) public: bool,
+    /// Which applications may call it.
+    pub(super) access: Access,
+}
+
+/// Which applications may call a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// None has a reason to.
+    Nobody,
+    /// Those that read.
+    Readers,
+    /// Those that write: it does with the service's rights what writers may.
+    Writers,
 }
 
 /// A trigger of a mirror table.
@@ -59,18 +76,43 @@ pub(super) fn bookkeeping(site: &Site<'_>) -> String {
     site.fill(include_str!("bookkeeping.sql"))
 }
 
+/// What a `_sync_cdc` of an earlier version lacks.
+pub(super) fn bookkeeping_options(site: &Site<'_>) -> String {
+    site.fill(include_str!("bookkeeping_options.sql"))
+}
+
 /// Functions that do not depend on a table.
 pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
-    [
-        ("_changed_keys", false, include_str!("changed_keys.sql")),
-        ("_refuse_statement", false, include_str!("refuse_statement.sql")),
-        ("_remember", false, include_str!("remember.sql")),
-        ("wait_for", true, include_str!("wait_for.sql")),
-        ("wait", true, include_str!("wait.sql")),
-    ]
-    .into_iter()
-    .map(|(name, public, template)| Function { name: name.to_owned(), sql: site.fill(template), public })
-    .collect()
+    let fixed = [
+        ("_changed_keys", Access::Nobody, include_str!("changed_keys.sql")),
+        ("_refuse_statement", Access::Nobody, include_str!("refuse_statement.sql")),
+        ("_remember", Access::Nobody, include_str!("remember.sql")),
+        ("_settings", Access::Nobody, include_str!("settings.sql")),
+        ("_end_hold", Access::Nobody, include_str!("end_hold.sql")),
+        ("wait_for", Access::Readers, include_str!("wait_for.sql")),
+        ("wait", Access::Readers, include_str!("wait.sql")),
+        ("write", Access::Readers, include_str!("write.sql")),
+        ("release", Access::Writers, include_str!("release.sql")),
+        ("discard", Access::Writers, include_str!("discard.sql")),
+        ("_with_keys", Access::Readers, include_str!("with_keys.sql")),
+        ("_write_image", Access::Readers, include_str!("write_image.sql")),
+        ("retry", Access::Readers, include_str!("retry.sql")),
+        ("undo", Access::Readers, include_str!("undo.sql")),
+        ("_fill_template", Access::Nobody, include_str!("fill_template.sql")),
+        ("_fill_path", Access::Nobody, include_str!("fill_path.sql")),
+        ("plan", Access::Readers, include_str!("plan.sql")),
+    ];
+    let filled = fixed.into_iter().map(|(name, access, template)| Function {
+        name: name.to_owned(),
+        sql: site.fill(template),
+        access,
+    });
+    filled.chain(strict::functions(site)).collect()
+}
+
+/// Functions that tell others what is selected of the catalogue.
+pub(super) fn described(site: &Site<'_>, catalog: &Catalog) -> [Function; 2] {
+    [columns_of(site, catalog), calls_of(site, catalog)]
 }
 
 /// The functions and triggers of a mirror table: judgement, capture, refusals. Columns that are
@@ -86,6 +128,7 @@ pub(super) fn machinery(
         functions.push(function);
         triggers.extend(of_function);
     }
+    triggers.extend(strict::before_insert(site, resource));
     triggers.extend(refusals(site, resource));
     (functions, triggers)
 }

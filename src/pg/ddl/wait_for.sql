@@ -22,6 +22,16 @@ begin
             message = '[Auth0] waiting needs READ COMMITTED',
             hint = 'In ' || upper(current_setting('transaction_isolation')) || ' the answer would never be seen.';
     end if;
+    if exists (
+        select from _auth0_sync.held h
+        where h.schema = {schema_literal} and h.txid = wait_for.txid and h.ended_at is null
+    ) then
+        raise exception using
+            errcode = '55000',
+            message = format('[Auth0] the changes of transaction %s are held', txid),
+            hint = format('select {schema_text}.release(%L) sends them, select {schema_text}.discard(%L) takes them back.',
+                txid::text, txid::text);
+    end if;
     loop
         select count(*) into waiting from {schema}._sync_cdc c
         where c.settled_at is null and c.txid = wait_for.txid;

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::undecided::Undecided;
 use crate::catalog::RowKey;
 
 /// A moment of this process.
@@ -35,7 +36,10 @@ struct State {
 
 /// The marks of one tenant's rows.
 #[derive(Debug, Default)]
-pub struct Freshness(Mutex<State>);
+pub struct Freshness {
+    marks: Mutex<State>,
+    undecided: Undecided,
+}
 
 /// A reading that has begun; while it lives, the marks that it needs are kept.
 #[derive(Debug)]
@@ -84,6 +88,11 @@ impl Drop for Reading<'_> {
 }
 
 impl Freshness {
+    /// Rows of which no reading may be applied, whenever it began.
+    pub fn undecided(&self) -> &Undecided {
+        &self.undecided
+    }
+
     /// A reading of Auth0 begins now; call it before the request leaves.
     pub fn begin(&self) -> Reading<'_> {
         let mut state = self.state();
@@ -165,7 +174,7 @@ impl Freshness {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

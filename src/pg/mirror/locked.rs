@@ -2,6 +2,7 @@
 //! No call to Auth0 is ever made while one of these transactions is open.
 
 use serde_json::Value;
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 
 use super::rebase::{News, Operation, Rebased, Row, Unsettled, base_of, described, rebase};
@@ -77,8 +78,12 @@ impl<'c> Locked<'c> {
             self.remember_gone().await?;
         }
         for (id, before) in &rebased.befores {
-            let update =
-                format!("update {} set before = $2 where id = $1", qualified(&self.schema, "_sync_cdc"));
+            // What the client wrote on is kept: Auth0 may tell of our own write before it has answered it.
+            let update = format!(
+                "update {} set before = $2, options = case when operation = 'UPDATE' then coalesce(options, '{{}}') \
+                 || pg_catalog.jsonb_build_object('base', coalesce(options -> 'base', before)) else options end where id = $1",
+                qualified(&self.schema, "_sync_cdc")
+            );
             sqlx::query(AssertSqlSafe(update))
                 .bind(id)
                 .bind(Value::Object(before.clone()))
@@ -224,6 +229,42 @@ impl<'c> Locked<'c> {
     }
 }
 
+/// The row as Auth0 is to have it by what is committed now: what is visible without unsettled
+/// mutations. Without a lock, for whoever must not wait for a client and knows that nobody else applies
+/// anything to the row.
+///
+/// # Errors
+/// Database errors.
+pub async fn committed_base(
+    database: &Database,
+    schema: &str,
+    resource: &Resource,
+    key: &RowKey,
+) -> Result<Option<Row>> {
+    // One statement, so that row and mutations are of one moment.
+    let select = format!(
+        "select (select pg_catalog.to_jsonb(t) from {} t where {}), c.id, c.operation, c.before, c.after, c.txid::text \
+         from (select) one left join {} c on c.settled_at is null and c.key = $1 and c.\"table\" = $2 order by c.id",
+        qualified(schema, &resource.table),
+        matches_key(resource, 3),
+        qualified(schema, "_sync_cdc")
+    );
+    let mut query =
+        sqlx::query(AssertSqlSafe(select)).bind(Value::Object(key.to_json(resource))).bind(&resource.table);
+    for part in &key.0 {
+        query = query.bind(part);
+    }
+    let rows = query.fetch_all(&database.pool).await.map_err(fault("cannot read a row"))?;
+    let visible = rows.first().and_then(|row| row.get::<Option<Value>, _>(0)).map(object);
+    let unsettled = rows.iter().filter(|row| row.get::<Option<i64>, _>(1).is_some());
+    let unsettled = unsettled.map(|row| Ok(pending_of(row, 1)?.mutation)).collect::<Result<Vec<_>>>()?;
+    let base = base_of(resource, visible.as_ref(), &unsettled);
+    Ok(base.map(|mut row| {
+        row.retain(|_, value| !value.is_null());
+        row
+    }))
+}
+
 /// Takes the locks of rows that may not be there, which no row lock can do: they keep the service's
 /// own tasks apart. They last until the transaction ends.
 pub async fn lock_names(
@@ -284,16 +325,18 @@ async fn pending(
         .fetch_all(&mut **transaction)
         .await
         .map_err(fault("cannot read the unsettled mutations of a row"))?;
-    rows.into_iter()
-        .map(|row| {
-            let operation: String = row.get(1);
-            let operation = Operation::parse(&operation)
-                .ok_or_else(|| Error::new(Kind::Internal, format!("operation {operation} is unknown")))?;
-            let image = |index: usize| row.get::<Option<Value>, _>(index).map(object);
-            let mutation = Unsettled { id: row.get(0), operation, before: image(2), after: image(3) };
-            Ok(Pending { mutation, txid: row.get(4) })
-        })
-        .collect()
+    rows.iter().map(|row| pending_of(row, 0)).collect()
+}
+
+/// Id, operation, before, after and txid from column `first` on.
+fn pending_of(row: &PgRow, first: usize) -> Result<Pending> {
+    let operation: String = row.get(first + 1);
+    let operation = Operation::parse(&operation)
+        .ok_or_else(|| Error::new(Kind::Internal, format!("operation {operation} is unknown")))?;
+    let image = |index: usize| row.get::<Option<Value>, _>(index).map(object);
+    let mutation =
+        Unsettled { id: row.get(first), operation, before: image(first + 2), after: image(first + 3) };
+    Ok(Pending { mutation, txid: row.get(first + 4) })
 }
 
 fn object(value: Value) -> Row {

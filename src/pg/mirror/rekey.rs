@@ -6,7 +6,33 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::locked::Locked;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
-use crate::pg::{fault, ident, literal, qualified};
+use crate::pg::{Database, fault, ident, literal, qualified};
+
+/// How a key begins that Auth0 has not made yet.
+pub const PROVISIONAL: &str = "new_";
+
+/// Gives the rows and mutations that name a row of `table` by its provisional key the one that Auth0 has
+/// made, where they came too late to be found when the row itself got it; whether there were any.
+/// Mutations are looked for from `first` on.
+///
+/// # Errors
+/// `database_busy` where a client holds one of the rows.
+pub async fn replace_key(
+    database: &Database,
+    schema: &str,
+    catalog: &Catalog,
+    table: &str,
+    (old, made): (&str, &str),
+    first: i64,
+) -> Result<bool> {
+    let mut transaction = database.pool.begin().await.map_err(fault("cannot begin"))?;
+    let mut any = false;
+    for (holder, column) in catalog.holders(table) {
+        any |= Place::new(schema, holder, column, first).replace(&mut transaction, old, made).await?;
+    }
+    transaction.commit().await.map_err(fault("cannot commit a key"))?;
+    Ok(any)
+}
 
 impl Locked<'_> {
     /// Gives the row the key that Auth0 made, everywhere: the row itself, rows that hold it in a
@@ -35,6 +61,16 @@ impl Locked<'_> {
         let images = self.unsettled.iter_mut().flat_map(|p| [&mut p.mutation.before, &mut p.mutation.after]);
         for row in images.flatten().chain(&mut self.visible).filter(|row| row.contains_key(column)) {
             row.insert(column.to_owned(), Value::String(made.clone()));
+        }
+        if old.starts_with(PROVISIONAL) {
+            sqlx::query(include_str!("sql/remember_made.sql"))
+                .bind(&self.schema)
+                .bind(&resource.table)
+                .bind(old)
+                .bind(made)
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(fault("cannot remember a key"))?;
         }
         self.key = new.clone();
         Ok(())

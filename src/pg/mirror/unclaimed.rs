@@ -31,12 +31,15 @@ pub fn may_be_ours(resource: &Resource, schema: &str, alias: &str) -> Option<Str
             ident(column)
         )
     });
+    let (table, same) = (literal(&resource.table), same.collect::<String>());
+    // A strict INSERT has not been committed yet, or has been rolled back and is taken back.
     Some(format!(
-        "exists (select from {} c where c.settled_at is null and c.state in ('sending', 'verifying') \
-         and c.operation = 'INSERT' and c.\"table\" = {}{})",
+        "(exists (select from {} c where c.settled_at is null and c.state in ('sending', 'verifying') \
+         and c.operation = 'INSERT' and c.\"table\" = {table}{same}) \
+         or exists (select from _auth0_sync.intent c where c.schema = {} and c.operation = 'INSERT' \
+         and c.\"table\" = {table}{same}))",
         qualified(schema, "_sync_cdc"),
-        literal(&resource.table),
-        same.collect::<String>()
+        literal(schema),
     ))
 }
 

@@ -96,7 +96,8 @@ pub fn conflicts(goal: &Goal<'_>, existing: &Existing) -> Vec<Conflict> {
     }
     let site = Site { schema, role };
     let of_tables = catalog.iter().flat_map(|resource| ddl::function_names(&resource.table));
-    for function in ddl::functions(&site).into_iter().map(|function| function.name).chain(of_tables) {
+    let made = ddl::functions(&site).into_iter().chain(ddl::described(&site, catalog));
+    for function in made.map(|function| function.name).chain(of_tables) {
         if let Some(owner) = existing.stranger("function", &function) {
             conflict(
                 format!("function {schema}.{function} belongs to {owner}, not to {role}"),

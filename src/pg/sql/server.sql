@@ -8,4 +8,5 @@ select
     (select count(*) from pg_catalog.pg_replication_slots),
     pg_catalog.current_setting('max_wal_senders')::bigint,
     (select count(*) from pg_catalog.pg_stat_replication),
-    pg_catalog.pg_is_in_recovery()
+    pg_catalog.pg_is_in_recovery(),
+    pg_catalog.current_setting('synchronous_standby_names')

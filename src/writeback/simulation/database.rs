@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, Resource};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
 use crate::pg::mirror::{Operation, Row};
-use crate::writeback::lanes::{Node, Queued};
+use crate::writeback::lanes::{Node, Queued, Terms};
 use crate::writeback::request::{Content, join, under};
 use crate::writeback::store::{Standing, Which, references};
 
@@ -239,6 +239,7 @@ impl Database {
             operation: mutation.operation,
             references,
             uncertain: mutation.state != "pending",
+            terms: Terms::default(),
             commit,
         }
     }

@@ -10,6 +10,7 @@ use super::world::World;
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::Reading;
 use crate::retry::pause;
+use crate::writeback::desk::Stays;
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::Next;
 
@@ -21,7 +22,7 @@ impl World {
     pub(super) fn dispatch(&mut self, service: &mut Service<'_>) -> bool {
         match service.page.take() {
             Some(Page::Mutations(page, limit)) => {
-                service.desk.loaded(page, limit);
+                service.desk.loaded(page, limit, Stays::default());
                 return false;
             }
             Some(Page::Nothing) => {

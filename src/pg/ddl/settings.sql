@@ -1,0 +1,33 @@
+-- What the session's settings ask of the changes of a statement: the state that they begin in, and what goes with them.
+create or replace function {schema}._settings(out state text, out options jsonb)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $body$
+declare
+    hold boolean := coalesce(nullif(current_setting('auth0.hold', true), ''), 'off')::boolean;
+    conflict text := coalesce(nullif(current_setting('auth0.on_conflict', true), ''), 'overwrite');
+begin
+    if conflict not in ('overwrite', 'reject') then
+        raise exception using
+            errcode = '22023',
+            message = format('[Auth0] invalid value for setting "auth0.on_conflict": "%s"', conflict),
+            hint = 'One of: overwrite, reject.';
+    end if;
+    if (hold or conflict = 'reject') and coalesce(current_setting('auth0.write_mode', true), '') not in ('', 'async') then
+        raise exception using
+            errcode = '0A000',
+            message = '[Auth0] auth0.hold and auth0.on_conflict are for asynchronous writes',
+            hint = 'set local auth0.write_mode = ''async'';';
+    end if;
+    if conflict = 'reject' then
+        options := '{"on_conflict": "reject"}';
+    end if;
+    state := 'pending';
+    if hold then
+        state := 'held';
+        insert into _auth0_sync.held (schema, txid, held_by)
+        values ({schema_literal}, pg_current_xact_id(), session_user)
+        on conflict do nothing;
+    end if;
+end
+$body$;

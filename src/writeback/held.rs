@@ -1,0 +1,71 @@
+//! What waits because something before it is held, pure. A held mutation is in no lane, however many
+//! there are; what stands behind it stays in the table with it.
+
+use std::collections::HashMap;
+
+use super::lanes::{Node, Queued};
+
+/// Rows behind whose mutations others wait, each with the first of them.
+#[derive(Debug, Default)]
+pub(super) struct Held(HashMap<Node, i64>);
+
+impl Held {
+    /// A mutation of the row stays in the table.
+    pub(super) fn note(&mut self, node: Node, id: i64) {
+        let first = self.0.entry(node).or_insert(id);
+        *first = id.min(*first);
+    }
+
+    /// Nothing is held any more, or all is read again.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// Whether a mutation has to wait: for an earlier one of its own row, or of a row that it references.
+    /// Then others wait for it. Mutations are shown in the order of their ids.
+    pub(super) fn stops(&mut self, queued: &Queued) -> bool {
+        let before = |node: &Node| self.0.get(node).is_some_and(|first| *first < queued.id);
+        let stopped = before(&queued.node) || queued.references.iter().any(|(node, _)| before(node));
+        if stopped {
+            self.note(queued.node.clone(), queued.id);
+        }
+        stopped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::RowKey;
+    use crate::pg::mirror::Operation;
+    use crate::writeback::lanes::Terms;
+
+    fn node(table: &str, key: &str) -> Node {
+        (table.to_owned(), RowKey::single(key))
+    }
+
+    fn queued(id: i64, own: Node, references: &[Node]) -> Queued {
+        Queued {
+            id,
+            node: own,
+            operation: Operation::Update,
+            references: references.iter().map(|node| (node.clone(), None)).collect(),
+            uncertain: false,
+            terms: Terms::default(),
+            commit: None,
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_held_change_waits_and_so_does_what_comes_after_that() {
+        let mut held = Held::default();
+        held.note(node("parent", "p"), 10);
+        assert!(!held.stops(&queued(9, node("parent", "p"), &[])), "it was there before");
+        assert!(!held.stops(&queued(11, node("parent", "other"), &[])));
+        assert!(held.stops(&queued(12, node("child", "c"), &[node("parent", "p")])));
+        assert!(held.stops(&queued(13, node("grandchild", "g"), &[node("child", "c")])));
+        assert!(held.stops(&queued(14, node("parent", "p"), &[])));
+        held.forget();
+        assert!(!held.stops(&queued(15, node("parent", "p"), &[])));
+    }
+}

@@ -1,0 +1,98 @@
+//! Mutations that name a row by a provisional key although Auth0 has made the real one: their client
+//! had it from `INSERT … RETURNING`, and committed while it was being replaced. They get the real key,
+//! with their rows, before they are queued.
+
+use std::collections::{HashMap, HashSet};
+
+use super::lanes::{Lanes, Node, Queued};
+use super::store::Store;
+use crate::catalog::{Catalog, RowKey};
+use crate::error::{Kind, Result};
+use crate::pg::mirror::{PROVISIONAL, replace_key};
+
+/// What became of a page of mutations.
+#[derive(Debug, Default)]
+pub(super) struct Renamed {
+    /// Some have other keys now: the page is to be read again.
+    pub(super) any: bool,
+    /// Those whose rows a client holds: they stay in the table for the next look.
+    pub(super) busy: HashSet<i64>,
+}
+
+/// Looks for such mutations in a page, and renames what they name.
+///
+/// # Errors
+/// Of the database, where the keys cannot be looked up.
+pub(super) async fn rename(
+    store: &Store,
+    catalog: &Catalog,
+    lanes: &Lanes,
+    page: &[Queued],
+) -> Result<Renamed> {
+    let named = orphans(lanes, page);
+    let mut renamed = Renamed::default();
+    let (Some(first), false) = (page.first(), named.is_empty()) else { return Ok(renamed) };
+    for (table, old, made) in store.made_keys(named.keys()).await? {
+        let replaced = replace_key(&store.database, &store.schema, catalog, &table, (&old, &made), first.id);
+        match replaced.await {
+            Ok(any) => renamed.any |= any,
+            Err(error) if error.kind() == Kind::DatabaseBusy => {
+                let ids = named.get(&(table, RowKey::single(old))).into_iter().flatten();
+                renamed.busy.extend(ids.copied());
+            }
+            // As it is, Auth0 refuses it, and its row goes.
+            Err(error) => tracing::warn!(%error, %table, "a provisional key cannot be replaced any more"),
+        }
+    }
+    Ok(renamed)
+}
+
+/// Provisional keys of rows whose own insert is not on its way, each with the mutations that name it.
+fn orphans(lanes: &Lanes, page: &[Queued]) -> HashMap<Node, Vec<i64>> {
+    let here: HashSet<&Node> = page.iter().map(|queued| &queued.node).collect();
+    let mut named: HashMap<Node, Vec<i64>> = HashMap::new();
+    for queued in page {
+        for (node, _) in &queued.references {
+            let made = node.1.0.last().filter(|made| made.starts_with(PROVISIONAL));
+            let (Some(made), false) = (made, here.contains(node) || lanes.has_row(node)) else { continue };
+            named.entry((node.0.clone(), RowKey::single(made.clone()))).or_default().push(queued.id);
+        }
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pg::mirror::Operation;
+    use crate::writeback::lanes::Terms;
+
+    fn queued(id: i64, table: &str, key: &str, parent: Option<&str>) -> Queued {
+        let parent = parent.map(|key| (("parent".to_owned(), RowKey::single(key)), Some(0)));
+        Queued {
+            id,
+            node: (table.to_owned(), RowKey::single(key)),
+            operation: Operation::Insert,
+            references: parent.into_iter().collect(),
+            uncertain: false,
+            terms: Terms::default(),
+            commit: None,
+        }
+    }
+
+    #[test]
+    fn only_a_key_whose_own_insert_is_not_on_its_way_is_looked_up() {
+        let mut lanes = Lanes::default();
+        lanes.push(queued(1, "parent", "new_1", None));
+        let page = [
+            queued(2, "parent", "new_2", None),
+            queued(3, "child", "a", Some("new_1")),
+            queued(4, "child", "b", Some("new_2")),
+            queued(5, "child", "c", Some("new_3")),
+            queued(6, "child", "d", Some("p_4")),
+            queued(7, "child", "e", Some("new_3")),
+        ];
+        let expected = (("parent".to_owned(), RowKey::single("new_3")), vec![5, 7]);
+        assert_eq!(orphans(&lanes, &page), HashMap::from([expected]));
+    }
+}

@@ -1,0 +1,132 @@
+//! Strict statements: a trigger asks through the replication stream, before its transaction has ended;
+//! Auth0 is called; the answer goes into a table that the trigger looks at. What becomes of the
+//! transaction decides afterwards: what it has committed stays, what it has not is taken back at Auth0.
+//!
+//! An intent is stored before a call leaves, so a crash at any point finds it again. Nothing here
+//! waits for a row lock before a statement has been answered: its client holds them.
+
+mod intent;
+mod make;
+mod question;
+mod restore;
+mod settle;
+mod store;
+mod transaction;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::dispatch::Suspicion;
+use super::worker::Context;
+use crate::error::Result;
+use crate::pg::Database;
+use intent::Intent;
+use question::{Key, Question};
+use store::Store;
+
+/// What the transactions of strict statements share.
+struct Shared {
+    context: Context,
+    store: Store,
+    /// Rows that should be read from Auth0, to ingest.
+    suspicions: mpsc::UnboundedSender<Suspicion>,
+    /// Calls under way at most.
+    calls: Semaphore,
+    /// The same as a number.
+    concurrency: usize,
+}
+
+/// Answers strict statements of one tenant.
+pub struct Strict {
+    shared: Arc<Shared>,
+    key: Key,
+    /// What an earlier process has left, by transaction, the oldest first.
+    left: Vec<(u64, Vec<Intent>)>,
+}
+
+impl Strict {
+    /// Prepares to answer. `database` is a pool of its own, so that no answer waits behind rows that
+    /// clients hold. Rows that an earlier process left undecided are marked before this returns:
+    /// nothing may be read or sent before.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn open(
+        context: Context,
+        database: Database,
+        concurrency: usize,
+        suspicions: mpsc::UnboundedSender<Suspicion>,
+    ) -> Result<Strict> {
+        let store = Store { database, schema: context.store.schema.clone() };
+        let key = store.key().await?;
+        let left = store.left(&context.catalog).await?;
+        for (txid, intents) in &left {
+            for name in intents.iter().flat_map(Intent::names) {
+                // One that a later statement has taken since is marked by that.
+                let _ = context.freshness.undecided().take(&name, *txid).now_or_never();
+            }
+        }
+        let shared = Shared { context, store, suspicions, calls: Semaphore::new(concurrency), concurrency };
+        Ok(Strict { shared: Arc::new(shared), key, left })
+    }
+
+    /// Answers what is asked; ends when nobody asks any more. Dropped, it leaves the rest to the next.
+    pub async fn run(self, mut questions: mpsc::Receiver<Bytes>) {
+        let Strict { shared, key, left } = self;
+        let (mut transactions, mut open) = (JoinSet::new(), HashMap::new());
+        for (txid, intents) in left {
+            tracing::warn!(txid, "a strict statement was under way when the service stopped");
+            let (sender, asked) = mpsc::unbounded_channel();
+            open.insert(txid, sender);
+            transactions.spawn(transaction::run(Arc::clone(&shared), txid, intents, asked));
+        }
+        loop {
+            tokio::select! {
+                content = questions.recv() => {
+                    let Some(content) = content else { return };
+                    match Question::read(&key, &content) {
+                        Ok(question) if question.schema == shared.store.schema => {
+                            put(&shared, &mut transactions, &mut open, question);
+                        }
+                        Ok(_) => {}
+                        // Another schema's service has a key of its own; else somebody plays with messages.
+                        Err(error) => tracing::debug!(%error, "a message of the stream is not for this service"),
+                    }
+                }
+                Some(ended) = transactions.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a strict transaction could not be brought to its end; the next start does it");
+                    }
+                    open.retain(|_, asked: &mut mpsc::UnboundedSender<Question>| !asked.is_closed());
+                }
+            }
+        }
+    }
+}
+
+/// Hands a question to its transaction; the first one opens it.
+fn put(
+    shared: &Arc<Shared>,
+    transactions: &mut JoinSet<()>,
+    open: &mut HashMap<u64, mpsc::UnboundedSender<Question>>,
+    question: Question,
+) {
+    let txid = question.txid;
+    let question = match open.get(&txid) {
+        Some(transaction) => match transaction.send(question) {
+            Ok(()) => return,
+            Err(mpsc::error::SendError(question)) => question,
+        },
+        None => question,
+    };
+    let (sender, asked) = mpsc::unbounded_channel();
+    // It is empty and has just been made.
+    let _ = sender.send(question);
+    open.insert(txid, sender);
+    transactions.spawn(transaction::run(Arc::clone(shared), txid, Vec::new(), asked));
+}

@@ -1,0 +1,184 @@
+//! Takes back at Auth0 what a transaction has not committed. It is done again and again until Auth0 has
+//! decided: the intent stays in the database as long.
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Shared;
+use super::intent::{Intent, Stands, back};
+use super::make::{Made, make};
+use crate::catalog::{NewKey, Recognise, Resource, RowKey};
+use crate::error::{Kind, Result};
+use crate::pg::mirror::{Locked, News, Operation, Row, committed_base};
+use crate::retry::Delays;
+use crate::writeback::call::{Found, Verdict, holds};
+use crate::writeback::dispatch::Suspicion;
+use crate::writeback::lanes::Node;
+use crate::writeback::readback;
+use crate::writeback::request::Content;
+
+/// Takes back one of several changes of a statement, another of which was refused: the row gets what
+/// it had before the statement. True where Auth0 has it no more; what is left waits for the
+/// transaction's end.
+pub(super) async fn undo(shared: &Shared, intent: &Intent, until: Instant) -> bool {
+    let (Ok(resource), Stands::Applied { made, .. }) =
+        (shared.context.catalog.resource(&intent.node.0), &intent.stands)
+    else {
+        return false;
+    };
+    let Content { operation, before, .. } = &intent.content;
+    // The row would get another key, which nobody can write down while its client holds it.
+    if *operation == Operation::Delete && resource.new_key == NewKey::Server {
+        return false;
+    }
+    let target = Some(before).filter(|_| *operation != Operation::Insert);
+    let Some(back) = back(resource, &intent.content, made, target) else { return false };
+    let (row, id) = (intent.row(), correlation(shared));
+    let taken = make(shared, resource, &row, &back, &id, Some(until));
+    matches!(
+        tokio::time::timeout_at(until, taken).await,
+        Ok(Made::Decided(Verdict::Applied(_) | Verdict::Gone))
+    )
+}
+
+/// Takes back a change that was not committed: Auth0 gets what Postgres has. Ends when that is done, or
+/// when Auth0 refuses it; then the row is read, so that the table follows.
+pub(super) async fn restore(shared: &Shared, intent: &Intent) {
+    let Ok(resource) = shared.context.catalog.resource(&intent.node.0) else { return };
+    let mut delays = Delays::default();
+    while let Err(error) = restore_once(shared, resource, intent).await {
+        tracing::warn!(%error, table = %resource.table, "what was rolled back cannot be taken back at Auth0 yet");
+        tokio::time::sleep(delays.next_delay()).await;
+    }
+    suspect(shared, intent.row());
+}
+
+async fn restore_once(shared: &Shared, resource: &Resource, intent: &Intent) -> Result<()> {
+    let context = &shared.context;
+    let Some(row) = there(shared, resource, intent).await? else { return Ok(()) };
+    let store = &context.store;
+    // Not locked: a client that waits for this to be done may hold it.
+    let base = committed_base(&store.database, &store.schema, resource, &row.1).await?;
+    let Some(back) = back(resource, &intent.content, &row.1, base.as_ref()) else {
+        if base.is_some() == (intent.content.operation == Operation::Insert) {
+            return Ok(());
+        }
+        tracing::error!(table = %resource.table, "what was rolled back cannot be taken back at Auth0");
+        return Ok(());
+    };
+    if intent.sealed && back.operation == Operation::Update {
+        tracing::warn!(table = %resource.table, "write-only values that were rolled back cannot be taken back at Auth0");
+    }
+    match make(shared, resource, &row, &back, &correlation(shared), None).await {
+        Made::Decided(Verdict::Applied(answer)) if back.operation == Operation::Insert => {
+            made_again(shared, resource, &row.1, answer).await
+        }
+        Made::Decided(Verdict::Applied(_) | Verdict::Gone) => Ok(()),
+        _ => {
+            tracing::error!(table = %resource.table, "Auth0 refuses to take back what was rolled back; the table follows Auth0");
+            Ok(())
+        }
+    }
+}
+
+/// The row that the intent has at Auth0; none where Auth0 does not have what it was to do.
+async fn there(shared: &Shared, resource: &Resource, intent: &Intent) -> Result<Option<Node>> {
+    let (context, content) = (&shared.context, &intent.content);
+    if intent.stands != Stands::Unknown {
+        return Ok((intent.stands != Stands::Nothing).then(|| intent.row()));
+    }
+    match content.operation {
+        // The same again does no harm.
+        Operation::Update => Ok(Some(intent.node.clone())),
+        Operation::Delete => match readback::current(context, resource, &content.key).await? {
+            readback::There::Row(..) => Ok(None),
+            readback::There::Nothing | readback::There::Unknown => Ok(Some(intent.node.clone())),
+        },
+        Operation::Insert => match readback::read_back(context, resource, content).await? {
+            Found::Nothing => Ok(None),
+            Found::Row(row) if is_ours(resource, content, &row) => {
+                let key = RowKey::of(resource, &row).unwrap_or_else(|| intent.node.1.clone());
+                Ok(Some((intent.node.0.clone(), key)))
+            }
+            // It was there before, and its key kept ours from being made.
+            Found::Row(_) => Ok(None),
+            // Deleting what is not there does no harm; whose key Auth0 makes cannot be named.
+            Found::Repeatable => {
+                let named = resource.new_key != NewKey::Server || resource.replace.is_some();
+                Ok(named.then(|| intent.node.clone()))
+            }
+        },
+    }
+}
+
+/// Whether a row under the same key is what we have sent, and not somebody else's.
+fn is_ours(resource: &Resource, content: &Content, row: &Row) -> bool {
+    let recognised =
+        resource.create.as_ref().is_some_and(|create| !matches!(create.recognise, Recognise::Key));
+    let same = |(name, value): (&String, &Value)| value.is_null() || holds(row.get(name), value);
+    recognised || content.after.iter().all(same)
+}
+
+/// A row that was deleted at Auth0 and stays in Postgres has been made again: it may have another key.
+async fn made_again(shared: &Shared, resource: &Resource, key: &RowKey, answer: Option<Row>) -> Result<()> {
+    let (context, mut delays) = (&shared.context, Delays::default());
+    let Some(answer) = answer else { return Ok(()) };
+    let made = RowKey::of(resource, &answer).unwrap_or_else(|| key.clone());
+    loop {
+        let done = async {
+            let mut locked =
+                Locked::take(&context.store.database, &context.store.schema, resource, key).await?;
+            if made != *key {
+                locked.rekey(&context.catalog, &made).await?;
+            }
+            locked.apply(News::Present(answer.clone())).await?;
+            locked.commit().await
+        };
+        match done.await {
+            Err(error) if error.kind() == Kind::DatabaseBusy => tokio::time::sleep(delays.next_delay()).await,
+            done => {
+                // What hung on it has gone with it.
+                let _ = shared.suspicions.send(Suspicion::Gone(resource.table.clone()));
+                return done;
+            }
+        }
+    }
+}
+
+/// Asks for the row to be read.
+pub(super) fn suspect(shared: &Shared, (table, key): Node) {
+    // The receiver is gone only at shutdown.
+    let _ = shared.suspicions.send(Suspicion::Row(table, key));
+}
+
+fn correlation(shared: &Shared) -> String {
+    format!("{}-{:016x}", shared.context.instance, rand::random::<u64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn a_row_under_our_key_with_other_values_is_somebody_elses() {
+        let catalog = Catalog::bundled().unwrap();
+        let resource = catalog.resource("user").unwrap();
+        let row = |value: Value| value.as_object().cloned().unwrap();
+        let content = Content {
+            operation: Operation::Insert,
+            key: row(json!({"user_id": "auth0|a"})),
+            before: Map::new(),
+            after: row(json!({"user_id": "auth0|a", "email": "a@b.c", "name": null})),
+            write_only: Map::new(),
+        };
+        assert!(is_ours(
+            resource,
+            &content,
+            &row(json!({"user_id": "auth0|a", "email": "a@b.c", "name": "a"}))
+        ));
+        assert!(!is_ours(resource, &content, &row(json!({"user_id": "auth0|a", "email": "other@b.c"}))));
+    }
+}

@@ -1,0 +1,10 @@
+insert into _auth0_sync.intent
+    (schema, statement, place, txid, "table", operation, key, before, after, sealed, request_id)
+select $1, $2, i.place, $3::text::xid8, i."table", i.operation, i.key, nullif(i.before, 'null'), nullif(i.after, 'null'),
+    i.sealed, i.request_id
+from pg_catalog.jsonb_to_recordset($4) as i (
+    place integer, "table" text, operation text, key jsonb, before jsonb, after jsonb, sealed boolean, request_id text
+)
+where pg_catalog.pg_xact_status($3::text::xid8) = 'in progress'
+    and extract(epoch from pg_catalog.clock_timestamp()) < $5
+on conflict do nothing

@@ -1,0 +1,272 @@
+//! One client's transaction with strict statements: its questions are answered one after another, and
+//! when it has ended, what it has committed stays and the rest is taken back.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::Shared;
+use super::intent::{Intent, Stands};
+use super::make::ask;
+use super::question::Question;
+use super::restore::{restore, suspect, undo};
+use super::settle::{land, notes};
+use crate::error::{Kind, Result};
+use crate::pg::mirror::{Flight, Freshness, Operation};
+use crate::retry::Delays;
+
+/// Between two looks whether the transaction has ended: growing from the first to the second.
+const SOON: Duration = Duration::from_millis(2);
+const RARELY: Duration = Duration::from_millis(500);
+/// The longest that a statement may want to wait.
+const PATIENCE: f64 = 86_400.0;
+/// An answer older than this does not go into the table: others may have changed the row at Auth0 since.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Sees a transaction to its end; `intents` is what an earlier process has left of it.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    txid: u64,
+    mut intents: Vec<Intent>,
+    mut questions: mpsc::UnboundedReceiver<Question>,
+) {
+    let freshness = Arc::clone(&shared.context.freshness);
+    let mut flights = Vec::new();
+    let mut statements: HashSet<i64> = intents.iter().map(|intent| intent.statement).collect();
+    take_up(&shared, &freshness, &mut flights, txid, &intents).await;
+    let (mut pause, mut answered) = (SOON, Instant::now());
+    loop {
+        tokio::select! {
+            biased;
+            Some(question) = questions.recv() => {
+                let statement = question.statement;
+                statements.insert(statement);
+                if let Err(error) = answer(&shared, &freshness, &mut flights, question, &mut intents).await {
+                    tracing::error!(%error, statement, "a strict statement could not be answered");
+                }
+                (pause, answered) = (SOON, Instant::now());
+            }
+            // Whoever wants one of its rows has got past the transaction's locks.
+            () = freshness.undecided().wanted() => {}
+            () = sleep(pause) => {}
+        }
+        match shared.store.has_ended(txid).await {
+            Ok(true) => break,
+            Ok(false) => pause = (pause * 2).min(RARELY),
+            Err(error) => {
+                tracing::warn!(%error, "what has become of a strict transaction is not known yet");
+                pause = RARELY;
+            }
+        }
+    }
+    let fresh = answered.elapsed() < FRESH;
+    decide(&shared, &freshness, flights, txid, intents, &statements.into_iter().collect::<Vec<_>>(), fresh)
+        .await;
+}
+
+/// Marks what an earlier process has left, and tells statements that still wait that it is gone.
+async fn take_up<'f>(
+    shared: &Shared,
+    freshness: &'f Freshness,
+    flights: &mut Vec<Flight<'f>>,
+    txid: u64,
+    intents: &[Intent],
+) {
+    let names: Vec<_> = intents.iter().flat_map(Intent::names).collect();
+    for name in names {
+        freshness.undecided().take(&name, txid).await;
+        flights.push(freshness.send(&name.0, &name.1));
+    }
+    let unknown = intents.iter().filter(|intent| intent.stands == Stands::Unknown);
+    let statements: HashSet<i64> = unknown.map(|intent| intent.statement).collect();
+    for statement in statements {
+        let reply = json!({"refused": {
+            "kind": Kind::Auth0NoAnswer.as_str(),
+            "sqlstate": "57014",
+            "message": "the service was started anew while Auth0 was asked",
+            "hint": "Nothing is stored; what Auth0 has taken all the same is taken back.",
+        }});
+        if let Err(error) = shared.store.answer(statement, &[], &reply).await {
+            tracing::warn!(%error, statement, "a strict statement that still waits could not be told to give up");
+        }
+    }
+}
+
+/// Makes what a statement asks for at Auth0, all of it or nothing, and replies.
+async fn answer<'f>(
+    shared: &Shared,
+    freshness: &'f Freshness,
+    flights: &mut Vec<Flight<'f>>,
+    question: Question,
+    intents: &mut Vec<Intent>,
+) -> Result<()> {
+    let Question { statement, txid, until, patience, changes, .. } = question;
+    let patience = Duration::from_secs_f64(patience.clamp(0.0, PATIENCE));
+    let deadline = Instant::now() + patience;
+    // What has gone wrong is to be told before the statement gives up by itself.
+    let in_time = deadline - patience / 10;
+    let context = &shared.context;
+    let new = changes
+        .into_iter()
+        .enumerate()
+        .map(|(place, asked)| Intent::new(&context.catalog, statement, place, asked, &context.instance));
+    let mut new = new.collect::<Result<Vec<_>>>()?;
+    // Where the same transaction inserts a row again that it has inserted, it has rolled back to a savepoint.
+    for old in intents.iter_mut() {
+        let same = |intent: &Intent| {
+            let inserts = intent.content.operation == Operation::Insert;
+            inserts && old.content.operation == Operation::Insert && intent.node == old.node
+        };
+        if old.stands != Stands::Nothing && new.iter().any(same) {
+            restore(shared, old).await;
+            old.stands = Stands::Nothing;
+        }
+    }
+    let names: Vec<_> = new.iter().map(|intent| intent.node.clone()).collect();
+    let taking = async {
+        for name in &names {
+            freshness.undecided().take(name, txid).await;
+        }
+    };
+    if timeout_at(deadline, taking).await.is_err() {
+        return Ok(());
+    }
+    if !shared.store.begin(txid, until, &new).await? {
+        tracing::info!(statement, "a strict statement has given up before Auth0 was asked");
+        return Ok(());
+    }
+    flights.extend(new.iter().map(|intent| freshness.send(&intent.node.0, &intent.node.1)));
+    let asked: Vec<_> = new.iter_mut().map(|intent| ask(shared, intent, in_time).boxed()).collect();
+    let refused: Vec<Option<Value>> = stream::iter(asked).buffered(shared.concurrency).collect().await;
+    for intent in &new {
+        let row = intent.row();
+        if row != intent.node {
+            freshness.undecided().take(&row, txid).await;
+            flights.push(freshness.send(&row.0, &row.1));
+        }
+    }
+    let reply = match refused.into_iter().flatten().next() {
+        None => json!({ "answers": new.iter().map(|intent| answer_to(shared, intent)).collect::<Vec<_>>() }),
+        Some(refused) => {
+            take_back(shared, &mut new, deadline).await;
+            json!({ "refused": refused })
+        }
+    };
+    let stored = store_reply(shared, statement, &new, &reply, deadline).await;
+    intents.extend(new);
+    stored
+}
+
+fn answer_to(shared: &Shared, intent: &Intent) -> Value {
+    let resource = shared.context.catalog.get(&intent.node.0);
+    json!({
+        "request_id": intent.request_id,
+        "row": resource.and_then(|resource| intent.shown(resource)),
+    })
+}
+
+/// A statement is refused: what Auth0 has taken of it goes back, as far as there is time.
+async fn take_back(shared: &Shared, intents: &mut [Intent], deadline: Instant) {
+    let undone: Vec<_> =
+        intents.iter_mut().map(|intent| take_back_one(shared, intent, deadline).boxed()).collect();
+    stream::iter(undone).buffered(shared.concurrency).collect::<Vec<()>>().await;
+}
+
+async fn take_back_one(shared: &Shared, intent: &mut Intent, deadline: Instant) {
+    if matches!(intent.stands, Stands::Applied { .. }) && undo(shared, intent, deadline).await {
+        intent.stands = Stands::Nothing;
+    }
+    // A conflict says that Auth0 has something that the table does not show.
+    suspect(shared, intent.row());
+}
+
+/// The reply is tried as long as somebody waits for it.
+async fn store_reply(
+    shared: &Shared,
+    statement: i64,
+    intents: &[Intent],
+    reply: &Value,
+    deadline: Instant,
+) -> Result<()> {
+    let mut delays = Delays::default();
+    loop {
+        match shared.store.answer(statement, intents, reply).await {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(error) => tracing::warn!(%error, statement, "a strict statement cannot be answered yet"),
+        }
+        sleep(delays.next_delay()).await;
+    }
+}
+
+/// The transaction has ended: takes back what it has not committed, and stores what Auth0 has answered
+/// to the rest.
+async fn decide(
+    shared: &Shared,
+    freshness: &Freshness,
+    flights: Vec<Flight<'_>>,
+    txid: u64,
+    intents: Vec<Intent>,
+    statements: &[i64],
+    fresh: bool,
+) {
+    let intents: Vec<Intent> =
+        intents.into_iter().filter(|intent| intent.stands != Stands::Nothing).collect();
+    let what = "what a strict transaction has committed cannot be read yet";
+    let committed = insist(what, || shared.store.committed(txid, &intents)).await;
+    let (mut taken_back, mut made_again) = (HashSet::new(), HashSet::new());
+    let lost: Vec<&Intent> =
+        intents.iter().rev().filter(|intent| !committed.contains_key(&intent.request_id)).collect();
+    for intent in lost {
+        let (row, operation) = (intent.row(), intent.content.operation);
+        // A row that has been made again is whole.
+        if operation != Operation::Update || !made_again.contains(&row) {
+            restore(shared, intent).await;
+        }
+        if operation == Operation::Delete {
+            made_again.insert(row.clone());
+        }
+        taken_back.insert(row);
+    }
+    drop(flights);
+    freshness.undecided().release(txid);
+    let reading = freshness.begin();
+    let kept: Vec<(&Intent, i64)> =
+        intents.iter().filter_map(|intent| Some((intent, *committed.get(&intent.request_id)?))).collect();
+    for (n, (intent, _)) in kept.iter().enumerate() {
+        let row = intent.row();
+        let last = !kept[n + 1..].iter().any(|(later, _)| later.row() == row);
+        if !last || taken_back.contains(&row) {
+            continue;
+        }
+        if fresh {
+            land(shared, intent, reading.began()).await;
+        } else {
+            suspect(shared, row);
+        }
+    }
+    if !kept.is_empty()
+        && let Err(error) = shared.store.tell(&notes(shared, txid, &kept)).await
+    {
+        tracing::warn!(%error, "what strict statements have written could not be told");
+    }
+    let what = "a strict transaction cannot be forgotten yet";
+    insist(what, || shared.store.finish(txid, statements)).await;
+}
+
+/// Again, until the database does it.
+async fn insist<T, F: Future<Output = Result<T>>>(what: &str, once: impl Fn() -> F) -> T {
+    let mut delays = Delays::default();
+    loop {
+        match once().await {
+            Ok(done) => return done,
+            Err(error) => tracing::warn!(%error, "{what}"),
+        }
+        sleep(delays.next_delay()).await;
+    }
+}
