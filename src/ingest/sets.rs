@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::Context;
 use crate::catalog::{Catalog, ColumnType, Each, List, Resource, ResourceKind, RowKey};
 use crate::error::Result;
-use crate::pg::mirror::Row;
-use crate::pg::{fault, ident, qualified};
+use crate::pg::mirror::{PROVISIONAL, Row};
+use crate::pg::{fault, ident, literal, qualified};
 
 /// Parents that are read from the mirror at a time.
 const AT_A_TIME: usize = 5_000;
@@ -229,7 +229,8 @@ fn conditions(list: &List, parent: &Resource) -> Vec<String> {
         conditions.push(format!("{} is not null", text(column)));
         // Auth0 does not know a provisional key; a client chooses what it watches.
         if parent.kind != ResourceKind::Watch && parent.key.iter().any(|key| key == column) {
-            conditions.push(format!("not pg_catalog.starts_with({}, 'new_')", text(column)));
+            let provisional = literal(PROVISIONAL);
+            conditions.push(format!("not pg_catalog.starts_with({}, {provisional})", text(column)));
         }
     }
     for (n, column) in list.only.keys().enumerate() {

@@ -37,6 +37,13 @@ pub struct Context {
     pub parents: Arc<Parents>,
 }
 
+impl Context {
+    /// A new X-Correlation-ID: the tenant log tells by it what this process has written.
+    pub(super) fn correlation(&self) -> String {
+        format!("{}-{:016x}", self.instance, rand::random::<u64>())
+    }
+}
+
 /// How work ended.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -91,8 +98,8 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
-    let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
-    let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
+    let (content, request_id) =
+        context.store.claim(resource, &work.ids, uncertain, &context.correlation()).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
     let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
@@ -133,16 +140,7 @@ async fn decide(
             Deed::Settle(verdict) if is_command => {
                 let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
-                    let rows = command::about(&context.catalog, resource, &content).into_iter();
-                    settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
-                    // What is listed by what the answer brought, such as a job.
-                    settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                    let changed = |table: &String| Suspicion::Changed {
-                        by: work.node.0.clone(),
-                        row: content.after.clone(),
-                        table: table.clone(),
-                    };
-                    settled.asks.extend(resource.changes.iter().map(changed));
+                    settled.asks.extend(command::asks(&context.catalog, resource, &work.node.1, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
