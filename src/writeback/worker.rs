@@ -18,7 +18,7 @@ use super::{command, conflict, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::Freshness;
+use crate::pg::mirror::{Freshness, Operation};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
