@@ -1,7 +1,5 @@
 //! The one apply function: puts a reading of Auth0 into a mirror row, if it still may.
 
-use std::cmp::Ordering;
-
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
@@ -12,7 +10,7 @@ use super::target::Target;
 use super::{Context, sets};
 use crate::catalog::{Catalog, Each, Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
+use crate::pg::mirror::{Locked, News, Row, Tick, Usable, is_fresh, usable};
 use crate::pg::{fault, has_unsettled, ident, qualified};
 
 /// What became of a reading.
@@ -43,24 +41,17 @@ pub(super) async fn apply(
     }
     let base = locked.base();
     // With the lock held: a call that has settled before has set its mark.
-    let fresh = context.freshness.may_apply(&resource.table, key, began);
-    let inserting = locked.unsettled.first().is_some_and(|p| p.mutation.operation == Operation::Insert);
+    let fresh = is_fresh(&context.freshness, resource, key, began);
+    let first = locked.unsettled.first().map(|pending| pending.mutation.operation);
     if let Some(row) = &row
         && locked.is_unclaimed(row).await?
     {
         return Ok(Applied::ReadAgain);
     }
-    let news = match row {
-        // Whether the insert made it or met somebody else's row is for its own answer to say.
-        Some(_) if inserting => return Ok(Applied::ReadAgain),
-        Some(row) => match version_order(resource, Some(&row), base.as_ref()) {
-            Some(Ordering::Less) => return Ok(Applied::Stale),
-            Some(Ordering::Greater) => News::Present(row),
-            Some(Ordering::Equal) | None if fresh => News::Present(row),
-            Some(Ordering::Equal) | None => return Ok(Applied::ReadAgain),
-        },
-        None if !fresh || !locked.unsettled.is_empty() => return Ok(Applied::ReadAgain),
-        None => News::Absent,
+    let news = match usable(resource, row, base.as_ref(), first, fresh) {
+        Usable::Now(news) => news,
+        Usable::Never => return Ok(Applied::Stale),
+        Usable::Later => return Ok(Applied::ReadAgain),
     };
     let gone = news == News::Absent;
     let rebased = locked.apply(news).await?;

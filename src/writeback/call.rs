@@ -58,6 +58,66 @@ pub enum Step {
     SplitUp,
 }
 
+/// What a worker does about a [`Step`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// Settles.
+    Settle(Verdict),
+    /// Puts the mutations back: nothing happened.
+    PutBack {
+        /// Not to be taken up again before this time.
+        at: Instant,
+        /// They go one by one from now on.
+        alone: bool,
+        /// What else waits for the cause to pass.
+        holds: Holds,
+    },
+    /// Notes the doubt and reads the row back, not before this time.
+    ReadBack {
+        /// Not before this time.
+        at: Instant,
+        /// What went wrong.
+        kind: Kind,
+    },
+}
+
+/// What waits for the cause to pass for which nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// This work alone.
+    Itself,
+    /// Every write of its kind to its table.
+    Alike(Kind),
+    /// Every write.
+    Everything(Kind),
+}
+
+impl Step {
+    /// What is to be done about it.
+    pub fn deed(self, is_command: bool, now: Instant) -> Deed {
+        match self {
+            Step::Finish(verdict) => Deed::Settle(verdict),
+            // It may have run: it is never sent again, and nothing tells whether it has.
+            Step::ReadBack { .. } if is_command => Deed::Settle(Verdict::Lost),
+            Step::ReadBack { at, kind } => Deed::ReadBack { at, kind },
+            Step::SplitUp => Deed::PutBack { at: now, alone: true, holds: Holds::Itself },
+            Step::SendAgain { at, kind, everybody } => {
+                let holds = match kind {
+                    Kind::Auth0Scope => Holds::Alike(kind),
+                    kind if everybody => Holds::Everything(kind),
+                    _ => Holds::Itself,
+                };
+                Deed::PutBack { at, alone: false, holds }
+            }
+        }
+    }
+}
+
+/// The row could not be read back, `tries` times by now: it is tried again, for nothing else decides.
+pub fn not_read_back(kind: Kind, tries: u32, now: Instant) -> Step {
+    Step::ReadBack { at: now + delay(tries), kind }
+}
+
 /// What a call's outcome leads to; `shown` finds the row in an answer, `tries` counts calls of this
 /// work that brought no decision.
 pub fn after_call(

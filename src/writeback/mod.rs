@@ -1,7 +1,7 @@
 //! From a committed mutation to Auth0 and back: lanes, outcomes, settling.
 //!
-//! Decisions ([`lanes`], [`call`], [`request`]) are pure; [`store`], [`settle`],
-//! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
+//! Decisions ([`desk`], [`lanes`], [`call`], [`request`], [`settlement`]) are pure; [`store`],
+//! [`settle`], [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
 mod backlog;
 mod blocked;
@@ -10,6 +10,7 @@ pub mod call;
 mod claims;
 mod command;
 mod conflict;
+mod desk;
 mod dispatch;
 mod held;
 pub mod lanes;
@@ -24,7 +25,10 @@ mod retention;
 mod room;
 mod settle;
 mod settle_many;
+mod settlement;
 mod shown;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod strict;
 mod together;

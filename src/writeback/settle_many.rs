@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::call::Verdict;
 use super::lanes::Work;
-use super::settle::{Meaning, Settled, Told, are_ours, meaning, notes, told, write_down};
+use super::settle::{Told, are_ours, told, write_down};
+use super::settlement::{Settled, Settlement, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::Result;
@@ -15,7 +16,7 @@ use crate::pg::mirror::{LockedRows, Operation, Row, rebase};
 
 /// A work and its verdict.
 #[derive(Clone)]
-pub(super) struct Settlement {
+pub(super) struct Judged {
     work: Work,
     verdict: Verdict,
 }
@@ -31,26 +32,22 @@ pub(super) async fn together(
         // Its row has gone here already: there is nothing to lock.
         return None;
     }
-    let settlement = Settlement { work: work.clone(), verdict: verdict.clone() };
-    let group = |settlements| settle_all(store.clone(), Arc::clone(catalog), settlements);
-    store.settlements.run(settlement, group).await.flatten()
+    let judged = Judged { work: work.clone(), verdict: verdict.clone() };
+    let group = |all| settle_all(store.clone(), Arc::clone(catalog), all);
+    store.settlements.run(judged, group).await.flatten()
 }
 
 /// What became of each, in their order.
-async fn settle_all(
-    store: Store,
-    catalog: Arc<Catalog>,
-    settlements: Vec<Settlement>,
-) -> Vec<Option<Settled>> {
-    let mut settled: Vec<Option<Settled>> = settlements.iter().map(|_| None).collect();
+async fn settle_all(store: Store, catalog: Arc<Catalog>, all: Vec<Judged>) -> Vec<Option<Settled>> {
+    let mut settled: Vec<Option<Settled>> = all.iter().map(|_| None).collect();
     let (mut tables, mut seen) = (BTreeMap::<&str, Vec<usize>>::new(), HashSet::new());
-    for (place, settlement) in settlements.iter().enumerate() {
-        if seen.insert(&settlement.work.node) {
-            tables.entry(&settlement.work.node.0).or_default().push(place);
+    for (place, judged) in all.iter().enumerate() {
+        if seen.insert(&judged.work.node) {
+            tables.entry(&judged.work.node.0).or_default().push(place);
         }
     }
     for (table, places) in tables {
-        let of_table: Vec<&Settlement> = places.iter().filter_map(|place| settlements.get(*place)).collect();
+        let of_table: Vec<&Judged> = places.iter().filter_map(|place| all.get(*place)).collect();
         match Box::pin(settle_table(&store, &catalog, table, &of_table)).await {
             Ok(done) => {
                 for (place, done) in places.into_iter().zip(done) {
@@ -69,14 +66,14 @@ async fn settle_table(
     store: &Store,
     catalog: &Catalog,
     table: &str,
-    settlements: &[&Settlement],
+    judged: &[&Judged],
 ) -> Result<Vec<Option<Settled>>> {
     let resource = catalog.resource(table)?;
-    let keys: Vec<&RowKey> = settlements.iter().map(|settlement| &settlement.work.node.1).collect();
+    let keys: Vec<&RowKey> = judged.iter().map(|judged| &judged.work.node.1).collect();
     let mut locked = LockedRows::take(&store.database, &store.schema, resource, &keys).await?;
     let (mut done, mut all) = (Vec::new(), Vec::new());
-    for (place, settlement) in settlements.iter().enumerate() {
-        let Some(outcome) = decide(store, resource, settlement, &locked, place) else {
+    for (place, judged) in judged.iter().enumerate() {
+        let Some(outcome) = decide(store, resource, judged, &locked, place) else {
             done.push(None);
             continue;
         };
@@ -104,13 +101,14 @@ struct Outcome {
 fn decide(
     store: &Store,
     resource: &Resource,
-    settlement: &Settlement,
+    judged: &Judged,
     locked: &LockedRows<'_>,
     place: usize,
 ) -> Option<Outcome> {
-    let Settlement { work, verdict } = settlement;
+    let Judged { work, verdict } = judged;
     let row = locked.row(place).filter(|row| are_ours(work, &row.unsettled))?;
-    let Meaning { news, mut settled } = meaning(resource, work, verdict, row.base(resource).as_ref());
+    let meant = settlement(resource, work, verdict, row.base(resource).as_ref());
+    let Settlement { news, mut settled, error } = meant;
     if settled.rekeyed.is_some() {
         return None;
     }
@@ -119,7 +117,8 @@ fn decide(
     if RowKey::of(resource, &visible).as_ref() != Some(&work.node.1) {
         return None;
     }
-    let notes = notes(work, verdict, &rebased.cancelled, &mut settled);
+    let notes = notes(work, error.as_ref(), &rebased.cancelled);
+    settled.ids = notes.iter().map(|(id, ..)| *id).collect();
     let told = told(store, resource, &work.node.1, &row.unsettled, notes);
     Some(Outcome { visible, befores: rebased.befores, told, settled })
 }

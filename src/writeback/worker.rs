@@ -6,14 +6,15 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::call::{Step, Verdict, after_call, after_read_back, delay, not_there};
+use super::call::{Deed, Holds, Step, Verdict, after_call, after_read_back, delay, not_read_back, not_there};
 use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
 use super::room::{Ahead, Room};
-use super::settle::{Settled, finish, settle};
+use super::settle::{finish, settle};
+use super::settlement::{Settled, unheard};
 use super::store::{Standing, Store};
 use super::{command, conflict, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal, Request};
@@ -63,17 +64,6 @@ pub(super) enum Ended {
     },
 }
 
-/// What waits for the cause to pass for which nothing happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holds {
-    /// This work alone.
-    Itself,
-    /// Every write of its kind to its table.
-    Alike(Kind),
-    /// Every write.
-    Everything(Kind),
-}
-
 /// Does a piece of work to its end; returns only when its mutations are settled or pending again.
 ///
 /// # Errors
@@ -83,15 +73,20 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     let resource = context.catalog.resource(table)?;
     // What a strict statement has done and its transaction has not kept is taken back before.
     context.freshness.undecided().free(&work.node).await;
-    let uncertain = work.uncertain
-        && match context.store.standing(&work.ids).await? {
-            Standing::Pending => false,
-            Standing::Sent => true,
-            Standing::Settled => {
-                let ids = work.ids.clone();
-                return Ok(Ended::Settled(Settled { ids, ..Settled::default() }));
+    let mut uncertain = work.uncertain;
+    if uncertain {
+        match context.store.standing(resource, &work.ids).await? {
+            Standing::Pending => uncertain = false,
+            Standing::Sent => {}
+            Standing::Settled { key, reverted } => {
+                let settled = unheard(work, key, reverted);
+                if let Some(new) = &settled.rekeyed {
+                    context.freshness.settled(table, new);
+                }
+                return Ok(Ended::Settled(settled));
             }
-        };
+        }
+    }
     if let Some(by) = &work.terms.discarded {
         let verdict = Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") };
         let settled = if resource.kind == ResourceKind::Command {
@@ -183,8 +178,8 @@ async fn decide(
     let unknown = || Step::ReadBack { at: Instant::now(), kind: Kind::Auth0NoAnswer };
     let mut step = called.unwrap_or_else(unknown);
     loop {
-        step = match step {
-            Step::Finish(verdict) if is_command => {
+        match step.deed(is_command, Instant::now()) {
+            Deed::Settle(verdict) if is_command => {
                 let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
                 settled.answered = true;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
@@ -192,9 +187,7 @@ async fn decide(
                 }
                 return Ok(Ended::Settled(settled));
             }
-            // It may have run: it is never sent again, and nothing tells whether it has.
-            Step::ReadBack { .. } if is_command => Step::Finish(Verdict::Lost),
-            Step::Finish(verdict) => {
+            Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
                 let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
@@ -208,33 +201,24 @@ async fn decide(
                 }
                 return Ok(Ended::Settled(settled));
             }
-            Step::SplitUp => {
+            Deed::PutBack { at, alone, holds } => {
                 context.store.put_back(&work.ids).await?;
-                return Ok(Ended::Back { at: Instant::now(), alone: true, holds: Holds::Itself });
+                return Ok(Ended::Back { at, alone, holds });
             }
-            Step::SendAgain { at, kind, everybody } => {
-                context.store.put_back(&work.ids).await?;
-                let holds = match kind {
-                    Kind::Auth0Scope => Holds::Alike(kind),
-                    kind if everybody => Holds::Everything(kind),
-                    _ => Holds::Itself,
-                };
-                return Ok(Ended::Back { at, alone: false, holds });
-            }
-            Step::ReadBack { at, kind } => {
+            Deed::ReadBack { at, kind } => {
                 tracing::warn!(table = %resource.table, kind = kind.as_str(), "the outcome of a call is unknown, it is read back");
                 context.store.doubt(&work.ids).await?;
                 tokio::time::sleep_until(at).await;
                 tries += 1;
-                match readback::read_back(context, resource, &content).await {
+                step = match readback::read_back(context, resource, &content).await {
                     Ok(found) => after_read_back(found, content.operation, &content.after, Instant::now()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot read back yet");
-                        Step::ReadBack { at: Instant::now() + delay(tries), kind: error.kind() }
+                        not_read_back(error.kind(), tries, Instant::now())
                     }
-                }
+                };
             }
-        };
+        }
     }
 }
 
@@ -385,14 +369,7 @@ async fn one(
         return Step::Finish(Verdict::Applied(None));
     }
     let outcome = write(context, resource, &request).await;
-    let shown = |answer: &Value| match content.operation {
-        Operation::Delete => None,
-        // A list shows more than the answer to a change: the row is read again.
-        Operation::Update if resource.get.is_none() => None,
-        Operation::Insert | Operation::Update => {
-            shown::written(resource, answer, &content.key, request::is_templated(resource, content.operation))
-        }
-    };
+    let shown = |answer: &Value| shown::answered(resource, content, answer);
     after_call(outcome, shown, work.ids.len(), tries, Instant::now())
 }
 

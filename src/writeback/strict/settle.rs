@@ -12,7 +12,7 @@ use crate::catalog::{Resource, ResourceKind};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
 use crate::writeback::dispatch::Suspicion;
-use crate::writeback::{command, settle, worker};
+use crate::writeback::{command, settle, settlement, worker};
 
 /// How often a row that a client holds is tried; then it is read from Auth0 instead.
 const TRIES: u32 = 8;
@@ -49,7 +49,8 @@ pub(super) async fn land(shared: &Shared, intent: &Intent, began: Tick) {
     touched.into_iter().for_each(|ask| shared.suspect(ask));
     let Stands::Applied { answer, .. } = &intent.stands else { return shared.suspect_row(intent.row()) };
     let operation = intent.content.operation;
-    let open = operation != Operation::Delete && settle::leaves_open(resource, operation, answer.as_ref());
+    let open =
+        operation != Operation::Delete && settlement::leaves_open(resource, operation, answer.as_ref());
     let known = match (operation, answer) {
         // The statement has stored it.
         (Operation::Insert, Some(_)) => true,
