@@ -36,6 +36,12 @@ async fn main() {
     if options.wants("writeback") {
         writeback::measure(&mut figures).await;
     }
+    if options.wants("rate") {
+        writeback::rate(&mut figures).await;
+    }
+    if options.wants("capture") {
+        writeback::captured(&mut figures).await;
+    }
     if options.wants("size") {
         size::measure(&mut figures, &options).await;
     }

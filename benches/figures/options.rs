@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 8] = ["writeback", "strict", "size", "live", "budget", "idle", "emulator", "backfill"];
+const PARTS: [&str; 10] =
+    ["writeback", "rate", "capture", "size", "strict", "live", "budget", "idle", "emulator", "backfill"];
 
 /// The arguments.
 pub(crate) struct Options {

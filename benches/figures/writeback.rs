@@ -41,8 +41,11 @@ pub(crate) async fn measure(figures: &mut Figures) {
             figures.aim(&name, "ms", at(&heard, share) - at(&bare, share), Aim::Below(most));
         }
     }
+}
 
-    let mut stand = self::stand(MANY, 0).await;
+/// Many rows at once.
+pub(crate) async fn rate(figures: &mut Figures) {
+    let mut stand = stand(MANY, 0).await;
     figures.note("ready with 10,000 users, tables empty before", "s", start(&mut stand).await);
     let service = stand.service.as_ref().unwrap().pid();
     let before = processor_time(service).unwrap();
@@ -56,6 +59,11 @@ pub(crate) async fn measure(figures: &mut Figures) {
     let bare = f64::from(MANY) / bare::all_at_once(&stand.emulator, &users, CONCURRENCY).await;
     figures.note("the same calls by a bare client", "calls/s", bare);
     figures.aim("rows settled for each call of the bare client", "", rate / bare, Aim::AtLeast(0.8));
+}
+
+/// What the triggers cost whoever writes.
+pub(crate) async fn captured(figures: &mut Figures) {
+    let stand = stand(0, 0).await;
     let (plain, captured) = capture(&stand).await;
     figures.note("UPDATE of 100,000 rows without capture", "s", plain);
     figures.note("UPDATE of 100,000 rows with capture", "s", captured);
