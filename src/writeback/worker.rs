@@ -14,13 +14,13 @@ use super::replace::{self, Parents};
 use super::request::{self, Content};
 use super::room::{Ahead, Room};
 use super::settle::{finish, settle};
-use super::settlement::{Settled, unheard};
+use super::settlement::{self, Settled, unheard};
 use super::store::{Standing, Store};
-use super::{command, conflict, parts, shown};
+use super::{command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal, Request};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation};
+use crate::pg::mirror::{Freshness, Operation, has_gone_along};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
         let settled = if resource.kind == ResourceKind::Command {
             finish(&context.store, &context.catalog, work, &verdict).await?
         } else {
-            settle(&context.store, &context.catalog, work, &verdict).await?
+            settled_by(context, work, &verdict).await?
         };
         return Ok(Ended::Settled(settled));
     }
@@ -113,6 +113,7 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     };
     let (content, request_id) =
         context.store.claim(resource, &work.ids, uncertain, &context.correlation()).await?;
+    let content = late::translate(&context.store, &context.catalog, resource, work, content).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
     let called = if uncertain {
@@ -121,7 +122,12 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     } else {
         Some(first(context, work, resource, (&content, request_id.as_str()), place, tries).await)
     };
-    let ended = decide(context, work, resource, content, called, tries).await;
+    let mut ended = decide(context, work, resource, content, called, tries).await;
+    if let Ok(Ended::Settled(settled)) = &mut ended {
+        // What it hangs on has gone meanwhile, and may have taken it along.
+        settled.read_again |= settlement::may_have_gone(work, resource)
+            && has_gone_along(&context.freshness, &context.catalog, resource, key, flight.began());
+    }
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
@@ -153,6 +159,14 @@ async fn first(
         // The service ends: it has not left, and the next start finds it pending.
         None => Step::SendAgain { at: Instant::now(), kind: Kind::Internal, everybody: false },
     }
+}
+
+/// Settles; what hangs on a row that is gone by this does not come back by what was read before.
+async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+    if settlement::takes_away(work, verdict) {
+        context.freshness.gone(&work.node.0, &work.node.1);
+    }
+    settle(&context.store, &context.catalog, work, verdict).await
 }
 
 /// Rows of other tables that the write changed too.
@@ -190,7 +204,7 @@ async fn decide(
             Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                let mut settled = settled_by(context, work, &verdict).await?;
                 settled.answered = true;
                 if let Verdict::Applied(Some(row)) = &verdict {
                     let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
