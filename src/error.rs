@@ -103,6 +103,8 @@ kinds! {
     Auth0NotFound = "auth0_not_found", Never, "It was deleted at Auth0; the table follows.";
     /// Auth0 answered something that the catalogue does not describe.
     Auth0Answer = "auth0_answer", Backoff, "Report it with the log line: the catalogue may be behind Auth0.";
+    /// An operator has paused writes.
+    Paused = "paused", Never, "Wait until an operator ends the pause with `auth0-sync resume`.";
     /// A client has taken held changes back.
     Discarded = "discarded", Never, "Nothing to do: the changes were held and then discarded.";
     /// Auth0 has something else than the client had read.

@@ -167,7 +167,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     };
     let strict = || async {
         let own = connect(&config.database_url, STRICT_CONNECTIONS).await?;
-        Strict::open(context.clone(), own, config.concurrency, suspicions_in.clone()).await
+        let asks = (suspicions_in.clone(), paused.clone());
+        Strict::open(context.clone(), own, config.concurrency, asks.0, asks.1).await
     };
     let Some(strict) = until(&shutdown, strict).await? else { return Ok(()) };
     let (questions_in, questions) = mpsc::channel(ARRIVALS);

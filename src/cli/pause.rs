@@ -82,6 +82,8 @@ async fn is_still(database: &Database, schema: &str) -> Result<bool> {
     let sql = format!(
         "select coalesce(t.writes ->> 'state' = 'paused', false) and not exists ( \
              select from {} c where c.settled_at is null and c.state = 'sending' \
+         ) and not exists ( \
+             select from _auth0_sync.intent i where i.schema = t.schema and i.state = 'calling' \
          ) from _auth0_sync.tenant t where t.schema = $1",
         qualified(schema, "_sync_cdc")
     );

@@ -46,9 +46,11 @@ pub(super) async fn undo(shared: &Shared, intent: &Intent, until: Instant) -> bo
 pub(super) async fn restore(shared: &Shared, intent: &Intent) {
     let Ok(resource) = shared.context.catalog.resource(&intent.node.0) else { return };
     let mut delays = Delays::default();
+    shared.resumed().await;
     while let Err(error) = restore_once(shared, resource, intent).await {
         tracing::warn!(%error, table = %resource.table, "what was rolled back cannot be taken back at Auth0 yet");
         tokio::time::sleep(delays.next_delay()).await;
+        shared.resumed().await;
     }
     shared.suspect_row(intent.row());
 }
