@@ -9,7 +9,7 @@ use super::target::Target;
 use super::{Context, sets};
 use crate::catalog::{Catalog, Each, Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Locked, News, Row, Tick, Usable, has_gone_along, is_fresh, usable};
+use crate::pg::mirror::{Locked, News, Row, Tick, Usable, has_gone_since, is_fresh, usable};
 use crate::pg::{fault, has_unsettled, ident, qualified};
 
 /// What became of a reading.
@@ -63,7 +63,7 @@ pub(super) async fn apply(
     // Before the lock is free: whoever has it next must see it.
     context.freshness.applied(&resource.table, key, began);
     locked.commit().await?;
-    if !gone && has_gone_along(&context.freshness, &context.catalog, resource, key, began) {
+    if !gone && has_gone_since(&context.freshness, &context.catalog, resource, key, began) {
         // It has been stored while what it hangs on went.
         return Ok(Applied::ReadAgain);
     }

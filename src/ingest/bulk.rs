@@ -15,7 +15,7 @@ use super::sweep::Change;
 use super::target::Target;
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Row, Tick, has_gone_along, is_fresh, lock_names, lock_table};
+use crate::pg::mirror::{Row, Tick, has_gone_since, is_fresh, lock_names, lock_table};
 use crate::pg::{fault, selected_key};
 
 /// For more rows than this the lock of the table is taken: locks of rows are few.
@@ -157,7 +157,7 @@ pub(super) async fn merge(
         }
     }
     // Stored while what they hang on went.
-    let gone = |key: &&RowKey| has_gone_along(&context.freshness, &context.catalog, resource, key, began);
+    let gone = |key: &&RowKey| has_gone_since(&context.freshness, &context.catalog, resource, key, began);
     stored.again.extend(stored.inserted.iter().filter(gone).cloned());
     Ok(stored)
 }

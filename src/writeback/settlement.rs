@@ -68,7 +68,7 @@ pub(super) fn takes_away(work: &Work, verdict: &Verdict) -> bool {
     }
 }
 
-/// Whether the row may have gone, after Auth0 has answered, with another that has gone since.
+/// Whether the row may have gone between Auth0's answer and its settling, by itself or with another.
 pub(super) fn may_have_gone(work: &Work, resource: &Resource) -> bool {
     work.operation != Operation::Delete && resource.kind.is_read()
 }

@@ -20,7 +20,7 @@ use super::{command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal, Request};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation, has_gone_along};
+use crate::pg::mirror::{Freshness, Operation, has_gone_since};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -124,9 +124,10 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     };
     let mut ended = decide(context, work, resource, content, called, tries).await;
     if let Ok(Ended::Settled(settled)) = &mut ended {
-        // What it hangs on has gone meanwhile, and may have taken it along.
+        // It may have gone after it was answered, and nobody could know it by its key.
+        let key = settled.rekeyed.as_ref().unwrap_or(key);
         settled.read_again |= settlement::may_have_gone(work, resource)
-            && has_gone_along(&context.freshness, &context.catalog, resource, key, flight.began());
+            && has_gone_since(&context.freshness, &context.catalog, resource, key, flight.began());
     }
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {

@@ -42,7 +42,7 @@ pub fn usable(
 }
 
 /// Whether the three rules let a reading of a row pass that began then, and nothing has gone since
-/// that the row hangs on: it went along, and must not come back by an earlier reading of its own.
+/// by which the row went: it must not come back by an earlier reading of its own.
 pub fn is_fresh(
     freshness: &Freshness,
     catalog: &Catalog,
@@ -51,12 +51,12 @@ pub fn is_fresh(
     began: Tick,
 ) -> bool {
     freshness.may_apply(&resource.table, key, began)
-        && !has_gone_along(freshness, catalog, resource, key, began)
+        && !has_gone_since(freshness, catalog, resource, key, began)
 }
 
-/// Whether a row has gone since then that takes this one along. Ask again when what was read has been
-/// committed: who removes it may not have seen it.
-pub fn has_gone_along(
+/// Whether the row has gone since then, by itself or with one that it hangs on. Ask again when what was
+/// read has been committed: who removes it may not have seen it.
+pub fn has_gone_since(
     freshness: &Freshness,
     catalog: &Catalog,
     resource: &Resource,
@@ -68,8 +68,9 @@ pub fn has_gone_along(
         key.0.get(place).cloned()
     };
     freshness.remembers_gone()
-        && catalog.above(resource).any(|(parent, columns)| {
-            let key = columns.iter().map(part).collect::<Option<_>>().map(RowKey);
-            key.is_some_and(|key| freshness.has_gone(parent, &key, began))
-        })
+        && (freshness.has_gone(&resource.table, key, began)
+            || catalog.above(resource).any(|(parent, columns)| {
+                let key = columns.iter().map(part).collect::<Option<_>>().map(RowKey);
+                key.is_some_and(|key| freshness.has_gone(parent, &key, began))
+            }))
 }

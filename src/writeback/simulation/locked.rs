@@ -164,11 +164,12 @@ impl Database {
         for (old, made) in &made {
             let place = (PLACE.to_owned(), old.clone());
             let links: Vec<&Node> = self.rows.keys().filter(|link| hangs_on(link, &place)).collect();
-            if links.iter().any(|link| self.is_held(link)) {
-                return Err(busy());
-            }
             let renamed =
                 |link: &&Node| (link.0.clone(), RowKey(vec![made.0[0].clone(), link.1.0[1].clone()]));
+            // A client may have just inserted what one of them is to become.
+            if links.iter().any(|link| self.is_held(link) || self.is_held(&renamed(link))) {
+                return Err(busy());
+            }
             if links.iter().any(|link| self.rows.contains_key(&renamed(link))) {
                 return Err(internal("two rows with one key"));
             }

@@ -12,7 +12,7 @@ use super::world::World;
 use crate::auth0::{Now, Request, TransportError, Wire, decide};
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::{Freshness, Row, has_gone_along};
+use crate::pg::mirror::{Freshness, Row, has_gone_since};
 use crate::writeback::call::{Deed, Found, Step, Verdict, after_call, after_read_back, not_read_back};
 use crate::writeback::lanes::Work;
 use crate::writeback::late::{provisional, with};
@@ -100,10 +100,9 @@ impl World {
             },
             Stage::Landed(mut settled) => {
                 let left = worker.flight.take().map(|flight| flight.began());
+                let key = settled.rekeyed.as_ref().unwrap_or(&worker.work.node.1);
                 settled.read_again |= may_have_gone(&worker.work, resource)
-                    && left.is_some_and(|left| {
-                        has_gone_along(freshness, self.catalog, resource, &worker.work.node.1, left)
-                    });
+                    && left.is_some_and(|left| has_gone_since(freshness, self.catalog, resource, key, left));
                 if let Some(new) = &settled.rekeyed {
                     freshness.settled(&worker.work.node.0, new);
                 }

@@ -10,7 +10,7 @@ use super::Shared;
 use super::intent::{Intent, Stands};
 use crate::catalog::{Resource, ResourceKind};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Locked, News, Operation, Row, Tick, has_gone_along, is_fresh, version_order};
+use crate::pg::mirror::{Locked, News, Operation, Row, Tick, has_gone_since, is_fresh, version_order};
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::{command, settle, settlement, worker};
 
@@ -122,5 +122,5 @@ async fn apply_once(
     }
     context.freshness.applied(&table, &key, began);
     locked.commit().await?;
-    Ok(row.is_none() || !has_gone_along(&context.freshness, &context.catalog, resource, &key, began))
+    Ok(row.is_none() || !has_gone_since(&context.freshness, &context.catalog, resource, &key, began))
 }
