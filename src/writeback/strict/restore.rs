@@ -52,11 +52,12 @@ pub(super) async fn undo(shared: &Shared, intent: &Intent, until: Instant) -> Op
 /// answered to an update.
 pub(super) async fn restore(shared: &Shared, intent: &Intent) -> Option<Back> {
     let resource = shared.context.catalog.resource(&intent.node.0).ok()?;
-    let mut delays = Delays::default();
+    let (mut delays, mut again) = (Delays::default(), intent.left);
     let back = loop {
-        match restore_once(shared, resource, intent).await {
+        match restore_once(shared, resource, intent, again).await {
             Ok(back) => break back,
             Err(error) => {
+                again = true;
                 tracing::warn!(%error, table = %resource.table, "what was rolled back cannot be taken back at Auth0 yet");
             }
         }
@@ -66,7 +67,13 @@ pub(super) async fn restore(shared: &Shared, intent: &Intent) -> Option<Back> {
     back
 }
 
-async fn restore_once(shared: &Shared, resource: &Resource, intent: &Intent) -> Result<Option<Back>> {
+/// `again`: an earlier try may have come as far as Auth0.
+async fn restore_once(
+    shared: &Shared,
+    resource: &Resource,
+    intent: &Intent,
+    again: bool,
+) -> Result<Option<Back>> {
     let context = &shared.context;
     let Some(row) = there(shared, resource, intent).await? else { return Ok(None) };
     let store = &context.store;
@@ -81,6 +88,12 @@ async fn restore_once(shared: &Shared, resource: &Resource, intent: &Intent) -> 
     };
     if intent.sealed && back.operation == Operation::Update {
         tracing::warn!(table = %resource.table, "write-only values that were rolled back cannot be taken back at Auth0");
+    }
+    if again
+        && back.operation == Operation::Insert
+        && let Found::Row(made) = readback::read_back(context, resource, &back).await?
+    {
+        return made_again(shared, resource, &row.1, Some(made)).await.map(|()| None);
     }
     match make(shared, resource, &row, &back, &shared.context.correlation(), None).await {
         Made::Decided(Verdict::Applied(answer)) if back.operation == Operation::Insert => {
