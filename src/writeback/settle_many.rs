@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::call::Verdict;
 use super::lanes::Work;
-use super::settle::{Told, are_ours, told, write_down};
-use super::settlement::{Settled, Settlement, notes, settlement};
+use super::settle::{are_ours, told, write_down};
+use super::settlement::{Note, Settled, Settlement, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::Result;
-use crate::pg::mirror::{LockedRows, Operation, Row, rebase};
+use crate::pg::mirror::{LockedRow, LockedRows, Operation, Row, rebase};
 
 /// A work and its verdict.
 #[derive(Clone)]
@@ -28,8 +28,7 @@ pub(super) async fn together(
     work: &Work,
     verdict: &Verdict,
 ) -> Option<Settled> {
-    if work.operation == Operation::Delete {
-        // Its row has gone here already: there is nothing to lock.
+    if !may_go(work) {
         return None;
     }
     let judged = Judged { work: work.clone(), verdict: verdict.clone() };
@@ -72,13 +71,14 @@ async fn settle_table(
     let keys: Vec<&RowKey> = judged.iter().map(|judged| &judged.work.node.1).collect();
     let mut locked = LockedRows::take(&store.database, &store.schema, resource, &keys).await?;
     let (mut done, mut all) = (Vec::new(), Vec::new());
-    for (place, judged) in judged.iter().enumerate() {
-        let Some(outcome) = decide(store, resource, judged, &locked, place) else {
+    for (place, Judged { work, verdict }) in judged.iter().enumerate() {
+        let decided = locked.row(place).and_then(|row| Some((row, outcome(resource, work, verdict, row)?)));
+        let Some((row, outcome)) = decided else {
             done.push(None);
             continue;
         };
+        all.extend(told(store, resource, &work.node.1, &row.unsettled, outcome.notes));
         locked.change(place, &outcome.visible, outcome.befores);
-        all.extend(outcome.told);
         done.push(Some(outcome.settled));
     }
     if !all.is_empty() {
@@ -89,24 +89,33 @@ async fn settle_table(
     Ok(done)
 }
 
-/// What is to be written.
-struct Outcome {
-    visible: Row,
-    befores: Vec<(i64, Row)>,
-    told: Vec<Told>,
-    settled: Settled,
+/// Whether a work may settle with others. Of a delete the row has gone here already: there is nothing to lock.
+pub(super) fn may_go(work: &Work) -> bool {
+    work.operation != Operation::Delete
 }
 
-/// The outcome of one of them; none where it is to be settled alone. Pure.
-fn decide(
-    store: &Store,
+/// What is to be written.
+pub(super) struct Outcome {
+    /// The row.
+    pub(super) visible: Row,
+    /// The changed `before`s.
+    pub(super) befores: Vec<(i64, Row)>,
+    /// How each mutation ends.
+    pub(super) notes: Vec<Note>,
+    /// What follows.
+    pub(super) settled: Settled,
+}
+
+/// The outcome of a work whose row is there; none where it is to be settled alone. Pure.
+pub(super) fn outcome(
     resource: &Resource,
-    judged: &Judged,
-    locked: &LockedRows<'_>,
-    place: usize,
+    work: &Work,
+    verdict: &Verdict,
+    row: &LockedRow,
 ) -> Option<Outcome> {
-    let Judged { work, verdict } = judged;
-    let row = locked.row(place).filter(|row| are_ours(work, &row.unsettled))?;
+    if !may_go(work) || !are_ours(work, &row.unsettled) {
+        return None;
+    }
     let meant = settlement(resource, work, verdict, row.base(resource).as_ref());
     let Settlement { news, mut settled, error } = meant;
     if settled.rekeyed.is_some() {
@@ -119,6 +128,5 @@ fn decide(
     }
     let notes = notes(work, error.as_ref(), &rebased.cancelled);
     settled.ids = notes.iter().map(|(id, ..)| *id).collect();
-    let told = told(store, resource, &work.node.1, &row.unsettled, notes);
-    Some(Outcome { visible, befores: rebased.befores, told, settled })
+    Some(Outcome { visible, befores: rebased.befores, notes, settled })
 }

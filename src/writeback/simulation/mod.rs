@@ -21,6 +21,7 @@ mod chance;
 mod checks;
 mod database;
 mod dispatcher;
+mod groups;
 mod locked;
 mod people;
 mod service;
@@ -58,9 +59,11 @@ enum Flaw {
     TheStartDoesNotScan,
     /// What a settlement has done whose commit nobody heard of is not looked up.
     UnheardSettlementsAreForgotten,
+    /// Settling together takes rows that clients hold.
+    GroupsTakeHeldRows,
 }
 
-const FLAWS: [Flaw; 8] = [
+const FLAWS: [Flaw; 9] = [
     Flaw::LostAnswersAreGuessed,
     Flaw::ReadingsAreAlwaysFresh,
     Flaw::OldAnswersAreTaken,
@@ -69,6 +72,7 @@ const FLAWS: [Flaw; 8] = [
     Flaw::ParentsDoNotComeFirst,
     Flaw::TheStartDoesNotScan,
     Flaw::UnheardSettlementsAreForgotten,
+    Flaw::GroupsTakeHeldRows,
 ];
 
 fn number(name: &str) -> Option<u64> {
