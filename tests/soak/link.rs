@@ -60,7 +60,10 @@ impl Link {
     pub(crate) async fn text(&mut self, sql: &str) -> Result<Option<String>, End> {
         let Some(connection) = self.connection.as_mut() else { return Err(End::Unknown) };
         match connection.fetch_optional(AssertSqlSafe(sql.to_owned())).await {
-            Ok(row) => Ok(row.and_then(|row| row.get(0))),
+            Ok(row) => {
+                self.count(sql, End::Done(1));
+                Ok(row.and_then(|row| row.get(0)))
+            }
             Err(error) => {
                 let end = self.failed(&error);
                 self.count(sql, end);
@@ -85,7 +88,7 @@ impl Link {
     }
 
     fn count(&self, sql: &str, end: End) {
-        let table = sql.split("auth0.").find(|rest| !rest.starts_with("write(") && *rest != sql);
+        let table = sql.split("auth0.").skip(1).find(|rest| !rest.starts_with("write("));
         let table = table.and_then(|rest| rest.split([' ', '(']).next()).unwrap_or_default();
         let verb = sql.split(' ').next().unwrap_or_default();
         let word = match end {
@@ -94,7 +97,7 @@ impl Link {
             End::Unknown => "not answered",
         };
         self.tally.add(&format!("{}: {verb} {table} {word}", self.name));
-        if let End::Done(_) = end {
+        if matches!(end, End::Done(_)) && verb != "select" {
             self.tally.written();
         }
     }

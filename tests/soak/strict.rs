@@ -54,11 +54,11 @@ impl Strict {
 
     async fn write(&mut self) {
         match self.rng.random_range(0..100) {
-            0..35 => self.note().await,
-            35..50 => self.transaction().await,
-            50..60 => self.savepoint().await,
-            60..75 => self.make().await,
-            75..82 => self.unmake().await,
+            0..40 => self.note().await,
+            40..55 => self.transaction().await,
+            55..67 => self.savepoint().await,
+            67..82 => self.make().await,
+            82..90 => self.unmake().await,
             _ => {
                 self.made += 1;
                 let word = format!("{}-{}", self.book.name, self.made);
