@@ -90,7 +90,9 @@ async fn play(much: Much, replay: &str) {
     let (tally, stop) = (Arc::new(Tally::default()), CancellationToken::new());
     let other = tenant::application(&stand.emulator).await;
     let writers: Vec<_> = (0..WRITERS)
-        .map(|n| tenant::Writer::new(n, seed, other.clone(), Arc::clone(&tally)).work(stop.clone()))
+        .map(|n| {
+            tenant::Writer::new(n, seed, other.clone(), Arc::clone(&tally)).work(much.pace(), stop.clone())
+        })
         .map(tokio::spawn)
         .collect();
     let admin = stand.postgres.admin_url(DATABASE);
@@ -138,7 +140,8 @@ async fn play(much: Much, replay: &str) {
     for book in &books {
         verdict::kept(&state, book);
         for diary in &book.diaries {
-            entries::once(&stand, &log, &state, diary).await;
+            let told = entries::told(&stand, &log, &state, diary).await;
+            entries::judge(diary, &told).unwrap_or_else(|what| panic!("{what}"));
         }
     }
     watch::told_once(&stand, &heard).await;

@@ -28,6 +28,16 @@ pub(crate) enum Much {
     Kills(u64),
 }
 
+impl Much {
+    /// Between two changes of a writer at Auth0: fewer where the service is away most of the time.
+    pub(crate) fn pace(self) -> Duration {
+        match self {
+            Much::Time(_) => Duration::from_millis(50),
+            Much::Kills(_) => Duration::from_millis(150),
+        }
+    }
+}
+
 /// A process of the three.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whom {

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(150);
 const HEARD_WITHIN: f64 = 2.0;
 
 /// Unsettled updates of text columns that their row does not show, though no later one covers them.
-const HIDDEN: &str = r#"
+pub(crate) const HIDDEN: &str = r#"
 with rows (name, key, value) as (
     select 'user', jsonb_build_object('user_id', user_id), to_jsonb(t) from auth0."user" t
     union all select 'role', jsonb_build_object('id', id), to_jsonb(t) from auth0.role t
