@@ -11,10 +11,10 @@ use super::intent::{Intent, Stands};
 use super::restore::Back;
 use crate::catalog::{Resource, ResourceKind};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
+use crate::pg::mirror::{Locked, News, Operation, Row, Tick, has_gone_since, is_fresh, version_order};
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::Node;
-use crate::writeback::{command, settle, worker};
+use crate::writeback::{command, settle, settlement, worker};
 
 /// How often a row that a client holds is tried; then it is read from Auth0 instead.
 const TRIES: u32 = 8;
@@ -99,7 +99,7 @@ pub(super) async fn follow(shared: &Shared, intent: &Intent, landed: Landed, beg
     let Stands::Applied { answer, .. } = &intent.stands else { return shared.suspect_row(intent.row()) };
     let operation = intent.content.operation;
     let answer = answer.as_ref().filter(|_| operation != Operation::Delete);
-    let open = operation != Operation::Delete && settle::leaves_open(resource, operation, answer);
+    let open = operation != Operation::Delete && settlement::leaves_open(resource, operation, answer);
     let known = match landed {
         Landed::Stored => true,
         Landed::Held => put_later(shared, resource, &intent.row(), answer, began).await,
@@ -152,7 +152,7 @@ async fn put_once(
     if let Some(began) = began {
         // With the lock held: another statement of the row has set its mark before.
         let undecided = context.freshness.undecided().has(table, key);
-        if undecided || !context.freshness.may_apply(table, key, began) {
+        if undecided || !is_fresh(&context.freshness, &context.catalog, resource, key, began) {
             return Ok(Landed::Unread);
         }
     }
@@ -166,6 +166,7 @@ async fn put_once(
             return Ok(Landed::Unread);
         }
         None => {
+            context.freshness.gone(&table, &key);
             locked.apply(News::Absent).await?;
             locked.remove_children(&context.catalog).await?;
         }
@@ -174,5 +175,9 @@ async fn put_once(
         context.freshness.applied(table, key, began);
     }
     locked.commit().await?;
-    Ok(Landed::Stored)
+    // What it hangs on may have gone in the meantime.
+    let stands = began.is_none_or(|began| {
+        shown.is_none() || !has_gone_since(&context.freshness, &context.catalog, resource, key, began)
+    });
+    Ok(if stands { Landed::Stored } else { Landed::Unread })
 }
