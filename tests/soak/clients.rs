@@ -17,9 +17,6 @@ use crate::tally::Tally;
 /// Begins the name of every row that a client counts on: nobody else deletes it.
 pub(crate) const OWN: &str = "diary";
 
-/// Between two writes of a client: what an unoptimized service keeps up with under faults.
-pub(crate) const PACE: Duration = Duration::from_millis(100);
-
 /// What Postgres has promised a client.
 #[derive(Debug)]
 pub(crate) struct Book {
@@ -64,9 +61,9 @@ impl Client {
         }
     }
 
-    /// Writes again and again until `stop`; returns the books.
-    pub(crate) async fn work(mut self, stop: CancellationToken) -> Book {
-        let mut pace = tokio::time::interval(PACE);
+    /// Writes again and again at this pace until `stop`; returns the books.
+    pub(crate) async fn work(mut self, pace: Duration, stop: CancellationToken) -> Book {
+        let mut pace = tokio::time::interval(pace);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             pace.tick().await;

@@ -2,12 +2,13 @@
 //! waits for Auth0 where it likes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 
-use crate::clients::{Book, PACE};
+use crate::clients::Book;
 use crate::diary::{Diary, Promise};
 use crate::link::{End, Link};
 use crate::support::Stand;
@@ -40,9 +41,9 @@ impl Holder {
         }
     }
 
-    /// Writes again and again until `stop`; returns the books. Held changes are left.
-    pub(crate) async fn work(mut self, stop: CancellationToken) -> Book {
-        let mut pace = tokio::time::interval(PACE);
+    /// Writes again and again at this pace until `stop`; returns the books. Held changes are left.
+    pub(crate) async fn work(mut self, pace: Duration, stop: CancellationToken) -> Book {
+        let mut pace = tokio::time::interval(pace);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             pace.tick().await;

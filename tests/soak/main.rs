@@ -2,7 +2,7 @@
 //! nothing is lost, nothing was done twice, and every table is what the tenant has. One test lasts for a
 //! time, the other for a number of kills.
 //!
-//! `AUTH0_SYNC_SOAK_SECONDS` (20), `AUTH0_SYNC_SOAK_KILLS` (60); `AUTH0_SYNC_SOAK_SEED` repeats the choices.
+//! `AUTH0_SYNC_SOAK_SECONDS` (20), `AUTH0_SYNC_SOAK_KILLS` (200); `AUTH0_SYNC_SOAK_SEED` repeats the choices.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -77,7 +77,7 @@ async fn changes_on_both_sides_under_faults_end_with_both_sides_equal() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_of_service_tenant_and_postgres_under_load_lose_nothing_and_do_nothing_twice() {
-    let kills = setting("AUTH0_SYNC_SOAK_KILLS").unwrap_or(60);
+    let kills = setting("AUTH0_SYNC_SOAK_KILLS").unwrap_or(200);
     play(Much::Kills(kills), &format!("AUTH0_SYNC_SOAK_KILLS={kills}")).await;
 }
 
@@ -88,10 +88,11 @@ async fn play(much: Much, replay: &str) {
     let mut stand = stand().await;
     stand.restart_service().await;
     let (tally, stop) = (Arc::new(Tally::default()), CancellationToken::new());
+    let (clients_pace, writers_pace) = much.paces();
     let other = tenant::application(&stand.emulator).await;
     let writers: Vec<_> = (0..WRITERS)
         .map(|n| {
-            tenant::Writer::new(n, seed, other.clone(), Arc::clone(&tally)).work(much.pace(), stop.clone())
+            tenant::Writer::new(n, seed, other.clone(), Arc::clone(&tally)).work(writers_pace, stop.clone())
         })
         .map(tokio::spawn)
         .collect();
@@ -102,14 +103,14 @@ async fn play(much: Much, replay: &str) {
     let mut clients = Vec::new();
     for n in 0..CLIENTS {
         let client = clients::Client::begin(n, seed, &stand, Arc::clone(&tally)).await;
-        clients.push(tokio::spawn(client.work(stop.clone())));
+        clients.push(tokio::spawn(client.work(clients_pace, stop.clone())));
     }
     let holder = holder::Holder::begin(seed, &stand, Arc::clone(&tally)).await;
-    clients.push(tokio::spawn(holder.work(stop.clone())));
+    clients.push(tokio::spawn(holder.work(clients_pace, stop.clone())));
     if stand.postgres.major() >= 17 {
         for n in 0..STRICT_CLIENTS {
             let client = strict::Strict::begin(n, seed, &stand, Arc::clone(&tally)).await;
-            clients.push(tokio::spawn(client.work(stop.clone())));
+            clients.push(tokio::spawn(client.work(clients_pace, stop.clone())));
         }
     }
 

@@ -4,6 +4,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::clients::OWN;
+use crate::strict::STRICT;
 
 /// One statement; `word` is a value that no other writes, `n` counts those of the client.
 pub(crate) fn statement(rng: &mut StdRng, word: &str, n: u64) -> String {
@@ -21,7 +22,7 @@ pub(crate) fn statement(rng: &mut StdRng, word: &str, n: u64) -> String {
     match rng.random_range(0..24) {
         0..5 => format!("update auth0.user set nickname = '{word}' where user_id = {user}"),
         5 => format!(
-            "update auth0.user set given_name = '{word}' where user_id in (select user_id from auth0.user order by md5(user_id || '{word}') limit 5)"
+            "update auth0.user set given_name = '{word}' where user_id in (select user_id from auth0.user where user_id not like '%{STRICT}%' order by md5(user_id || '{word}') limit 5)"
         ),
         6 => format!(
             "update auth0.user set user_metadata = coalesce(user_metadata, '{{}}') || '{{\"k{few}\": \"{word}\"}}' where user_id = {user}"

@@ -1,12 +1,13 @@
 //! A client in strict mode: what has returned is at Auth0, what has failed is at neither side.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 
-use crate::clients::{Book, OWN, PACE};
+use crate::clients::{Book, OWN};
 use crate::diary::{Diary, Promise};
 use crate::link::{End, Link};
 use crate::statements::statement;
@@ -39,9 +40,9 @@ impl Strict {
         }
     }
 
-    /// Writes again and again until `stop`; returns the books.
-    pub(crate) async fn work(mut self, stop: CancellationToken) -> Book {
-        let mut pace = tokio::time::interval(PACE);
+    /// Writes again and again at this pace until `stop`; returns the books.
+    pub(crate) async fn work(mut self, pace: Duration, stop: CancellationToken) -> Book {
+        let mut pace = tokio::time::interval(pace);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             pace.tick().await;

@@ -11,8 +11,10 @@ use crate::tally::Tally;
 
 /// Between two troubles, milliseconds.
 const PAUSE: std::ops::Range<u64> = 200..1_800;
-/// Between two kills so many statements of clients return at most, and no longer than this is waited for them.
+/// Between two kills so many statements of clients return at most, now and then so many more, and no
+/// longer than this is waited for them.
 const WRITES: u64 = 12;
+const MORE: u64 = 40;
 const NO_LONGER: Duration = Duration::from_secs(3);
 
 /// What goes wrong with the stream of events.
@@ -29,12 +31,14 @@ pub(crate) enum Much {
 }
 
 impl Much {
-    /// Between two changes of a writer at Auth0: fewer where the service is away most of the time.
-    pub(crate) fn pace(self) -> Duration {
-        match self {
-            Much::Time(_) => Duration::from_millis(50),
-            Much::Kills(_) => Duration::from_millis(150),
-        }
+    /// Between two writes of a client, and of a writer at Auth0: what an unoptimized service keeps up with
+    /// under faults, and where it is away much of the time.
+    pub(crate) fn paces(self) -> (Duration, Duration) {
+        let [client, writer] = match self {
+            Much::Time(_) => [100, 50],
+            Much::Kills(_) => [150, 150],
+        };
+        (Duration::from_millis(client), Duration::from_millis(writer))
     }
 }
 
@@ -74,7 +78,8 @@ pub(crate) async fn make(stand: &mut Stand, seed: u64, much: Much, tally: &Tally
         Much::Kills(kills) => {
             for _ in 0..kills {
                 // Under load: something has been written since the last one.
-                let until = tally.statements() + rng.random_range(1..WRITES);
+                let more = if rng.random_bool(0.2) { MORE } else { 0 };
+                let until = tally.statements() + rng.random_range(1..WRITES) + more;
                 let begun = Instant::now();
                 let written = async || tally.statements() >= until || begun.elapsed() > NO_LONGER;
                 wait_until("clients write", NO_LONGER * 2, written).await;

@@ -80,11 +80,11 @@ pub(crate) async fn look(url: String, stop: CancellationToken) -> Seen {
 
 /// Listens until `stop`.
 pub(crate) async fn listen(url: String, stop: CancellationToken) -> Seen {
-    let mut seen = Seen::default();
+    let (mut seen, mut pace) = (Seen::default(), tokio::time::interval(LOOK));
     while !stop.is_cancelled() {
+        pace.tick().await;
         // It ends with its connection.
         let _ = hear(&url, &mut seen, &stop).await;
-        tokio::time::sleep(LOOK).await;
     }
     seen
 }
