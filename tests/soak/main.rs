@@ -84,7 +84,7 @@ async fn kills_of_service_tenant_and_postgres_under_load_lose_nothing_and_do_not
 /// All of it, and the verdict.
 async fn play(much: Much, replay: &str) {
     let seed = setting("AUTH0_SYNC_SOAK_SEED").unwrap_or_else(rand::random);
-    println!("AUTH0_SYNC_SOAK_SEED={seed} {replay}");
+    println!("Again: AUTH0_SYNC_SOAK_SEED={seed} {replay} scripts/test --test soak");
     let mut stand = stand().await;
     stand.restart_service().await;
     let (tally, stop) = (Arc::new(Tally::default()), CancellationToken::new());
