@@ -15,6 +15,8 @@ const SEGMENTS: usize = 10_000;
 const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks for a commit that is not visible yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// Mutations loaded together at most, but for those that the stream has named.
+const PAGE: i64 = 1_000;
 
 /// Mutations to load together.
 #[derive(Debug)]
@@ -27,6 +29,13 @@ pub(super) struct Segment {
     told: Instant,
 }
 
+impl Segment {
+    /// How many of its mutations to load together.
+    pub(super) fn limit(&self) -> i64 {
+        if matches!(self.which, Which::Ids(_)) { i64::MAX } else { PAGE }
+    }
+}
+
 /// Segments in the order of their commits.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -37,13 +46,13 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// A commit has been told.
-    pub(super) fn told(&mut self, which: Which, commit: Token) {
-        self.segments.push_back(Segment { which, commit, seen: false, told: Instant::now() });
+    pub(super) fn told(&mut self, which: Which, commit: Token, now: Instant) {
+        self.segments.push_back(Segment { which, commit, seen: false, told: now });
     }
 
     /// The table is to be scanned before anything else.
-    pub(super) fn scan_first(&mut self, which: Which, commit: Token) {
-        self.segments.push_front(Segment { which, commit, seen: true, told: Instant::now() });
+    pub(super) fn scan_first(&mut self, which: Which, commit: Token, now: Instant) {
+        self.segments.push_front(Segment { which, commit, seen: true, told: now });
         self.not_before = None;
     }
 
@@ -52,6 +61,11 @@ impl Backlog {
         if self.not_before.is_some_and(|until| until > now) {
             return None;
         }
+        self.segments.front_mut()
+    }
+
+    /// The segment that is being loaded.
+    pub(super) fn head(&mut self) -> Option<&mut Segment> {
         self.segments.front_mut()
     }
 
@@ -80,12 +94,12 @@ impl Backlog {
 
     /// Puts one scan by `snapshot` in place of everything: what it saw is loaded from the table,
     /// in id order, and counts for the first commit, so that the later ones wait for it.
-    pub(super) fn fold(&mut self, snapshot: String, ledger: &mut Ledger<u64>) {
+    pub(super) fn fold(&mut self, snapshot: String, ledger: &mut Ledger<u64>, now: Instant) {
         let Some(first) = self.segments.pop_front() else { return };
         for segment in self.segments.drain(..) {
             ledger.loaded(segment.commit);
         }
-        self.scan_first(Which::Snapshot { snapshot, after: 0 }, first.commit);
+        self.scan_first(Which::Snapshot { snapshot, after: 0 }, first.commit, now);
     }
 }
 
@@ -98,9 +112,9 @@ mod tests {
         let (mut ledger, mut backlog) = (Ledger::default(), Backlog::default());
         for lsn in [10, 20, 30] {
             let commit = ledger.received(lsn);
-            backlog.told(Which::Ids(vec![1]), commit);
+            backlog.told(Which::Ids(vec![1]), commit, Instant::now());
         }
-        backlog.fold("1:1:".into(), &mut ledger);
+        backlog.fold("1:1:".into(), &mut ledger, Instant::now());
         let scan = backlog.first(Instant::now()).unwrap().commit;
         ledger.queued(scan);
         ledger.loaded(scan);
@@ -114,8 +128,8 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_yet_is_looked_for_again_and_given_up_at_last() {
         let (mut ledger, mut backlog) = (Ledger::default(), Backlog::default());
-        backlog.told(Which::Ids(vec![1]), ledger.received(10));
         let now = Instant::now();
+        backlog.told(Which::Ids(vec![1]), ledger.received(10), now);
         assert!(!backlog.unseen(now));
         assert!(backlog.first(now).is_none());
         assert!(backlog.first(now + LOOK_AGAIN).is_some());

@@ -58,6 +58,50 @@ pub enum Step {
     SplitUp,
 }
 
+/// What a worker does about a [`Step`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// Settles.
+    Settle(Verdict),
+    /// Puts the mutations back: nothing happened.
+    PutBack {
+        /// Not to be taken up again before this time.
+        at: Instant,
+        /// They go one by one from now on.
+        alone: bool,
+        /// The cause, where it concerns every call.
+        everybody: Option<Kind>,
+    },
+    /// Notes the doubt and reads the row back, not before this time.
+    ReadBack {
+        /// Not before this time.
+        at: Instant,
+        /// What went wrong.
+        kind: Kind,
+    },
+}
+
+impl Step {
+    /// What is to be done about it.
+    pub fn deed(self, is_command: bool, now: Instant) -> Deed {
+        match self {
+            Step::Finish(verdict) => Deed::Settle(verdict),
+            // It may have run: it is never sent again, and nothing tells whether it has.
+            Step::ReadBack { .. } if is_command => Deed::Settle(Verdict::Lost),
+            Step::ReadBack { at, kind } => Deed::ReadBack { at, kind },
+            Step::SplitUp => Deed::PutBack { at: now, alone: true, everybody: None },
+            Step::SendAgain { at, kind, everybody } => {
+                Deed::PutBack { at, alone: false, everybody: everybody.then_some(kind) }
+            }
+        }
+    }
+}
+
+/// The row could not be read back, `tries` times by now: it is tried again, for nothing else decides.
+pub fn not_read_back(kind: Kind, tries: u32, now: Instant) -> Step {
+    Step::ReadBack { at: now + delay(tries), kind }
+}
+
 /// What a call's outcome leads to; `shown` finds the row in an answer, `tries` counts calls of this
 /// work that brought no decision.
 pub fn after_call(

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::call::Verdict;
 use super::dispatch::Suspicion;
 use super::request::{Content, request, values};
-use super::{body, settle, shown};
+use super::{body, settlement, shown};
 use crate::auth0::{Request, Upload};
 use crate::catalog::{Catalog, Class, Command, Resource, RowKey, fill_body};
 use crate::error::{Error, Kind, Result};
@@ -85,7 +85,7 @@ pub(super) fn ended(verdict: &Verdict, now: String) -> Row {
     };
     row.insert("state".to_owned(), json!(state));
     row.insert("answered_at".to_owned(), json!(now));
-    if let Some(error) = settle::error_of(verdict) {
+    if let Some(error) = settlement::error_of(verdict) {
         row.insert("error".to_owned(), error);
     }
     row

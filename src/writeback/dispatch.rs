@@ -1,32 +1,27 @@
 //! The dispatcher of one tenant: loads unsettled mutations, hands work to workers, takes their
-//! ends. It owns the lanes; memory stays bounded because loading stops when they are full.
-
-use std::collections::{HashMap, HashSet};
+//! ends. What it decides stands in [`super::desk`]; here are its channels, its tasks and its SQL.
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::backlog::Backlog;
-use super::call::delay;
-use super::held::Held;
-use super::lanes::{Lanes, Next, Work};
+use super::desk::{Desk, Stays};
+use super::lanes::{Next, Work};
 use super::late;
 use super::settle::cancel;
-use super::store::{Page, Which};
+use super::store::Page;
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
-use crate::ledger::Ledger;
 use crate::pg::mirror::Row;
 
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
-/// Mutations held in memory at most; the rest waits in the table.
-const HELD: usize = 10_000;
-const PAGE: i64 = 1_000;
+
+/// Work under way.
+type Tasks = JoinSet<(Work, Result<Ended>)>;
 
 /// What the stream tells.
 #[derive(Debug)]
@@ -108,164 +103,91 @@ pub struct Dispatch {
     pub suspicions: mpsc::UnboundedSender<Suspicion>,
 }
 
-struct State {
-    lanes: Lanes,
-    ledger: Ledger<u64>,
-    backlog: Backlog,
-    held: Held,
-    tasks: JoinSet<(Work, Result<Ended>)>,
-    tries: HashMap<i64, u32>,
-    hold: Option<(Instant, Kind)>,
-    settled: u64,
-}
-
 impl Dispatch {
     /// Runs until `shutdown`; then lets the calls under way end.
     ///
     /// # Errors
     /// Database errors that outlast repeated tries.
     pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
-        let mut state = State {
-            lanes: Lanes::default(),
-            ledger: Ledger::default(),
-            backlog: Backlog::default(),
-            held: Held::default(),
-            tasks: JoinSet::new(),
-            tries: HashMap::new(),
-            hold: None,
-            settled: 0,
-        };
-        self.rescan(&mut state).await?;
+        let (mut desk, mut tasks) = (Desk::default(), Tasks::new());
+        self.rescan(&mut desk).await?;
         let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         loop {
-            self.fill(&mut state).await?;
-            let wake = self.start(&mut state).into_iter().chain(state.backlog.not_before).min();
-            self.tell(&mut state);
+            self.fill(&mut desk).await?;
+            let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
+            self.tell(&mut desk, tasks.len());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(ended) = state.tasks.join_next() => self.took(&mut state, ended)?,
+                Some(ended) = tasks.join_next() => {
+                    let (work, ended) = ended
+                        .map_err(|error| Error::with(Kind::Internal, "a worker of writeback broke", error))?;
+                    self.took(&mut desk, &mut tasks, work, ended);
+                }
                 arrival = self.arrivals.recv() => match arrival {
-                    Some(arrival) => self.arrived(&mut state, arrival).await?,
+                    Some(arrival) => self.arrived(&mut desk, arrival).await?,
                     None => break,
                 },
-                _ = look.tick(), if state.backlog.is_empty() => self.rescan(&mut state).await?,
+                _ = look.tick(), if desk.has_loaded() => self.rescan(&mut desk).await?,
                 () = tokio::time::sleep_until(wake.unwrap_or_else(far)), if wake.is_some() => {}
             }
         }
         // Calls that have left are brought to their end; whatever is cut off is read back at the next start.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), async {
-            while state.tasks.join_next().await.is_some() {}
+            while tasks.join_next().await.is_some() {}
         })
         .await;
         Ok(())
     }
 
-    async fn rescan(&self, state: &mut State) -> Result<()> {
+    async fn rescan(&self, desk: &mut Desk) -> Result<()> {
         let snapshot = self.context.store.snapshot().await?;
-        // What waited for something held is read again with the rest.
-        state.held.forget();
-        // Position 0 moves nothing, and holds back later commits until the scan has settled.
-        let commit = state.ledger.received(0);
-        state.backlog.scan_first(Which::Snapshot { snapshot, after: 0 }, commit);
+        desk.rescan(snapshot, Instant::now());
         Ok(())
     }
 
-    async fn arrived(&self, state: &mut State, arrival: Arrival) -> Result<()> {
-        match arrival {
-            Arrival::Commit { lsn, ids } => {
-                let commit = state.ledger.received(lsn);
-                state.backlog.told(Which::Ids(ids), commit);
-            }
-            Arrival::Large { lsn, xid, first, last } => {
-                let commit = state.ledger.received(lsn);
-                state.backlog.told(Which::Transaction { xid, after: first - 1, last }, commit);
-            }
-            Arrival::Quiet { lsn } => {
-                let nothing = state.ledger.received(lsn);
-                state.ledger.loaded(nothing);
-            }
-            Arrival::Rescan => self.rescan(state).await?,
+    async fn arrived(&self, desk: &mut Desk, arrival: Arrival) -> Result<()> {
+        if desk.arrived(arrival, Instant::now()) {
+            self.rescan(desk).await?;
         }
-        if state.backlog.is_full() {
+        if desk.is_behind() {
             let snapshot = self.context.store.snapshot().await?;
-            state.backlog.fold(snapshot, &mut state.ledger);
+            desk.fold(snapshot, Instant::now());
         }
         Ok(())
     }
 
     /// Loads from the backlog, in the order of commits, until the lanes are full.
-    async fn fill(&self, state: &mut State) -> Result<()> {
+    async fn fill(&self, desk: &mut Desk) -> Result<()> {
         let store = &self.context.store;
-        while state.lanes.len() < HELD {
-            let Some(segment) = state.backlog.first(Instant::now()) else { return Ok(()) };
-            let commit = segment.commit;
-            let limit = if matches!(segment.which, Which::Ids(_)) { i64::MAX } else { PAGE };
-            let Page { queued: page, holds } =
-                store.load(&self.context.catalog, &segment.which, limit, Some(commit)).await?;
+        while let Some(segment) = desk.wanted(Instant::now()) {
+            let (limit, commit) = (segment.limit(), Some(segment.commit));
+            let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
+            let Page { queued: page, holds } = loaded;
             if page.is_empty() && !segment.seen {
-                if store.sees(&segment.which).await? {
-                    // It may have come into sight between the two looks.
-                    segment.seen = true;
-                    continue;
-                }
-                if !state.backlog.unseen(Instant::now()) {
-                    return Ok(());
-                }
-                tracing::warn!("a commit that the stream told cannot be seen in the table");
-            }
-            let renamed = late::rename(store, &self.context.catalog, &state.lanes, &page).await?;
-            if renamed.any {
+                let sees = store.sees(&segment.which).await?;
+                desk.found_nothing(sees, Instant::now());
                 continue;
             }
-            let whole = (page.len() as i64) < limit;
-            if let (Some(last), Some(segment)) = (page.last(), state.backlog.first(Instant::now())) {
-                segment.seen = true;
-                segment.which.advance(last.id);
-            }
-            if holds {
-                let here: HashSet<i64> = page.iter().map(|queued| queued.id).collect();
-                for (node, id) in store.held_before(&self.context.catalog, &page).await? {
-                    // What has been released stands in its lane, or comes before the others in this page.
-                    if !state.lanes.has(id) && !here.contains(&id) {
-                        state.held.note(node, id);
-                    }
-                }
-            }
-            for queued in page {
-                if renamed.busy.contains(&queued.id) || (holds && state.held.stops(&queued)) {
-                    continue;
-                }
-                if state.lanes.push(queued) {
-                    state.ledger.queued(commit);
-                }
-            }
-            if whole {
-                state.backlog.loaded();
-                state.ledger.loaded(commit);
+            let renamed = late::rename(store, &self.context.catalog, desk.lanes(), &page).await?;
+            if !renamed.any {
+                let held = match holds {
+                    true => Some(store.held_before(&self.context.catalog, &page).await?),
+                    false => None,
+                };
+                desk.loaded(page, limit, Stays { busy: renamed.busy, held });
             }
         }
         Ok(())
     }
 
     /// Starts as much work as may leave; returns when to look again.
-    fn start(&self, state: &mut State) -> Option<Instant> {
+    fn start(&self, desk: &mut Desk, tasks: &mut Tasks) -> Option<Instant> {
         loop {
-            let now = Instant::now();
-            // While the way to Auth0 is closed, one call at a time finds out whether it has opened.
-            let most = match state.hold {
-                Some((until, _)) if until > now => return Some(until),
-                Some(_) => 1,
-                None => self.concurrency,
-            };
-            if state.tasks.len() >= most {
-                return None;
-            }
-            match state.lanes.next(now) {
+            match desk.next(tasks.len(), self.concurrency, Instant::now()) {
                 Next::Work(todo) => {
-                    let context = self.context.clone();
-                    let tries = todo.ids.first().and_then(|id| state.tries.get(id)).copied().unwrap_or(0);
-                    state.tasks.spawn(async move {
+                    let (context, tries) = (self.context.clone(), desk.tries(&todo));
+                    tasks.spawn(async move {
                         let ended = work(&context, &todo, tries).await;
                         (todo, ended)
                     });
@@ -276,91 +198,29 @@ impl Dispatch {
         }
     }
 
-    fn took(
-        &self,
-        state: &mut State,
-        ended: std::result::Result<(Work, Result<Ended>), tokio::task::JoinError>,
-    ) -> Result<()> {
-        let (mut work, ended) =
-            ended.map_err(|error| Error::with(Kind::Internal, "a worker of writeback broke", error))?;
-        let first = work.ids.first().copied().unwrap_or_default();
-        match ended {
-            Ok(Ended::Settled(settled)) => {
-                state.hold = None;
-                state.tries.remove(&first);
-                if let Some(new) = &settled.rekeyed {
-                    state.lanes.rekey(&work.node.0, &work.node.1, new);
-                    work.node.1 = new.clone();
-                }
-                if settled.orphans {
-                    self.cancel_dependents(state, &work, first);
-                }
-                if settled.read_again {
-                    // The receiver is gone only at shutdown.
-                    let _ = self.suspicions.send(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                }
-                if settled.gone {
-                    let _ = self.suspicions.send(Suspicion::Gone(work.node.0.clone()));
-                }
-                for ask in settled.asks {
-                    let _ = self.suspicions.send(ask);
-                }
-                state.settled += settled.ids.len() as u64;
-                for commit in state.lanes.settled(&work, &settled.ids) {
-                    state.ledger.ended(commit);
-                }
-            }
-            Ok(Ended::Back { at, alone, everybody }) => {
-                *state.tries.entry(first).or_default() += 1;
-                match everybody {
-                    Some(kind) => {
-                        if state.hold.as_ref().is_none_or(|(_, held)| *held != kind) {
-                            tracing::warn!(kind = kind.as_str(), "writes wait: {}", kind.policy().hint);
-                        }
-                        state.hold = Some((at, kind));
-                    }
-                    None => state.hold = None,
-                }
-                state.lanes.put_back(&work, at, alone);
-            }
-            Err(error) => {
-                // The row in the table says how far it got: look again before anything is sent.
-                tracing::error!(%error, table = %work.node.0, "a mutation could not be brought to its end, it is taken up again");
-                let tries = state.tries.entry(first).or_default();
-                *tries += 1;
-                let at = Instant::now() + delay(*tries);
-                state.lanes.put_back_in_doubt(&work, at);
-            }
+    fn took(&self, desk: &mut Desk, tasks: &mut Tasks, work: Work, ended: Result<Ended>) {
+        let follows = desk.took(work, ended, Instant::now());
+        for (todo, cause) in follows.cancel {
+            let context = self.context.clone();
+            tasks.spawn(async move {
+                let ended = cancel(&context.store, &context.catalog, &todo, cause).await;
+                (todo, ended.map(Ended::Settled))
+            });
         }
-        Ok(())
-    }
-
-    /// What hangs on a refused insert is reverted without a call.
-    fn cancel_dependents(&self, state: &mut State, work: &Work, cause: i64) {
-        for id in state.lanes.dependents(&work.node, cause) {
-            if let Some(todo) = state.lanes.take(id) {
-                let context = self.context.clone();
-                state.tasks.spawn(async move {
-                    let ended = cancel(&context.store, &context.catalog, &todo, cause).await;
-                    (todo, ended.map(Ended::Settled))
-                });
-            }
+        for suspicion in follows.suspicions {
+            // The receiver is gone only at shutdown.
+            let _ = self.suspicions.send(suspicion);
         }
     }
 
-    fn tell(&self, state: &mut State) {
-        let applied = state.ledger.done().copied().unwrap_or(0);
+    fn tell(&self, desk: &mut Desk, in_flight: usize) {
+        let applied = desk.applied();
         self.applied.send_if_modified(|there| {
             let newer = applied > *there;
             *there = applied.max(*there);
             newer
         });
-        self.report.send_replace(Report {
-            held: state.lanes.len(),
-            in_flight: state.tasks.len(),
-            settled: state.settled,
-            waiting_for: state.hold.map(|(_, kind)| kind),
-        });
+        self.report.send_replace(desk.report(in_flight));
     }
 }
 

@@ -93,6 +93,8 @@ struct Lane {
 pub struct Lanes {
     lanes: HashMap<Node, Lane>,
     queued: HashMap<i64, Queued>,
+    /// Further commits that mutations count for.
+    also: HashMap<i64, Vec<Token>>,
     /// Heads of lanes that may be able to leave.
     candidates: BTreeSet<i64>,
     delayed: BTreeSet<(Instant, i64)>,
@@ -119,14 +121,25 @@ impl Lanes {
         self.lanes.get(node).is_some_and(|lane| !lane.own.is_empty() || lane.busy)
     }
 
-    /// Queues a mutation; false where it is held already (then it is counted for `commit`, if it
-    /// was not yet).
+    /// Queues a mutation, or counts one that is held for one more commit; false where it counts for
+    /// `commit` already. A scan may have brought it before the commit that the stream has told, whose
+    /// position must wait for it all the same.
     pub fn push(&mut self, queued: Queued) -> bool {
         let id = queued.id;
         if let Some(held) = self.queued.get_mut(&id) {
-            let counted = held.commit.is_none() && queued.commit.is_some();
-            held.commit = held.commit.or(queued.commit);
-            return counted;
+            let Some(commit) = queued.commit.filter(|commit| held.commit != Some(*commit)) else {
+                return false;
+            };
+            if held.commit.is_none() {
+                held.commit = Some(commit);
+                return true;
+            }
+            let also = self.also.entry(id).or_default();
+            let new = !also.contains(&commit);
+            if new {
+                also.push(commit);
+            }
+            return new;
         }
         self.lanes.entry(queued.node.clone()).or_default().own.insert(id);
         for (node, _) in &queued.references {
@@ -165,7 +178,8 @@ impl Lanes {
             // What it was waiting with may be among those that have settled.
             lane.delayed = None;
         }
-        let commits = ids.iter().filter_map(|id| self.remove(*id)).collect();
+        let mut commits: Vec<Token> = ids.iter().filter_map(|id| self.remove(*id)).collect();
+        commits.extend(ids.iter().filter_map(|id| self.also.remove(id)).flatten());
         self.wake(&work.node);
         commits
     }

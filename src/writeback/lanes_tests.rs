@@ -115,6 +115,19 @@ fn a_mutation_that_is_held_is_not_queued_twice() {
 }
 
 #[test]
+fn a_mutation_that_a_scan_has_brought_counts_for_its_commit_too() {
+    let (mut lanes, mut ledger) = (Lanes::default(), crate::ledger::Ledger::<u64>::default());
+    let (told, scan) = (ledger.received(10), ledger.received(0));
+    let of = |commit| Queued { commit: Some(commit), ..queued(1, "user", "a", Operation::Update) };
+    assert!(lanes.push(of(scan)));
+    assert!(lanes.push(of(told)));
+    assert!(!lanes.push(of(told)) && !lanes.push(of(scan)));
+    let work = next(&mut lanes).unwrap();
+    assert_eq!(lanes.settled(&work, &[1]), [scan, told]);
+    assert!(lanes.also.is_empty());
+}
+
+#[test]
 fn a_call_that_may_have_left_is_taken_up_as_it_was() {
     let mut lanes = Lanes::default();
     for id in 1..=2 {

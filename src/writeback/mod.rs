@@ -1,13 +1,14 @@
 //! From a committed mutation to Auth0 and back: lanes, outcomes, settling.
 //!
-//! Decisions ([`lanes`], [`call`], [`request`]) are pure; [`store`], [`settle`],
-//! [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
+//! Decisions ([`desk`], [`lanes`], [`call`], [`request`], [`settlement`]) are pure; [`store`],
+//! [`settle`], [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
 mod backlog;
 mod body;
 pub mod call;
 mod command;
 mod conflict;
+mod desk;
 mod dispatch;
 mod held;
 pub mod lanes;
@@ -20,7 +21,10 @@ mod replace;
 mod request;
 mod retention;
 mod settle;
+mod settlement;
 mod shown;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod strict;
 mod wake;

@@ -1,6 +1,7 @@
 //! Reads single rows from Auth0 for writeback: before a call that replaces them, after one whose
 //! answer was lost, and after one whose answer does not show what reading shows.
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::call::{Found, Verdict, delay};
@@ -152,6 +153,40 @@ pub(super) async fn named(
     Verdict::Applied(None)
 }
 
+/// How to find out what became of a call whose answer was lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way<'r> {
+    /// Not at all: doing it again does no harm.
+    Repeat,
+    /// By the row's key.
+    Key,
+    /// By a path that names the row by other columns.
+    Path(&'r str),
+    /// In a list with this query, by these columns.
+    List(&'r IndexMap<String, String>, &'r [String]),
+}
+
+/// The way that the catalogue knows for a call.
+pub(super) fn way<'r>(resource: &'r Resource, content: &Content) -> Way<'r> {
+    // The whole list is read, edited and written anew: that is the same however often.
+    if resource.replace.is_some() {
+        return Way::Repeat;
+    }
+    if content.operation != Operation::Insert {
+        // What cannot be read back may be missing though all that is shown looks right; setting it
+        // again to the same value does no harm.
+        let unseen = content.operation == Operation::Update
+            && (!content.write_only.is_empty() || content.after.is_empty());
+        return if unseen { Way::Repeat } else { Way::Key };
+    }
+    match resource.create.as_ref().map(|create| &create.recognise) {
+        Some(Recognise::Key) => Way::Key,
+        Some(Recognise::Repeat) | None => Way::Repeat,
+        Some(Recognise::Path { path }) => Way::Path(path),
+        Some(Recognise::List { query, columns }) => Way::List(query, columns),
+    }
+}
+
 /// Finds out what became of a call whose answer was lost.
 pub(super) async fn read_back(context: &Context, resource: &Resource, content: &Content) -> Result<Found> {
     let found = |there: There| match there {
@@ -159,24 +194,10 @@ pub(super) async fn read_back(context: &Context, resource: &Resource, content: &
         There::Nothing => Found::Nothing,
         There::Unknown => Found::Repeatable,
     };
-    // The whole list is read, edited and written anew: that is the same however often.
-    if resource.replace.is_some() {
-        return Ok(Found::Repeatable);
-    }
-    if content.operation != Operation::Insert {
-        // What cannot be read back may be missing though all that is shown looks right; setting it
-        // again to the same value does no harm.
-        let unseen = content.operation == Operation::Update
-            && (!content.write_only.is_empty() || content.after.is_empty());
-        if unseen {
-            return Ok(Found::Repeatable);
-        }
-        return Ok(found(current(context, resource, &content.key).await?));
-    }
-    match resource.create.as_ref().map(|create| &create.recognise) {
-        Some(Recognise::Key) => Ok(found(current(context, resource, &content.key).await?)),
-        Some(Recognise::Repeat) | None => Ok(Found::Repeatable),
-        Some(Recognise::Path { path }) => {
+    match way(resource, content) {
+        Way::Repeat => Ok(Found::Repeatable),
+        Way::Key => Ok(found(current(context, resource, &content.key).await?)),
+        Way::Path(path) => {
             let path = fill_path(path, &request::values(content))
                 .ok_or_else(|| Error::new(Kind::Internal, format!("a value for {path} is missing")))?;
             // The last part of the key that it has here is provisional: only the answer's counts.
@@ -184,8 +205,6 @@ pub(super) async fn read_back(context: &Context, resource: &Resource, content: &
             above.retain(|column, _| resource.made_column() != Some(column));
             Ok(found(one(context, resource, &Request::get(path, Lane::Write), &above).await?))
         }
-        Some(Recognise::List { query, columns }) => {
-            recognise::in_list(context, resource, content, query, columns).await
-        }
+        Way::List(query, columns) => recognise::in_list(context, resource, content, query, columns).await,
     }
 }

@@ -16,8 +16,8 @@ use crate::pg::mirror::Row;
 use crate::pg::{fault, ident, qualified};
 
 /// Lists may lag behind writes: absence counts only when it is seen this often.
-const LOOKS: u32 = 3;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(700);
+pub(super) const LOOKS: u32 = 3;
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(700);
 
 /// Looks for a row with the same values in `columns`, below the same parent, that the mirror does
 /// not know yet.
@@ -33,15 +33,13 @@ pub(super) async fn in_list(
         Error::new(Kind::Catalog, format!("{} has no list to recognise a create in", resource.table))
     })?;
     let list = filtered(list, query, &values);
-    let above = resource.key.split_last().map_or(&[][..], |(_, above)| above);
     for look in 0..LOOKS {
         if look > 0 {
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
         let mut alike = Vec::new();
         search(context, resource, &list, &values, |row| {
-            let same = |column| holds(row.get(column), values.get(column).unwrap_or(&Value::Null));
-            if above.iter().chain(columns).all(same) {
+            if is_alike(resource, columns, &values, row) {
                 alike.push(row.clone());
             }
             false
@@ -55,6 +53,13 @@ pub(super) async fn in_list(
         }
     }
     Ok(Found::Nothing)
+}
+
+/// Whether a listed row may be what a create with `values` made: below the same parent, the same in `columns`.
+pub(super) fn is_alike(resource: &Resource, columns: &[String], values: &Row, row: &Row) -> bool {
+    let above = resource.key.split_last().map_or(&[][..], |(_, above)| above);
+    let same = |column: &String| holds(row.get(column), values.get(column).unwrap_or(&Value::Null));
+    above.iter().chain(columns).all(same)
 }
 
 /// The list to look in: the narrowest whose path the row fills.

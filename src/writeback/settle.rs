@@ -1,6 +1,6 @@
-//! Settling: makes an outcome final in one transaction: row, mutations, secrets, NOTIFY.
+//! Settling: makes an outcome final in one transaction: row, mutations, secrets, NOTIFY. What the
+//! outcome means for them is decided in [`super::settlement`].
 
-use std::cmp::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -9,36 +9,18 @@ use sqlx::AssertSqlSafe;
 
 use super::call::{Verdict, delay};
 use super::command;
-use super::dispatch::Suspicion;
 use super::lanes::Work;
+use super::settlement::{Note, Settled, Settlement, error_of, notes, settlement};
 use super::store::Store;
-use crate::auth0::Refusal;
-use crate::catalog::{Catalog, NewKey, Resource, ResourceKind, RowKey};
+use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Locked, News, Operation, Row, version_order};
+use crate::pg::mirror::{Locked, News, Operation, Row};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
 const MAX_NOTIFICATION: usize = 7900;
 /// How often storing the answer to a command is tried before the dispatcher starts anew.
 const ANSWER_TRIES: u32 = 20;
-
-/// What settling did.
-#[derive(Debug, Default)]
-pub(super) struct Settled {
-    /// Mutations of the row that have settled, those that were cancelled included.
-    pub ids: Vec<i64>,
-    /// The key that Auth0 made, where it replaced a provisional one.
-    pub rekeyed: Option<RowKey>,
-    /// The row was inserted by a client and refused: what hangs on it cannot go either.
-    pub orphans: bool,
-    /// The table may show less than Auth0 has: the row should be read.
-    pub read_again: bool,
-    /// Auth0 has deleted the row for us.
-    pub gone: bool,
-    /// What else should be read.
-    pub asks: Vec<Suspicion>,
-}
 
 /// Settles `work`; waits for clients that hold the row.
 ///
@@ -109,63 +91,16 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     if ours != work.ids.len() {
         return Err(Error::new(Kind::Internal, "mutations to settle are not unsettled any more"));
     }
-    let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
-    let error = error_of(verdict);
-    let news = match verdict {
-        Verdict::Applied(answer) => {
-            let row = answer.clone().filter(|_| work.operation != Operation::Delete);
-            let made = row.as_ref().and_then(|row| RowKey::of(resource, row)).filter(|made| made != key);
-            if let Some(made) = made.filter(|_| work.operation == Operation::Insert) {
-                locked.rekey(catalog, &made).await?;
-                settled.rekeyed = Some(made);
-            }
-            settled.read_again = leaves_open(resource, work.operation, row.as_ref());
-            let nameless = resource.new_key == NewKey::Server && work.operation == Operation::Insert;
-            if nameless && settled.rekeyed.is_none() {
-                // Auth0 has the row under a key that nobody knows: reading brings it, and this one goes.
-                settled.orphans = true;
-                settled.asks.push(Suspicion::Table(table.clone()));
-                News::Dropped { ids: work.ids.clone() }
-            } else {
-                applied(resource, &locked, &work.ids, row)
-            }
-        }
-        Verdict::Gone => News::Applied { ids: work.ids.clone(), answer: None },
-        Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => {
-            settled.orphans = work.operation == Operation::Insert;
-            // A conflict says that Auth0 has something that the table does not show.
-            settled.read_again =
-                matches!(refusal.status, 404 | 409) || matches!(verdict, Verdict::PartlyRefused(_));
-            match (refusal.status, work.operation) {
-                (404, Operation::Update) => News::Absent,
-                _ => News::Dropped { ids: work.ids.clone() },
-            }
-        }
-        Verdict::Lost | Verdict::Unfit { .. } => {
-            settled.orphans = work.operation == Operation::Insert;
-            settled.read_again = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. });
-            News::Dropped { ids: work.ids.clone() }
-        }
-    };
+    let Settlement { news, mut settled, error } = settlement(resource, work, verdict, locked.base().as_ref());
+    if let Some(made) = &settled.rekeyed {
+        locked.rekey(catalog, made).await?;
+    }
     let rebased = locked.apply(news).await?;
     if rebased.base.is_none() {
         locked.remove_children(catalog).await?;
     }
-    settled.gone = error.is_none() && work.operation == Operation::Delete && resource.kind.is_read();
-    let mut notes = Vec::new();
-    for id in &work.ids {
-        let state = match (&error, Some(id) == work.ids.last()) {
-            (Some(_), _) => "reverted",
-            (None, true) => "confirmed",
-            (None, false) => "merged",
-        };
-        notes.push((*id, state, error.clone()));
-    }
-    let lost = json!({"kind": "cancelled", "message": "the row that it changes is not there", "after": work.ids.last()});
-    for id in rebased.cancelled.iter().filter(|id| !work.ids.contains(id)) {
-        notes.push((*id, "cancelled", Some(lost.clone())));
-        settled.ids.push(*id);
-    }
+    let notes = notes(work, error.as_ref(), &rebased.cancelled);
+    settled.ids = notes.iter().map(|(id, ..)| *id).collect();
     let key = settled.rekeyed.as_ref().unwrap_or(key);
     write_down(store, &mut locked, resource, key, &notes).await?;
     locked.commit().await?;
@@ -178,7 +113,7 @@ async fn finish_once(
     work: &Work,
     ended: &Row,
     error: Option<Value>,
-    refused: &str,
+    refused: &'static str,
 ) -> Result<Settled> {
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
@@ -224,55 +159,13 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     Ok(settled)
 }
 
-/// By Auth0's own time: an answer older than the base settles the mutation with the base's values.
-fn applied(resource: &Resource, locked: &Locked<'_>, ids: &[i64], row: Option<Row>) -> News {
-    match version_order(resource, row.as_ref(), locked.base().as_ref()) {
-        Some(Ordering::Less) => News::Dropped { ids: ids.to_vec() },
-        _ => News::Applied { ids: ids.to_vec(), answer: row },
-    }
-}
-
-/// Whether the table may show less than Auth0 has, or Auth0 is still at work.
-pub(super) fn leaves_open(resource: &Resource, operation: Operation, row: Option<&Row>) -> bool {
-    let settling = resource.settling.as_ref().is_some_and(|settling| {
-        let value = row.and_then(|row| row.get(&settling.column)).and_then(Value::as_str);
-        value.is_some_and(|value| settling.values.iter().any(|busy| busy == value))
-    });
-    // Only a list shows such a row whole, or its place among the others.
-    let listed = resource.get.is_none() && operation == Operation::Update;
-    settling || listed || resource.replace.is_some()
-}
-
-/// What `_sync_cdc.error` holds of a verdict; none where Auth0 has taken it.
-pub(super) fn error_of(verdict: &Verdict) -> Option<Value> {
-    match verdict {
-        Verdict::Applied(_) | Verdict::Gone => None,
-        Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => Some(refusal_json(refusal)),
-        Verdict::Lost => Some(json!({
-            "kind": "outcome_unknown",
-            "message": "the answer was lost: the call may have run, and is not made again",
-        })),
-        Verdict::Unfit { kind, message } => Some(json!({ "kind": kind.as_str(), "message": message })),
-    }
-}
-
-fn refusal_json(refusal: &Refusal) -> Value {
-    json!({
-        "kind": refusal.kind().as_str(),
-        "status": refusal.status,
-        "error": refusal.error,
-        "message": refusal.message,
-        "errorCode": refusal.error_code,
-    })
-}
-
 /// States, NOTIFY and the end of write-only values, in one statement.
 async fn write_down(
     store: &Store,
     locked: &mut Locked<'_>,
     resource: &Resource,
     key: &RowKey,
-    notes: &[(i64, &str, Option<Value>)],
+    notes: &[Note],
 ) -> Result<()> {
     let pending = |id: i64| locked.unsettled.iter().find(|pending| pending.mutation.id == id);
     let told = notes.iter().map(|(id, state, error)| {

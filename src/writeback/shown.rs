@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use super::request::{Content, is_templated};
 use crate::catalog::{NewKey, Resource, RowKey};
-use crate::pg::mirror::{Row, row_from_answer};
+use crate::pg::mirror::{Operation, Row, row_from_answer};
 
 /// The row that an answer shows; where the body is the value of one column, that column. What the
 /// answer leaves out of the key (the parent, mostly) is taken from `key`.
@@ -26,13 +27,20 @@ pub(super) fn under(resource: &Resource, key: &Map<String, Value>, row: &mut Row
     }
 }
 
+/// The row in the answer to a mutation's call, where it shows one whole.
+pub(super) fn answered(resource: &Resource, content: &Content, answer: &Value) -> Option<Row> {
+    match content.operation {
+        Operation::Delete => None,
+        // A list shows more than the answer to a change: the row is read again.
+        Operation::Update if resource.get.is_none() => None,
+        Operation::Insert | Operation::Update => {
+            written(resource, answer, &content.key, is_templated(resource, content.operation))
+        }
+    }
+}
+
 /// The row in the answer to a write, where it shows one.
-pub(super) fn written(
-    resource: &Resource,
-    answer: &Value,
-    key: &Map<String, Value>,
-    templated: bool,
-) -> Option<Row> {
+fn written(resource: &Resource, answer: &Value, key: &Map<String, Value>, templated: bool) -> Option<Row> {
     // One row may come as an array of one.
     let answer = match answer.as_array().map(Vec::as_slice) {
         Some([one]) => one,

@@ -23,14 +23,31 @@ pub struct Store {
 }
 
 /// How far mutations that go out together have got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// No call has left.
     Pending,
     /// A call may have left.
     Sent,
-    /// They have settled.
-    Settled,
+    /// They have settled, and the one who settled them did not hear of it.
+    Settled {
+        /// The row's key by now.
+        key: RowKey,
+        /// Auth0 has not taken them.
+        reverted: bool,
+    },
+}
+
+impl Standing {
+    /// Of mutations of the row under `key` of which so many have settled, so many of them without
+    /// effect, and so many are pending.
+    pub(super) fn of(key: RowKey, settled: i64, reverted: i64, pending: i64) -> Standing {
+        match (settled, pending) {
+            (1.., _) => Standing::Settled { key, reverted: reverted > 0 },
+            (0, 1..) => Standing::Pending,
+            _ => Standing::Sent,
+        }
+    }
 }
 
 /// Mutations that have been loaded.
@@ -268,23 +285,26 @@ impl Store {
         Ok((content, last.get::<Option<String>, _>(5).unwrap_or_else(|| request_id.to_owned())))
     }
 
-    /// How far mutations that went out together have got.
-    pub async fn standing(&self, ids: &[i64]) -> Result<Standing> {
+    /// How far mutations of one row that went out together have got.
+    ///
+    /// # Errors
+    /// `internal` where there are no such mutations; database errors.
+    pub async fn standing(&self, resource: &Resource, ids: &[i64]) -> Result<Standing> {
         let sql = format!(
-            "select count(*) filter (where settled_at is not null), count(*) filter (where state = 'pending') \
+            "select (pg_catalog.array_agg(key order by id))[1], count(*) filter (where settled_at is not null), \
+             count(*) filter (where state in ('reverted', 'cancelled')), count(*) filter (where state = 'pending') \
              from {} where id = any ($1)",
             self.cdc()
         );
-        let (settled, pending): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(ids)
-            .fetch_one(&self.database.pool)
-            .await
-            .map_err(fault("cannot look how far mutations have got"))?;
-        Ok(match (settled, pending) {
-            (1.., _) => Standing::Settled,
-            (0, 1..) => Standing::Pending,
-            _ => Standing::Sent,
-        })
+        let (key, settled, reverted, pending): (Option<Value>, i64, i64, i64) =
+            sqlx::query_as(AssertSqlSafe(sql))
+                .bind(ids)
+                .fetch_one(&self.database.pool)
+                .await
+                .map_err(fault("cannot look how far mutations have got"))?;
+        let key = key.as_ref().and_then(Value::as_object).and_then(|key| RowKey::of(resource, key));
+        let key = key.ok_or_else(|| Error::new(Kind::Internal, "mutations that were sent are not there"))?;
+        Ok(Standing::of(key, settled, reverted, pending))
     }
 
     /// Puts mutations back to `pending`: the request never left, which is not an attempt.
@@ -349,7 +369,7 @@ fn terms(options: &Value) -> Terms {
 
 /// Rows that must be there before a mutation of this row may leave: those that a column of the
 /// image or of the key references, and those that a part of the key is the whole key of.
-fn references(
+pub(super) fn references(
     catalog: &Catalog,
     resource: &Resource,
     key: &RowKey,

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::call::{Step, Verdict, after_call, after_read_back, delay, not_there};
+use super::call::{Deed, Step, Verdict, after_call, after_read_back, delay, not_read_back, not_there};
 use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
-use super::settle::{Settled, finish, settle};
+use super::settle::{finish, settle};
+use super::settlement::{self, Settled, unheard};
 use super::store::{Standing, Store};
-use super::{command, conflict, parts, shown};
+use super::{command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation};
+use crate::pg::mirror::{Freshness, Operation, has_gone_since};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -68,21 +69,26 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     let resource = context.catalog.resource(table)?;
     // What a strict statement has done and its transaction has not kept is taken back before.
     context.freshness.undecided().free(&work.node).await;
-    let uncertain = work.uncertain
-        && match context.store.standing(&work.ids).await? {
-            Standing::Pending => false,
-            Standing::Sent => true,
-            Standing::Settled => {
-                let ids = work.ids.clone();
-                return Ok(Ended::Settled(Settled { ids, ..Settled::default() }));
+    let mut uncertain = work.uncertain;
+    if uncertain {
+        match context.store.standing(resource, &work.ids).await? {
+            Standing::Pending => uncertain = false,
+            Standing::Sent => {}
+            Standing::Settled { key, reverted } => {
+                let settled = unheard(work, key, reverted);
+                if let Some(new) = &settled.rekeyed {
+                    context.freshness.settled(table, new);
+                }
+                return Ok(Ended::Settled(settled));
             }
-        };
+        }
+    }
     if let Some(by) = &work.terms.discarded {
         let verdict = Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") };
         let settled = if resource.kind == ResourceKind::Command {
             finish(&context.store, &context.catalog, work, &verdict).await?
         } else {
-            settle(&context.store, &context.catalog, work, &verdict).await?
+            settled_by(context, work, &verdict).await?
         };
         return Ok(Ended::Settled(settled));
     }
@@ -94,14 +100,29 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     }
     let (content, request_id) =
         context.store.claim(resource, &work.ids, uncertain, &context.correlation()).await?;
+    let content = late::translate(&context.store, &context.catalog, resource, work, content).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
-    let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    let mut ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    if let Ok(Ended::Settled(settled)) = &mut ended {
+        // It may have gone after it was answered, and nobody could know it by its key.
+        let key = settled.rekeyed.as_ref().unwrap_or(key);
+        settled.read_again |= settlement::may_have_gone(work, resource)
+            && has_gone_since(&context.freshness, &context.catalog, resource, key, flight.began());
+    }
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// Settles; what hangs on a row that is gone by this does not come back by what was read before.
+async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+    if settlement::takes_away(work, verdict) {
+        context.freshness.gone(&work.node.0, &work.node.1);
+    }
+    settle(&context.store, &context.catalog, work, verdict).await
 }
 
 /// Rows of other tables that the write changed too.
@@ -130,47 +151,41 @@ async fn decide(
         call(context, work, resource, &content, &request_id, tries).await
     };
     loop {
-        step = match step {
-            Step::Finish(verdict) if is_command => {
+        match step.deed(is_command, Instant::now()) {
+            Deed::Settle(verdict) if is_command => {
                 let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
                     settled.asks.extend(command::asks(&context.catalog, resource, &work.node.1, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
-            // It may have run: it is never sent again, and nothing tells whether it has.
-            Step::ReadBack { .. } if is_command => Step::Finish(Verdict::Lost),
-            Step::Finish(verdict) => {
+            Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                let mut settled = settled_by(context, work, &verdict).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
                     settled.asks.extend(touched(&context.catalog, resource, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
-            Step::SplitUp => {
+            Deed::PutBack { at, alone, everybody } => {
                 context.store.put_back(&work.ids).await?;
-                return Ok(Ended::Back { at: Instant::now(), alone: true, everybody: None });
+                return Ok(Ended::Back { at, alone, everybody });
             }
-            Step::SendAgain { at, kind, everybody } => {
-                context.store.put_back(&work.ids).await?;
-                return Ok(Ended::Back { at, alone: false, everybody: everybody.then_some(kind) });
-            }
-            Step::ReadBack { at, kind } => {
+            Deed::ReadBack { at, kind } => {
                 tracing::warn!(table = %resource.table, kind = kind.as_str(), "the outcome of a call is unknown, it is read back");
                 context.store.doubt(&work.ids).await?;
                 tokio::time::sleep_until(at).await;
                 tries += 1;
-                match readback::read_back(context, resource, &content).await {
+                step = match readback::read_back(context, resource, &content).await {
                     Ok(found) => after_read_back(found, content.operation, &content.after, Instant::now()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot read back yet");
-                        Step::ReadBack { at: Instant::now() + delay(tries), kind: error.kind() }
+                        not_read_back(error.kind(), tries, Instant::now())
                     }
-                }
+                };
             }
-        };
+        }
     }
 }
 
@@ -311,14 +326,7 @@ async fn one(
         return Step::Finish(Verdict::Applied(None));
     }
     let outcome = context.auth0.write(&request).await;
-    let shown = |answer: &Value| match content.operation {
-        Operation::Delete => None,
-        // A list shows more than the answer to a change: the row is read again.
-        Operation::Update if resource.get.is_none() => None,
-        Operation::Insert | Operation::Update => {
-            shown::written(resource, answer, &content.key, request::is_templated(resource, content.operation))
-        }
-    };
+    let shown = |answer: &Value| shown::answered(resource, content, answer);
     after_call(outcome, shown, work.ids.len(), tries, Instant::now())
 }
 

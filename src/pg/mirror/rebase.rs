@@ -87,7 +87,7 @@ pub struct Rebased {
 }
 
 /// The base of a row: what is visible without its unsettled mutations.
-pub(super) fn base_of(resource: &Resource, visible: Option<&Row>, unsettled: &[Unsettled]) -> Option<Row> {
+pub fn base_of(resource: &Resource, visible: Option<&Row>, unsettled: &[Unsettled]) -> Option<Row> {
     let mut row = visible.cloned();
     for mutation in unsettled.iter().rev() {
         match (mutation.operation, &mutation.before) {

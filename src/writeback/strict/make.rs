@@ -11,7 +11,7 @@ use crate::pg::mirror::{Operation, Row};
 use crate::writeback::call::{Step, Verdict, after_read_back, delay};
 use crate::writeback::lanes::{Node, Terms, Work};
 use crate::writeback::request::Content;
-use crate::writeback::{command, readback, settle, worker};
+use crate::writeback::{command, readback, settle, settlement, worker};
 
 /// How a change ended.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ fn judge(
     let applied = |made: RowKey, answer: Option<Row>| (Stands::Applied { made, answer }, None);
     match made {
         Made::Decided(verdict) => {
-            let mut refused = settle::error_of(&verdict).and_then(|error| error.as_object().cloned());
+            let mut refused = settlement::error_of(&verdict).and_then(|error| error.as_object().cloned());
             match verdict {
                 Verdict::Applied(answer) if resource.kind == ResourceKind::Command => {
                     let ended = command::ended(&Verdict::Applied(answer), settle::now());

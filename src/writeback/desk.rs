@@ -1,0 +1,249 @@
+//! What the dispatcher holds and decides, pure: which mutations to load, which work may leave, what
+//! follows from its end. It owns the lanes; memory stays bounded because loading stops when they are full.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio::time::Instant;
+
+use super::backlog::{Backlog, Segment};
+use super::call::delay;
+use super::dispatch::{Arrival, Report, Suspicion};
+use super::held::Held;
+use super::lanes::{Lanes, Next, Node, Queued, Work};
+use super::settlement::Settled;
+use super::store::Which;
+use super::worker::Ended;
+use crate::error::{Kind, Result};
+use crate::ledger::Ledger;
+
+/// Mutations held in memory at most; the rest waits in the table.
+const HELD: usize = 10_000;
+
+/// The state of one tenant's dispatcher.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    lanes: Lanes,
+    ledger: Ledger<u64>,
+    backlog: Backlog,
+    held: Held,
+    /// Calls that brought no decision, by the first mutation of their work.
+    tries: HashMap<i64, u32>,
+    /// The way to Auth0 is closed: nothing leaves before this time.
+    hold: Option<(Instant, Kind)>,
+    settled: u64,
+}
+
+/// What of a page stays in the table.
+#[derive(Debug, Default)]
+pub(super) struct Stays {
+    /// Mutations whose rows a client holds.
+    pub(super) busy: HashSet<i64>,
+    /// Where something is held: held mutations of the page's rows, and of those that they reference.
+    pub(super) held: Option<Vec<(Node, i64)>>,
+}
+
+/// What follows from the end of work.
+#[derive(Debug, Default)]
+pub(super) struct Follows {
+    /// To be reverted without a call, with the refused mutation that they depend on.
+    pub(super) cancel: Vec<(Work, i64)>,
+    /// What ingest should read.
+    pub(super) suspicions: Vec<Suspicion>,
+}
+
+impl Desk {
+    /// What `snapshot` (as text) sees unsettled is to be loaded before anything else.
+    pub(super) fn rescan(&mut self, snapshot: String, now: Instant) {
+        // What waited for something held is read again with the rest.
+        self.held.forget();
+        // Position 0 moves nothing, and holds back later commits until the scan has settled.
+        let commit = self.ledger.received(0);
+        self.backlog.scan_first(Which::Snapshot { snapshot, after: 0 }, commit, now);
+    }
+
+    /// Takes what the stream tells; true where the table is to be scanned.
+    pub(super) fn arrived(&mut self, arrival: Arrival, now: Instant) -> bool {
+        match arrival {
+            Arrival::Commit { lsn, ids } => {
+                let commit = self.ledger.received(lsn);
+                self.backlog.told(Which::Ids(ids), commit, now);
+            }
+            Arrival::Large { lsn, xid, first, last } => {
+                let commit = self.ledger.received(lsn);
+                self.backlog.told(Which::Transaction { xid, after: first - 1, last }, commit, now);
+            }
+            Arrival::Quiet { lsn } => {
+                let nothing = self.ledger.received(lsn);
+                self.ledger.loaded(nothing);
+            }
+            Arrival::Rescan => return true,
+        }
+        false
+    }
+
+    /// Whether so much has been told and not loaded that one scan is cheaper.
+    pub(super) fn is_behind(&self) -> bool {
+        self.backlog.is_full()
+    }
+
+    /// Puts one scan by `snapshot` in place of all that has been told.
+    pub(super) fn fold(&mut self, snapshot: String, now: Instant) {
+        self.backlog.fold(snapshot, &mut self.ledger, now);
+    }
+
+    /// What to load next, unless the lanes are full or it cannot be seen yet.
+    pub(super) fn wanted(&mut self, now: Instant) -> Option<&Segment> {
+        if self.lanes.len() >= HELD {
+            return None;
+        }
+        self.backlog.first(now).map(|segment| &*segment)
+    }
+
+    /// What is in the lanes.
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// A page of at most `limit` mutations of what was wanted; some of them stay in the table.
+    pub(super) fn loaded(&mut self, page: Vec<Queued>, limit: i64, stays: Stays) {
+        let Some(segment) = self.backlog.head() else { return };
+        let (commit, whole) = (segment.commit, (page.len() as i64) < limit);
+        if let Some(last) = page.last() {
+            segment.seen = true;
+            segment.which.advance(last.id);
+        }
+        let (holds, here) =
+            (stays.held.is_some(), page.iter().map(|queued| queued.id).collect::<HashSet<_>>());
+        for (node, id) in stays.held.into_iter().flatten() {
+            // What has been released stands in its lane, or comes before the others in this page.
+            if !self.lanes.has(id) && !here.contains(&id) {
+                self.held.note(node, id);
+            }
+        }
+        for queued in page {
+            if stays.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
+                continue;
+            }
+            if self.lanes.push(queued) {
+                self.ledger.queued(commit);
+            }
+        }
+        if whole {
+            self.backlog.loaded();
+            self.ledger.loaded(commit);
+        }
+    }
+
+    /// What was wanted shows nothing unsettled; the table `sees` its commit or does not yet.
+    pub(super) fn found_nothing(&mut self, sees: bool, now: Instant) {
+        if sees {
+            // It may have come into sight between the two looks.
+            if let Some(segment) = self.backlog.head() {
+                segment.seen = true;
+            }
+        } else if self.backlog.unseen(now) {
+            tracing::warn!("a commit that the stream told cannot be seen in the table");
+            self.loaded(Vec::new(), 1, Stays::default());
+        }
+    }
+
+    /// Whether all that has been told is in the lanes.
+    pub(super) fn has_loaded(&self) -> bool {
+        self.backlog.is_empty()
+    }
+
+    /// When what was told may be seen.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.backlog.not_before
+    }
+
+    /// The next call to make beside those `under_way`, at most `most` in all.
+    pub(super) fn next(&mut self, under_way: usize, most: usize, now: Instant) -> Next {
+        // While the way to Auth0 is closed, one call at a time finds out whether it has opened.
+        let most = match self.hold {
+            Some((until, _)) if until > now => return Next::WaitUntil(until),
+            Some(_) => 1,
+            None => most,
+        };
+        if under_way >= most { Next::Idle } else { self.lanes.next(now) }
+    }
+
+    /// How many calls of this work have brought no decision.
+    pub(super) fn tries(&self, work: &Work) -> u32 {
+        work.ids.first().and_then(|id| self.tries.get(id)).copied().unwrap_or(0)
+    }
+
+    /// Takes the end of work; an error leaves open how far it got.
+    pub(super) fn took(&mut self, mut work: Work, ended: Result<Ended>, now: Instant) -> Follows {
+        let first = work.ids.first().copied().unwrap_or_default();
+        let mut follows = Follows::default();
+        match ended {
+            Ok(Ended::Settled(settled)) => {
+                self.hold = None;
+                self.tries.remove(&first);
+                self.settled(&mut work, first, settled, &mut follows);
+            }
+            Ok(Ended::Back { at, alone, everybody }) => {
+                *self.tries.entry(first).or_default() += 1;
+                match everybody {
+                    Some(kind) => {
+                        if self.hold.as_ref().is_none_or(|(_, held)| *held != kind) {
+                            tracing::warn!(kind = kind.as_str(), "writes wait: {}", kind.policy().hint);
+                        }
+                        self.hold = Some((at, kind));
+                    }
+                    None => self.hold = None,
+                }
+                self.lanes.put_back(&work, at, alone);
+            }
+            Err(error) => {
+                // The row in the table says how far it got: look again before anything is sent.
+                tracing::error!(%error, table = %work.node.0, "a mutation could not be brought to its end, it is taken up again");
+                let tries = self.tries.entry(first).or_default();
+                *tries += 1;
+                let at = now + delay(*tries);
+                self.lanes.put_back_in_doubt(&work, at);
+            }
+        }
+        follows
+    }
+
+    fn settled(&mut self, work: &mut Work, first: i64, settled: Settled, follows: &mut Follows) {
+        if let Some(new) = &settled.rekeyed {
+            self.lanes.rekey(&work.node.0, &work.node.1, new);
+            work.node.1 = new.clone();
+        }
+        if settled.orphans {
+            // What hangs on a refused insert is reverted without a call.
+            let dependents = self.lanes.dependents(&work.node, first);
+            let taken = dependents.into_iter().filter_map(|id| Some((self.lanes.take(id)?, first)));
+            follows.cancel.extend(taken);
+        }
+        if settled.read_again {
+            follows.suspicions.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
+        }
+        if settled.gone {
+            follows.suspicions.push(Suspicion::Gone(work.node.0.clone()));
+        }
+        follows.suspicions.extend(settled.asks);
+        self.settled += settled.ids.len() as u64;
+        for commit in self.lanes.settled(work, &settled.ids) {
+            self.ledger.ended(commit);
+        }
+    }
+
+    /// The position up to which every mutation has settled.
+    pub(super) fn applied(&mut self) -> u64 {
+        self.ledger.done().copied().unwrap_or(0)
+    }
+
+    /// What the status page shows.
+    pub(super) fn report(&self, in_flight: usize) -> Report {
+        Report {
+            held: self.lanes.len(),
+            in_flight,
+            settled: self.settled,
+            waiting_for: self.hold.map(|(_, kind)| kind),
+        }
+    }
+}

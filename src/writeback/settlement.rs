@@ -1,0 +1,176 @@
+//! What a final outcome means for its row and its mutations, pure.
+
+use std::cmp::Ordering;
+
+use serde_json::{Value, json};
+
+use super::call::Verdict;
+use super::dispatch::Suspicion;
+use super::lanes::Work;
+use crate::auth0::Refusal;
+use crate::catalog::{NewKey, Resource, RowKey};
+use crate::error::Kind;
+use crate::pg::mirror::{News, Operation, Row, version_order};
+
+/// What settling did.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Mutations of the row that have settled, those that were cancelled included.
+    pub ids: Vec<i64>,
+    /// The key that Auth0 made, where it replaced a provisional one.
+    pub rekeyed: Option<RowKey>,
+    /// The row was inserted by a client and refused: what hangs on it cannot go either.
+    pub orphans: bool,
+    /// The table may show less than Auth0 has: the row should be read.
+    pub read_again: bool,
+    /// Auth0 has deleted the row for us.
+    pub gone: bool,
+    /// What else should be read.
+    pub asks: Vec<Suspicion>,
+}
+
+/// What is to be written.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    /// For the row, under the key that Auth0 made where there is one.
+    pub news: News,
+    /// For the dispatcher.
+    pub settled: Settled,
+    /// For the mutations that the work is made of; none where Auth0 has taken it.
+    pub error: Option<Value>,
+}
+
+/// What becomes of a mutation: its id, its state, and why.
+pub(super) type Note = (i64, &'static str, Option<Value>);
+
+/// What settling has done that was committed without anybody hearing of it; the row has `key` by now.
+/// It is read again, because what else was to be read is forgotten.
+pub(super) fn unheard(work: &Work, key: RowKey, reverted: bool) -> Settled {
+    Settled {
+        ids: work.ids.clone(),
+        rekeyed: Some(key).filter(|key| *key != work.node.1),
+        orphans: reverted && work.operation == Operation::Insert,
+        read_again: true,
+        ..Settled::default()
+    }
+}
+
+/// Whether Auth0 has no such row by this verdict, so that what hangs on it has gone too.
+pub(super) fn takes_away(work: &Work, verdict: &Verdict) -> bool {
+    match (work.operation, verdict) {
+        (Operation::Insert, Verdict::Applied(_) | Verdict::Gone) => false,
+        (Operation::Insert, _) => true,
+        (Operation::Update, Verdict::Refused(refusal)) => refusal.status == 404,
+        (Operation::Update, _) => false,
+        (Operation::Delete, verdict) => matches!(verdict, Verdict::Applied(_) | Verdict::Gone),
+    }
+}
+
+/// Whether the row may have gone between Auth0's answer and its settling, by itself or with another.
+pub(super) fn may_have_gone(work: &Work, resource: &Resource) -> bool {
+    work.operation != Operation::Delete && resource.kind.is_read()
+}
+
+/// What a verdict on `work` means; `base` is the row as Auth0 last told it.
+pub(super) fn settlement(
+    resource: &Resource,
+    work: &Work,
+    verdict: &Verdict,
+    base: Option<&Row>,
+) -> Settlement {
+    let (table, key) = &work.node;
+    let ids = work.ids.clone();
+    let mut settled = Settled { ids: ids.clone(), ..Settled::default() };
+    let error = error_of(verdict);
+    settled.gone = error.is_none() && work.operation == Operation::Delete && resource.kind.is_read();
+    let news = match verdict {
+        Verdict::Applied(answer) => {
+            let row = answer.clone().filter(|_| work.operation != Operation::Delete);
+            let made = row.as_ref().and_then(|row| RowKey::of(resource, row)).filter(|made| made != key);
+            settled.rekeyed = made.filter(|_| work.operation == Operation::Insert);
+            settled.read_again = leaves_open(resource, work.operation, row.as_ref());
+            let nameless = resource.new_key == NewKey::Server && work.operation == Operation::Insert;
+            if nameless && settled.rekeyed.is_none() {
+                // Auth0 has the row under a key that nobody knows: reading brings it, and this one goes.
+                settled.orphans = true;
+                settled.asks.push(Suspicion::Table(table.clone()));
+                News::Dropped { ids }
+            } else {
+                applied(resource, base, ids, row)
+            }
+        }
+        Verdict::Gone => News::Applied { ids, answer: None },
+        Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => {
+            settled.orphans = work.operation == Operation::Insert;
+            // A conflict says that Auth0 has something that the table does not show.
+            settled.read_again =
+                matches!(refusal.status, 404 | 409) || matches!(verdict, Verdict::PartlyRefused(_));
+            match (refusal.status, work.operation) {
+                (404, Operation::Update) => News::Absent,
+                _ => News::Dropped { ids },
+            }
+        }
+        Verdict::Lost | Verdict::Unfit { .. } => {
+            settled.orphans = work.operation == Operation::Insert;
+            settled.read_again = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. });
+            News::Dropped { ids }
+        }
+    };
+    Settlement { news, settled, error }
+}
+
+/// By Auth0's own time: an answer older than the base settles the mutation with the base's values.
+fn applied(resource: &Resource, base: Option<&Row>, ids: Vec<i64>, row: Option<Row>) -> News {
+    match version_order(resource, row.as_ref(), base) {
+        Some(Ordering::Less) => News::Dropped { ids },
+        _ => News::Applied { ids, answer: row },
+    }
+}
+
+/// Whether the table may show less than Auth0 has, or Auth0 is still at work.
+pub(super) fn leaves_open(resource: &Resource, operation: Operation, row: Option<&Row>) -> bool {
+    let settling = resource.settling.as_ref().is_some_and(|settling| {
+        let value = row.and_then(|row| row.get(&settling.column)).and_then(Value::as_str);
+        value.is_some_and(|value| settling.values.iter().any(|busy| busy == value))
+    });
+    // Only a list shows such a row whole, or its place among the others.
+    let listed = resource.get.is_none() && operation == Operation::Update;
+    settling || listed || resource.replace.is_some()
+}
+
+/// What is told of the mutations of `work`, and of those that the news `cancelled`.
+pub(super) fn notes(work: &Work, error: Option<&Value>, cancelled: &[i64]) -> Vec<Note> {
+    let state = |id: &i64| match (error, Some(id) == work.ids.last()) {
+        (Some(_), _) => "reverted",
+        (None, true) => "confirmed",
+        (None, false) => "merged",
+    };
+    let mut notes: Vec<Note> = work.ids.iter().map(|id| (*id, state(id), error.cloned())).collect();
+    let lost = || json!({"kind": "cancelled", "message": "the row that it changes is not there", "after": work.ids.last()});
+    let others = cancelled.iter().filter(|id| !work.ids.contains(id));
+    notes.extend(others.map(|id| (*id, "cancelled", Some(lost()))));
+    notes
+}
+
+/// What `_sync_cdc.error` holds of a verdict; none where Auth0 has taken it.
+pub(super) fn error_of(verdict: &Verdict) -> Option<Value> {
+    match verdict {
+        Verdict::Applied(_) | Verdict::Gone => None,
+        Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => Some(refusal_json(refusal)),
+        Verdict::Lost => Some(json!({
+            "kind": "outcome_unknown",
+            "message": "the answer was lost: the call may have run, and is not made again",
+        })),
+        Verdict::Unfit { kind, message } => Some(json!({ "kind": kind.as_str(), "message": message })),
+    }
+}
+
+fn refusal_json(refusal: &Refusal) -> Value {
+    json!({
+        "kind": refusal.kind().as_str(),
+        "status": refusal.status,
+        "error": refusal.error,
+        "message": refusal.message,
+        "errorCode": refusal.error_code,
+    })
+}

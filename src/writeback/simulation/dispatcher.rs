@@ -1,0 +1,137 @@
+//! The steps of the dispatcher and of those who read: statements and answers around the decisions.
+
+use std::time::Duration;
+
+use super::database::Database;
+use super::service::{Page, Reader, Service, Stage, Worker};
+use super::tables::name;
+use super::trouble::Trouble;
+use super::world::World;
+use crate::error::{Error, Kind, Result};
+use crate::pg::mirror::Reading;
+use crate::retry::pause;
+use crate::writeback::desk::Stays;
+use crate::writeback::dispatch::Suspicion;
+use crate::writeback::lanes::{Next, Node};
+use crate::writeback::late::orphans;
+
+/// Calls that the service makes at a time.
+const CALLS: usize = 4;
+
+impl World {
+    /// One step of the dispatcher; true where the database did not let it go on.
+    pub(super) fn dispatch(&mut self, service: &mut Service<'_>) -> bool {
+        match service.page.take() {
+            Some(Page::Mutations(page, limit)) => {
+                let named: Vec<Node> = orphans(service.desk.lanes(), &page).into_keys().collect();
+                let mut stays = Stays::default();
+                match self.statement(|db| db.replace_late(&named)) {
+                    // With other keys now: the page is read again.
+                    Ok(renamed) if !renamed.is_empty() => return false,
+                    Err(error) if error.kind() == Kind::DatabaseUnavailable => return true,
+                    Err(error) if error.kind() == Kind::DatabaseBusy => {
+                        let these = page
+                            .iter()
+                            .filter(|queued| queued.references.iter().any(|(node, _)| named.contains(node)));
+                        stays.busy.extend(these.map(|queued| queued.id));
+                    }
+                    _ => {}
+                }
+                service.desk.loaded(page, limit, stays);
+                return false;
+            }
+            Some(Page::Nothing) => {
+                let sees = service.desk.wanted(self.now).is_some_and(|segment| self.db.sees(&segment.which));
+                service.desk.found_nothing(sees, self.now);
+                return false;
+            }
+            None => {}
+        }
+        if let Some(segment) = service.desk.wanted(self.now) {
+            let (limit, which, commit, seen) =
+                (segment.limit(), segment.which.clone(), segment.commit, segment.seen);
+            let Ok(page) = self.statement(|db| Ok(db.load(&which, limit, Some(commit)))) else { return true };
+            let nothing = page.is_empty() && !seen;
+            service.page = Some(if nothing { Page::Nothing } else { Page::Mutations(page, limit) });
+            return false;
+        }
+        service.wake = loop {
+            match service.desk.next(service.workers.len(), CALLS, self.now) {
+                Next::Work(work) => {
+                    let tries = service.desk.tries(&work);
+                    let stage = if work.uncertain { Stage::Ask } else { Stage::Claim { uncertain: false } };
+                    service.workers.push(Worker::new(work, tries, stage, self.now));
+                }
+                Next::WaitUntil(at) => break Some(at),
+                Next::Idle => break None,
+            }
+        };
+        let ended = service.workers.iter().enumerate().filter(|(_, worker)| worker.has_ended());
+        let ended: Vec<usize> = ended.map(|(n, _)| n).collect();
+        if let Some(n) = self.chance.pick(&ended) {
+            let Worker { work, stage, .. } = service.workers.remove(n);
+            let Stage::Ended(ended) = stage else { return false };
+            let follows = service.desk.took(work, ended, self.now);
+            for (work, cause) in follows.cancel {
+                service.workers.push(Worker::new(work, 0, Stage::Cancel { cause }, self.now));
+            }
+            for suspicion in follows.suspicions {
+                if let Suspicion::Row(table, key) = suspicion {
+                    service.ask((table, key), None);
+                }
+            }
+        } else if let Some(arrival) = service.arrivals.pop_front() {
+            if service.desk.arrived(arrival, self.now) {
+                let Ok(snapshot) = self.statement(|db| Ok(db.snapshot())) else { return true };
+                service.desk.rescan(snapshot, self.now);
+            }
+        } else {
+            service.stirred = false;
+        }
+        false
+    }
+
+    /// A statement or transaction of the service.
+    pub(super) fn statement<T>(&mut self, act: impl FnOnce(&mut Database) -> Result<T>) -> Result<T> {
+        let broke = || Error::new(Kind::DatabaseUnavailable, "the connection broke");
+        match self.strikes(5, &Trouble::IN_A_STATEMENT) {
+            Some(Trouble::StatementFailed) => Err(broke()),
+            Some(_) => act(&mut self.db).and_then(|_| Err(broke())),
+            None => act(&mut self.db),
+        }
+    }
+
+    /// One step of a reading; none where it is done.
+    pub(super) fn read<'f>(
+        &mut self,
+        service: &mut Service<'f>,
+        mut reader: Reader<'f>,
+    ) -> Option<Reader<'f>> {
+        let node = reader.target.node.clone();
+        let Some(began) = reader.reading.as_ref().map(Reading::began) else {
+            reader.reading = Some(service.freshness.begin());
+            return Some(reader);
+        };
+        let Some(read) = reader.read.take() else {
+            reader.read = Some(self.tenant.shown(&node));
+            return Some(reader);
+        };
+        let freshness = service.freshness;
+        match self.statement(|db| db.apply(freshness, &node, read, began)) {
+            Ok(true) => {
+                self.say(|| format!("{} is read", name(&node)));
+                for batch in reader.target.batches {
+                    service.batches.ended(batch);
+                }
+                self.db.position = service.batches.done().copied().unwrap_or(0).max(self.db.position);
+                None
+            }
+            Ok(false) | Err(_) => {
+                (reader.reading, reader.tries) = (None, reader.tries + 1);
+                reader.at =
+                    self.now + pause(reader.tries, Duration::from_millis(20), Duration::from_secs(10));
+                Some(reader)
+            }
+        }
+    }
+}
