@@ -12,7 +12,7 @@ use crate::pg::key::key_object;
 /// What is the same for all rows of a statement: the label keeps it apart from columns of the same names.
 const DECLARED: &str = "<<setting>>\ndeclare\n    state text := 'pending';\n    options jsonb;\n    \
                         actor constant jsonb := jsonb_build_object('session_user', session_user, 'application_name', \
-                        current_setting('application_name'), 'pid', pg_backend_pid());\n";
+                        current_setting('application_name'), 'pid', pg_backend_pid());\n    wrong text;\n";
 
 /// Columns of `_sync_cdc` that are the same for all rows of a statement, behind the others.
 const SAME: &str = "setting.actor, setting.state";
@@ -137,14 +137,16 @@ fn update(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
             .collect();
         pairs.join(", ")
     };
-    let judged = update::refused(site, resource, hidden).map(|text| format!("{text}, ")).unwrap_or_default();
+    let judged = update::noted(resource, hidden).map(|text| format!("{text}, ")).unwrap_or_default();
     let using: Vec<_> = resource.key.iter().map(|name| ident(name)).collect();
-    // OFFSET keeps the subquery a subquery: what is written out there once is worked out once.
+    // OFFSET keeps the subquery a subquery: what is written out there once is worked out once. A FULL JOIN
+    // finds what an inner one does, and never goes by a nested loop: the plan that a session has kept from a
+    // statement of one row would compare every row of a large one with every other.
     let select = |unchanged: &str| {
         format!(
             "select {}, 'UPDATE', d.key, ('{{' || d.before || '}}')::jsonb, ('{{' || d.after || '}}')::jsonb, {SAME}, {} \
              from (select {} as key, concat_ws(',', {judged}{}) as before, concat_ws(',', {}) as after \
-             from old_rows o join new_rows n using ({}) offset 0) d where d.before <> ''{unchanged}",
+             from old_rows o full join new_rows n using ({}) offset 0) d where d.before <> ''{unchanged}",
             literal(&resource.table),
             with_base("('{' || d.before || '}')::jsonb"),
             key_object(resource, "n"),
@@ -153,14 +155,15 @@ fn update(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
             using.join(", "),
         )
     };
+    let refused = update::refused(site, resource);
     if !resource.sets_aside() {
-        return store(site, &select("")) + &remember(site);
+        return store(site, &select("")) + &remember(site) + &refused;
     }
     let aside = format!(
-        " or exists (select from _auth0_sync.write_only w where {} and w.key = d.key)",
+        " or d.key in (select w.key from _auth0_sync.write_only w where {})",
         unclaimed(site, resource)
     );
-    with_write_only(site, resource, &select(&aside), &select(""), "")
+    with_write_only(site, resource, &select(&aside), &select(""), "") + &refused
 }
 
 fn delete(site: &Site<'_>, resource: &Resource) -> String {
@@ -213,9 +216,12 @@ fn unclaimed(site: &Site<'_>, resource: &Resource) -> String {
 /// runs `rest`; or those that `plain` makes, where none were.
 fn with_write_only(site: &Site<'_>, resource: &Resource, select: &str, plain: &str, rest: &str) -> String {
     let mine = unclaimed(site, resource);
+    // A FULL JOIN for the same reason as of the rows themselves.
     format!(
         "        if exists (select from _auth0_sync.write_only w where {mine}) then\n        with stored as (\n{}\n        \
-         returning id, key)\n        update _auth0_sync.write_only w set mutation_id = s.id from stored s where w.key = s.key and {mine};\n\
+         returning id, key)\n        update _auth0_sync.write_only v set mutation_id = j.mutation\n        \
+         from (select w.id, s.id as mutation from (select w.id, w.key from _auth0_sync.write_only w where {mine}) w \
+         full join stored s on s.key = w.key offset 0) j where v.id = j.id and j.mutation is not null;\n\
          {rest}            perform {}();\n        else\n{}{}        end if;\n",
         insert_into(site, select),
         site.name("_remember"),

@@ -1,6 +1,6 @@
 //! Judgement of an UPDATE. A trigger for each row, and a long WHEN, cost more than all the rest of a large
 //! statement and of a small one: where nothing but a refusal is due, the statement's capture looks at all rows
-//! at once, and calls a function for the first that is wrong. It says what the trigger of a row says.
+//! at once, and refuses one that is wrong in the words that the trigger of a row has.
 
 use super::valid::broken;
 use super::{Access, Function, Site};
@@ -82,11 +82,25 @@ pub(super) fn wrong(resource: &Resource, hidden: &[&str]) -> Option<String> {
     (!conditions.is_empty()).then(|| conditions.join(" or "))
 }
 
-/// The expression that refuses the change from row `o` to row `n` where it is wrong, and is NULL else.
-pub(super) fn refused(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> Option<String> {
+/// The setting that carries a wrong row out of the statement that captures it. Raised in there, the error would
+/// show its client that statement.
+const WRONG: &str = "auth0.wrong_row";
+
+/// An expression that is NULL and notes the change from row `o` to row `n` where it is wrong.
+pub(super) fn noted(resource: &Resource, hidden: &[&str]) -> Option<String> {
     let wrong = wrong(resource, hidden)?;
+    Some(format!(
+        "case when {wrong} then nullif(left(set_config('{WRONG}', jsonb_build_array(to_jsonb(o), to_jsonb(n))::text, true), 0), '') end"
+    ))
+}
+
+/// The statements that refuse what was noted.
+pub(super) fn refused(site: &Site<'_>, resource: &Resource) -> String {
     let refuse = site.name(&refuse_name(&resource.table));
-    Some(format!("case when {wrong} then {refuse}(to_jsonb(o), to_jsonb(n)) end"))
+    let noted = format!("current_setting('{WRONG}', true)");
+    format!(
+        "        if {noted} <> '' then\n            wrong := {refuse}({noted}::jsonb);\n        end if;\n"
+    )
 }
 
 /// The function that says what is wrong with an UPDATE: `refusals` in the words of the row's trigger. It gets
@@ -104,13 +118,13 @@ pub(super) fn refuse(site: &Site<'_>, resource: &Resource, hidden: &[&str], refu
         )
     };
     let sql = format!(
-        "create or replace function {}(was jsonb, now_is jsonb) returns text\nlanguage plpgsql\n\
+        "create or replace function {}(rows jsonb) returns text\nlanguage plpgsql\n\
          set search_path = pg_catalog, pg_temp\nas $body$\ndeclare\n    tg_op constant text := 'UPDATE';\n    \
          old {};\n    new {};\nbegin\n{refusals}    \
          raise exception using errcode = 'XX000', message = {};\nend\n$body$",
         site.name(&name),
-        row("was"),
-        row("now_is"),
+        row("rows -> 0"),
+        row("rows -> 1"),
         literal(&format!("[Auth0] an UPDATE of {}.{} is wrong", site.schema, resource.table)),
     );
     Function { name, sql, access: Access::Nobody }

@@ -146,7 +146,8 @@ impl Plan<'_> {
             if self.existing.functions.contains_key(&name) && !kept.contains(&name.as_str()) {
                 self.change(
                     format!("drop function {}.{name}", self.site.schema),
-                    format!("drop function {}()", self.site.name(&name)),
+                    // Of one name there is one.
+                    format!("drop function {}", self.site.name(&name)),
                 );
             }
         }
