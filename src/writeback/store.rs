@@ -1,6 +1,8 @@
 //! What writeback reads and writes in `_sync_cdc` outside of settling. Claims are compare-and-set:
 //! a row that somebody else moved meanwhile is not touched.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -99,6 +101,20 @@ impl Store {
             .fetch_one(&self.database.pool)
             .await
             .map_err(fault("cannot take a snapshot"))
+    }
+
+    /// Those of these mutations whose commits cannot be seen yet.
+    pub(super) async fn unseen(&self, ids: Vec<i64>) -> Result<HashSet<i64>> {
+        let sql = format!(
+            "select told.id from unnest($1::bigint[]) told (id) where not exists (select from {} c where c.id = told.id)",
+            self.cdc()
+        );
+        let unseen: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(ids)
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault("cannot look for mutations"))?;
+        Ok(unseen.into_iter().collect())
     }
 
     /// At most `limit` unsettled mutations that are not held, in id order.

@@ -1,7 +1,7 @@
 //! The simulated Postgres: mirror rows, `_sync_cdc`, clients' transactions with their locks, and the
 //! log that the replication stream reads. Every statement of the service is one step, as its locks make it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -253,6 +253,10 @@ impl Database {
             Which::Transaction { after, .. } => self.mutations.contains_key(&(after + 1)),
             Which::Snapshot { .. } => true,
         }
+    }
+
+    pub(super) fn unseen(&self, ids: &[i64]) -> HashSet<i64> {
+        ids.iter().copied().filter(|id| !self.mutations.contains_key(id)).collect()
     }
 
     pub(super) fn standing(&self, ids: &[i64]) -> Standing {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Flaw;
 use super::database::Database;
 use super::service::{Page, Reader, Service, Stage, Worker};
 use super::tables::name;
@@ -49,7 +50,7 @@ impl World {
         }
         if let Some(segment) = service.desk.wanted(self.now) {
             let (limit, which, commit, seen) =
-                (segment.limit(), segment.which.clone(), segment.commit, segment.seen);
+                (segment.limit, segment.which.clone(), segment.commit, segment.seen);
             let Ok(page) = self.statement(|db| Ok(db.load(&which, limit, Some(commit)))) else { return true };
             let nothing = page.is_empty() && !seen;
             service.page = Some(if nothing { Page::Nothing } else { Page::Mutations(page, limit) });
@@ -84,6 +85,16 @@ impl World {
             if service.desk.arrived(arrival, self.now) {
                 let Ok(snapshot) = self.statement(|db| Ok(db.snapshot())) else { return true };
                 service.desk.rescan(snapshot, self.now);
+            }
+            if service.desk.is_behind() {
+                let told = service.desk.told();
+                let Ok(mut unseen) = self.statement(|db| Ok(db.unseen(&told))) else { return true };
+                if self.flaw == Some(Flaw::FoldsForgetWhatIsUnseen) {
+                    unseen.clear();
+                }
+                let Ok(snapshot) = self.statement(|db| Ok(db.snapshot())) else { return true };
+                self.say(|| "what has been told is folded".to_owned());
+                service.desk.fold(snapshot, &unseen, self.now);
             }
         } else {
             service.stirred = false;

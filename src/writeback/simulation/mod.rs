@@ -58,9 +58,15 @@ enum Flaw {
     TheStartDoesNotScan,
     /// What a settlement has done whose commit nobody heard of is not looked up.
     UnheardSettlementsAreForgotten,
+    /// A commit that has been told and cannot be seen yet is folded with the others.
+    FoldsForgetWhatIsUnseen,
+    /// That a row has gone is not remembered.
+    WhatHasGoneIsForgotten,
+    /// A key that was replaced while its child was committed is not looked for.
+    LateKeysStay,
 }
 
-const FLAWS: [Flaw; 8] = [
+const FLAWS: [Flaw; 11] = [
     Flaw::LostAnswersAreGuessed,
     Flaw::ReadingsAreAlwaysFresh,
     Flaw::OldAnswersAreTaken,
@@ -69,6 +75,9 @@ const FLAWS: [Flaw; 8] = [
     Flaw::ParentsDoNotComeFirst,
     Flaw::TheStartDoesNotScan,
     Flaw::UnheardSettlementsAreForgotten,
+    Flaw::FoldsForgetWhatIsUnseen,
+    Flaw::WhatHasGoneIsForgotten,
+    Flaw::LateKeysStay,
 ];
 
 fn number(name: &str) -> Option<u64> {

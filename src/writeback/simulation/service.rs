@@ -9,6 +9,7 @@ use crate::auth0::{Request, TransportError, Wire};
 use crate::error::{Kind, Result};
 use crate::ledger::{Ledger, Token};
 use crate::pg::mirror::{Flight, Freshness, Reading, Row};
+use crate::writeback::backlog::Limits;
 use crate::writeback::call::Verdict;
 use crate::writeback::desk::Desk;
 use crate::writeback::dispatch::Arrival;
@@ -118,10 +119,10 @@ pub(super) struct Service<'f> {
 }
 
 impl<'f> Service<'f> {
-    pub(super) fn new(freshness: &'f Freshness, heard: u64) -> Self {
+    pub(super) fn new(freshness: &'f Freshness, limits: Limits, heard: u64) -> Self {
         Service {
             freshness,
-            desk: Desk::default(),
+            desk: Desk::limited(limits),
             page: None,
             arrivals: VecDeque::new(),
             workers: Vec::new(),

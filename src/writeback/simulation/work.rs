@@ -117,7 +117,7 @@ impl World {
     }
 
     fn settle(&mut self, work: &Work, verdict: &Verdict, freshness: &Freshness) -> Result<Settled> {
-        if takes_away(work, verdict) {
+        if takes_away(work, verdict) && self.flaw != Some(Flaw::WhatHasGoneIsForgotten) {
             freshness.gone(&work.node.0, &work.node.1);
         }
         self.statement(|db| db.settle(work, verdict))
@@ -146,7 +146,10 @@ impl World {
                 Ok(claimed) => claimed,
                 Err(error) => return Stage::Ended(Err(error)),
             };
-        let named = provisional(self.catalog, resource, &content);
+        let named = match self.flaw {
+            Some(Flaw::LateKeysStay) => Vec::new(),
+            _ => provisional(self.catalog, resource, &content),
+        };
         match self.statement(|db| db.replace_late(&named)) {
             Ok(made) => made.iter().for_each(|(old, made)| with(&mut content, old, made)),
             Err(error) if error.kind() == Kind::Internal => {}

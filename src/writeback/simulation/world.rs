@@ -14,6 +14,7 @@ use super::tenant::Tenant;
 use super::trouble::Trouble;
 use crate::catalog::Catalog;
 use crate::pg::mirror::Freshness;
+use crate::writeback::backlog::Limits;
 use crate::writeback::dispatch::Arrival;
 use crate::writeback::lanes::Node;
 
@@ -57,6 +58,7 @@ pub(super) struct World {
     pub(super) writes_left: usize,
     pub(super) others_left: usize,
     trouble_left: usize,
+    limits: Limits,
     /// Counts values, so that each is written once.
     pub(super) values: u64,
     /// Commits of the log that the stream has told.
@@ -81,6 +83,15 @@ impl World {
         let writes_left = 3 + chance.below(12);
         let others_left = chance.below(8);
         let trouble_left = chance.below(10);
+        // Memory for a few mutations only, so that the table has to hold the rest.
+        let limits = match chance.percent(50) {
+            true => Limits::default(),
+            false => Limits {
+                held: 1 + chance.below(6),
+                page: 1 + chance.below(3) as i64,
+                segments: 1 + chance.below(3),
+            },
+        };
         let mut world = World {
             catalog,
             flaw,
@@ -92,6 +103,7 @@ impl World {
             writes_left,
             others_left,
             trouble_left,
+            limits,
             values: 0,
             streamed: 0,
             received: 0,
@@ -132,7 +144,7 @@ impl World {
     /// One life of the service.
     fn live(&mut self, freshness: &Freshness) -> Result<End, String> {
         self.bring_into_sight();
-        let mut service = Service::new(freshness, self.db.position);
+        let mut service = Service::new(freshness, self.limits, self.db.position);
         if self.flaw != Some(Flaw::TheStartDoesNotScan) {
             service.desk.rescan(self.db.snapshot(), self.now);
         }
