@@ -64,9 +64,11 @@ enum Flaw {
     WhatHasGoneIsForgotten,
     /// A key that was replaced while its child was committed is not looked for.
     LateKeysStay,
+    /// What comes after a held mutation of its row does not wait for it.
+    NothingWaitsForWhatIsHeld,
 }
 
-const FLAWS: [Flaw; 11] = [
+const FLAWS: [Flaw; 12] = [
     Flaw::LostAnswersAreGuessed,
     Flaw::ReadingsAreAlwaysFresh,
     Flaw::OldAnswersAreTaken,
@@ -78,6 +80,7 @@ const FLAWS: [Flaw; 11] = [
     Flaw::FoldsForgetWhatIsUnseen,
     Flaw::WhatHasGoneIsForgotten,
     Flaw::LateKeysStay,
+    Flaw::NothingWaitsForWhatIsHeld,
 ];
 
 fn number(name: &str) -> Option<u64> {

@@ -63,6 +63,18 @@ pub(super) struct Worker<'f> {
     pub(super) looks: u32,
 }
 
+impl Stage {
+    /// What comes first of work that has not left.
+    pub(super) fn first(work: &Work) -> Stage {
+        match &work.terms.discarded {
+            Some(by) => {
+                Stage::Settle(Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") })
+            }
+            None => Stage::Claim { uncertain: false },
+        }
+    }
+}
+
 impl Worker<'_> {
     pub(super) fn new(work: Work, tries: u32, stage: Stage, at: Instant) -> Self {
         Worker { work, tries, stage, content: None, flight: None, at, looks: 0 }
@@ -94,7 +106,7 @@ pub(super) struct Reader<'f> {
 /// A page that was read and is not in the lanes yet.
 #[derive(Debug)]
 pub(super) enum Page {
-    Mutations(Vec<Queued>, i64),
+    Mutations { page: Vec<Queued>, limit: i64, holds: bool },
     Nothing,
 }
 

@@ -39,7 +39,7 @@ impl World {
                 Err(error) => self.later(&mut worker, Stage::Cancel { cause }, error),
             },
             Stage::Ask => match self.statement(|db| Ok(db.standing(&ids))) {
-                Ok(Standing::Pending) => Stage::Claim { uncertain: false },
+                Ok(Standing::Pending) => Stage::first(&worker.work),
                 Ok(Standing::Sent) => Stage::Claim { uncertain: true },
                 Ok(Standing::Settled { .. }) if self.flaw == Some(Flaw::UnheardSettlementsAreForgotten) => {
                     Stage::Landed(Settled { ids: ids.clone(), ..Settled::default() })
