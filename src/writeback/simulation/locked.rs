@@ -127,14 +127,7 @@ impl Database {
             Some(row) => self.rows.insert(node.clone(), row),
             None => self.rows.remove(node),
         };
-        for (id, before) in rebased.befores {
-            if self.flaw == Some(Flaw::ImagesAreNotRebased) {
-                continue;
-            }
-            if let Some(mutation) = self.mutations.get_mut(&id) {
-                mutation.before = Some(before);
-            }
-        }
+        self.rebased(rebased.befores);
         if rebased.base.is_none() {
             let alone = |link: &&Node| hangs_on(link, node) && self.unsettled(link).is_empty();
             let links: Vec<Node> = self.rows.keys().filter(alone).cloned().collect();
@@ -145,6 +138,18 @@ impl Database {
         }
         self.touched.push(node.clone());
         rebased.cancelled
+    }
+
+    /// Writes what lies under mutations now.
+    pub(super) fn rebased(&mut self, befores: Vec<(i64, Row)>) {
+        for (id, before) in befores {
+            if self.flaw == Some(Flaw::ImagesAreNotRebased) {
+                continue;
+            }
+            if let Some(mutation) = self.mutations.get_mut(&id) {
+                mutation.before = Some(before);
+            }
+        }
     }
 
     /// A provisional key gives way to the one that Auth0 made, in rows and in unsettled mutations.
@@ -210,7 +215,7 @@ impl Database {
         }
     }
 
-    fn write_down(&mut self, notes: Vec<Note>) -> Result<()> {
+    pub(super) fn write_down(&mut self, notes: Vec<Note>) -> Result<()> {
         for (id, state, _) in notes {
             match self.mutations.get_mut(&id).filter(|mutation| !mutation.settled) {
                 Some(mutation) => {

@@ -21,6 +21,7 @@ mod chance;
 mod checks;
 mod database;
 mod dispatcher;
+mod groups;
 mod locked;
 mod people;
 mod service;
@@ -66,9 +67,11 @@ enum Flaw {
     LateKeysStay,
     /// What comes after a held mutation of its row does not wait for it.
     NothingWaitsForWhatIsHeld,
+    /// Settling together takes rows that clients hold.
+    GroupsTakeHeldRows,
 }
 
-const FLAWS: [Flaw; 12] = [
+const FLAWS: [Flaw; 13] = [
     Flaw::LostAnswersAreGuessed,
     Flaw::ReadingsAreAlwaysFresh,
     Flaw::OldAnswersAreTaken,
@@ -81,6 +84,7 @@ const FLAWS: [Flaw; 12] = [
     Flaw::WhatHasGoneIsForgotten,
     Flaw::LateKeysStay,
     Flaw::NothingWaitsForWhatIsHeld,
+    Flaw::GroupsTakeHeldRows,
 ];
 
 fn number(name: &str) -> Option<u64> {
