@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
-use super::backlog::{Backlog, Segment};
+use super::backlog::{Backlog, Limits, Segment};
 use super::blocked::Blocks;
 use super::call::{Holds, delay};
 use super::dispatch::{Arrival, Report, Suspicion};
@@ -17,12 +17,10 @@ use super::worker::Ended;
 use crate::error::{Kind, Result};
 use crate::ledger::Ledger;
 
-/// Mutations held in memory at most; the rest waits in the table.
-const HELD: usize = 10_000;
-
 /// The state of one tenant's dispatcher.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
+    limits: Limits,
     lanes: Lanes,
     ledger: Ledger<u64>,
     backlog: Backlog,
@@ -57,6 +55,10 @@ pub(super) struct Follows {
 }
 
 impl Desk {
+    pub(super) fn limited(limits: Limits) -> Self {
+        Desk { limits, backlog: Backlog::limited(limits), ..Desk::default() }
+    }
+
     /// What `snapshot` (as text) sees unsettled is to be loaded before anything else.
     pub(super) fn rescan(&mut self, snapshot: String, now: Instant) {
         // What waited for something held is read again with the rest.
@@ -91,14 +93,20 @@ impl Desk {
         self.backlog.is_full()
     }
 
-    /// Puts one scan by `snapshot` in place of all that has been told.
-    pub(super) fn fold(&mut self, snapshot: String, now: Instant) {
-        self.backlog.fold(snapshot, &mut self.ledger, now);
+    /// The first mutation of each commit that has been told and is not loaded.
+    pub(super) fn told(&self) -> Vec<i64> {
+        self.backlog.firsts()
+    }
+
+    /// Puts one scan by `snapshot` in place of what has been told; `unseen` are those of [`Desk::told`]
+    /// that could not be seen before it was taken.
+    pub(super) fn fold(&mut self, snapshot: String, unseen: &HashSet<i64>, now: Instant) {
+        self.backlog.fold(snapshot, unseen, &mut self.ledger, now);
     }
 
     /// What to load next, unless the lanes are full or it cannot be seen yet.
     pub(super) fn wanted(&mut self, now: Instant) -> Option<&Segment> {
-        if self.lanes.len() >= HELD {
+        if self.lanes.len() >= self.limits.held {
             return None;
         }
         self.backlog.first(now).map(|segment| &*segment)

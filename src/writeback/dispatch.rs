@@ -162,8 +162,9 @@ impl Dispatch {
             self.rescan(desk).await?;
         }
         if desk.is_behind() {
+            let unseen = self.context.store.unseen(desk.told()).await?;
             let snapshot = self.context.store.snapshot().await?;
-            desk.fold(snapshot, Instant::now());
+            desk.fold(snapshot, &unseen, Instant::now());
         }
         Ok(())
     }
@@ -172,7 +173,7 @@ impl Dispatch {
     async fn fill(&self, desk: &mut Desk) -> Result<()> {
         let store = &self.context.store;
         while let Some(segment) = desk.wanted(Instant::now()) {
-            let (limit, commit) = (segment.limit(), Some(segment.commit));
+            let (limit, commit) = (segment.limit, Some(segment.commit));
             let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
             let Page { queued: page, holds } = loaded;
             if page.is_empty() && !segment.seen {

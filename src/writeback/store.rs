@@ -1,5 +1,6 @@
 //! What writeback reads and writes in `_sync_cdc` outside of claims and settling.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -118,6 +119,20 @@ impl Store {
             .fetch_one(&self.database.pool)
             .await
             .map_err(fault("cannot take a snapshot"))
+    }
+
+    /// Those of these mutations whose commits cannot be seen yet.
+    pub(super) async fn unseen(&self, ids: Vec<i64>) -> Result<HashSet<i64>> {
+        let sql = format!(
+            "select told.id from unnest($1::bigint[]) told (id) where not exists (select from {} c where c.id = told.id)",
+            self.cdc()
+        );
+        let unseen: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(ids)
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault("cannot look for mutations"))?;
+        Ok(unseen.into_iter().collect())
     }
 
     /// At most `limit` unsettled mutations that are not held, in id order.
