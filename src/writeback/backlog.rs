@@ -13,6 +13,8 @@ use crate::ledger::{Ledger, Token};
 const SEGMENTS: usize = 10_000;
 /// The longest that a told commit may take to become visible; later the periodic scan finds it.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
+/// So long it is looked for without a pause: it is told a moment before it can be seen.
+const AT_ONCE: Duration = Duration::from_millis(3);
 /// Between two looks for a commit that is not visible yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// Mutations loaded together at most, but for those that the stream has named.
@@ -30,6 +32,11 @@ pub(super) struct Segment {
 }
 
 impl Segment {
+    /// Whether it has just been told, so that it comes into sight at any moment.
+    pub(super) fn is_new(&self, now: Instant) -> bool {
+        !self.seen && now < self.told + AT_ONCE
+    }
+
     /// How many of its mutations to load together.
     pub(super) fn limit(&self) -> i64 {
         if matches!(self.which, Which::Ids(_)) { i64::MAX } else { PAGE }
