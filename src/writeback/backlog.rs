@@ -11,6 +11,8 @@ use crate::ledger::{Ledger, Token};
 
 /// The longest that a told commit may take to become visible; later the periodic scan finds it.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(5);
+/// So long it is looked for without a pause: it is told a moment before it can be seen.
+const AT_ONCE: Duration = Duration::from_millis(3);
 /// Between two looks for a commit that is not visible yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -52,6 +54,11 @@ impl Segment {
             Which::Transaction { after, .. } if !self.seen => Some(after + 1),
             Which::Transaction { .. } | Which::Snapshot { .. } => None,
         }
+    }
+
+    /// Whether it has just been told, so that it comes into sight at any moment.
+    pub(super) fn is_new(&self, now: Instant) -> bool {
+        !self.seen && now < self.told + AT_ONCE
     }
 }
 

@@ -178,6 +178,9 @@ impl Dispatch {
             let Page { queued: page, holds } = loaded;
             if page.is_empty() && !segment.seen {
                 let sees = store.sees(&segment.which).await?;
+                if !sees && segment.is_new(Instant::now()) {
+                    continue;
+                }
                 desk.found_nothing(sees, Instant::now());
                 continue;
             }

@@ -16,6 +16,8 @@ mod held;
 pub mod lanes;
 mod late;
 mod links;
+#[cfg(test)]
+mod outage_tests;
 mod parts;
 mod readback;
 mod recognise;

@@ -31,8 +31,8 @@ pub struct Store {
     pub(super) settlements: Arc<Together<Judged, Option<Settled>>>,
 }
 
-/// Groups of claims, and of settlements, under way at once: one is sent while another is made durable.
-const GROUPS: usize = 2;
+/// Groups of claims, and of settlements, under way at once: the fewer there are, the more goes with each.
+const GROUPS: usize = 1;
 /// Claims, and settlements, that go together at most: a client that wants one of their rows waits for all of them.
 const TOGETHER: usize = 64;
 

@@ -357,12 +357,14 @@ impl Database {
         Ok((content, request_id))
     }
 
-    pub(super) fn put_back(&mut self, ids: &[i64]) {
+    pub(super) fn put_back(&mut self, ids: &[i64]) -> Result<()> {
         self.advance(ids, &["sending", "verifying"], "pending");
+        Ok(())
     }
 
-    pub(super) fn doubt(&mut self, ids: &[i64]) {
+    pub(super) fn doubt(&mut self, ids: &[i64]) -> Result<()> {
         self.advance(ids, &["sending"], "verifying");
+        Ok(())
     }
 
     /// The unsettled mutation that a call for `ids` must wait for: the insert of a row that their

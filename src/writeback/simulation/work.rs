@@ -62,7 +62,7 @@ impl World {
                 Stage::Answer(request, answer)
             }
             Stage::Answer(request, answer) => self.answered(&worker, resource, &request, &answer),
-            Stage::Doubt(at) => match self.statement(|db| Ok(db.doubt(&ids))) {
+            Stage::Doubt(at) => match self.statement(|db| db.doubt(&ids)) {
                 Ok(()) => {
                     (worker.at, worker.looks) = (at, 0);
                     worker.tries += 1;
@@ -87,7 +87,7 @@ impl World {
                     None => self.found(&worker, Found::Nothing),
                 }
             }
-            Stage::PutBack { at, alone, holds } => match self.statement(|db| Ok(db.put_back(&ids))) {
+            Stage::PutBack { at, alone, holds } => match self.statement(|db| db.put_back(&ids)) {
                 Ok(()) => Stage::Ended(Ok(Ended::Back { at, alone, holds })),
                 Err(error) => Stage::Ended(Err(error)),
             },
