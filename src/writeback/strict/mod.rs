@@ -7,6 +7,7 @@
 
 mod intent;
 mod make;
+mod open;
 mod question;
 mod restore;
 mod settle;

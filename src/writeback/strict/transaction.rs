@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::Shared;
 use super::intent::{Intent, Stands};
 use super::make::ask;
+use super::open::Open;
 use super::question::Question;
 use super::restore::{restore, suspect, undo};
 use super::settle::{land, notes};
@@ -36,7 +37,7 @@ pub(super) async fn run(
     mut questions: mpsc::UnboundedReceiver<Question>,
 ) {
     let freshness = Arc::clone(&shared.context.freshness);
-    let mut flights = Vec::new();
+    let (mut flights, mut open) = (Vec::new(), Open::new(&shared.store.schema, intents.len()));
     let mut statements: HashSet<i64> = intents.iter().map(|intent| intent.statement).collect();
     take_up(&shared, &freshness, &mut flights, txid, &intents).await;
     let (mut pause, mut answered) = (SOON, Instant::now());
@@ -49,6 +50,7 @@ pub(super) async fn run(
                 if let Err(error) = answer(&shared, &freshness, &mut flights, question, &mut intents).await {
                     tracing::error!(%error, statement, "a strict statement could not be answered");
                 }
+                open.set(intents.len());
                 (pause, answered) = (SOON, Instant::now());
             }
             // Whoever wants one of its rows has got past the transaction's locks.
