@@ -145,6 +145,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         freshness: Arc::clone(&reading.freshness),
         instance,
         parents: Arc::default(),
+        answered: Arc::default(),
     };
     let strict = || async {
         let own = connect(&config.database_url, STRICT_CONNECTIONS).await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pg_walstream::protocol::{LogicalReplicationMessage as Message, LogicalReplicationParser, TupleData};
 
-use super::event::{Bulk, CdcInsert, Event, Inserts, MAX_IDS};
+use super::event::{Bulk, CdcInsert, Event, Inserts, MAX_BYTES, MAX_IDS, MAX_ROWS, Tuple};
 use super::lsn::Lsn;
 use crate::error::{Error, Kind, Result};
 
@@ -14,6 +14,8 @@ use crate::error::{Error, Kind, Result};
 const PREFIX: &str = "auth0_sync";
 /// Those with this prefix are questions of strict statements.
 const QUESTION: &str = "auth0_sync.strict";
+/// One with this prefix says that its transaction has values that do not come through the stream.
+const ASIDE: &str = "auth0_sync.aside";
 /// In a message's flags: it belongs to a transaction.
 const TRANSACTIONAL: u8 = 1;
 
@@ -29,11 +31,14 @@ struct Relation {
     name: Arc<str>,
     /// Where the column `id` stands.
     id: Option<usize>,
+    columns: Arc<[Arc<str>]>,
 }
 
 struct Open {
     xid: u32,
     inserts: Inserts,
+    /// Bytes of the rows that are held; none where no rows are.
+    held: Option<usize>,
 }
 
 impl Assembler {
@@ -61,18 +66,26 @@ impl Assembler {
                 if self.open.is_some() {
                     return Err(broken("a transaction begins inside another"));
                 }
-                self.open = Some(Open { xid, inserts: Inserts::Each(Vec::new()) });
+                self.open = Some(Open { xid, inserts: Inserts::Each(Vec::new()), held: Some(0) });
                 Ok(None)
             }
             Message::Relation { relation_id, namespace, relation_name, columns, .. } => {
                 let id = columns.iter().position(|column| &*column.name == "id");
-                self.relations.insert(relation_id, Relation { schema: namespace, name: relation_name, id });
+                let columns = columns.into_iter().map(|column| column.name).collect();
+                self.relations
+                    .insert(relation_id, Relation { schema: namespace, name: relation_name, id, columns });
                 Ok(None)
             }
             Message::Insert { relation_id, tuple } => {
                 let insert = self.insert(relation_id, &tuple)?;
                 let open = self.open.as_mut().ok_or_else(|| broken("an insert outside a transaction"))?;
-                open.inserts.add(insert);
+                open.add(insert);
+                Ok(None)
+            }
+            Message::Message { flags, prefix, .. } if prefix == ASIDE && flags & TRANSACTIONAL != 0 => {
+                if let Some(open) = &mut self.open {
+                    open.hold_no_rows();
+                }
                 Ok(None)
             }
             Message::Commit { end_lsn, .. } => {
@@ -103,6 +116,7 @@ impl Assembler {
 
     /// A row of an unknown relation is an error: skipped, it would be acknowledged and lost.
     fn insert(&self, relation: u32, tuple: &TupleData) -> Result<CdcInsert> {
+        let holds = self.open.as_ref().is_some_and(|open| open.held.is_some());
         let relation = self
             .relations
             .get(&relation)
@@ -114,7 +128,36 @@ impl Assembler {
                 format!("{}.{} is published but its rows have no numeric id", relation.schema, relation.name);
             Error::new(Kind::Replication, what)
         })?;
-        Ok(CdcInsert { schema: Arc::clone(&relation.schema), id })
+        // A value that is neither there nor NULL would be a gap in the row.
+        let whole = holds && tuple.columns.iter().all(|column| column.is_text() || column.is_null());
+        let row = whole.then(|| {
+            let values = tuple.columns.iter().map(|column| column.is_text().then(|| column.raw_bytes()));
+            Tuple::new(Arc::clone(&relation.columns), values.collect())
+        });
+        Ok(CdcInsert { schema: Arc::clone(&relation.schema), id, row })
+    }
+}
+
+impl Open {
+    fn add(&mut self, mut insert: CdcInsert) {
+        let held = self.held.zip(insert.row.as_ref()).map(|(held, row)| held + row.size());
+        let few = |inserts: &Inserts| matches!(inserts, Inserts::Each(each) if each.len() < MAX_ROWS);
+        match held.filter(|held| *held <= MAX_BYTES && few(&self.inserts)) {
+            Some(held) => self.held = Some(held),
+            None => {
+                insert.row = None;
+                self.hold_no_rows();
+            }
+        }
+        self.inserts.add(insert);
+    }
+
+    fn hold_no_rows(&mut self) {
+        if self.held.take().is_some()
+            && let Inserts::Each(inserts) = &mut self.inserts
+        {
+            inserts.iter_mut().for_each(|insert| insert.row = None);
+        }
     }
 }
 
@@ -132,7 +175,7 @@ impl Inserts {
         self.count(insert);
     }
 
-    fn count(&mut self, CdcInsert { schema, id }: CdcInsert) {
+    fn count(&mut self, CdcInsert { schema, id, .. }: CdcInsert) {
         let Inserts::Bulk(all) = self else { return };
         match all.iter_mut().find(|bulk| bulk.schema == schema) {
             Some(bulk) => {
@@ -180,12 +223,30 @@ mod tests {
         [&b"I"[..], &oid.to_be_bytes(), b"N\0\x02", b"n", b"t", &length, id.as_bytes()].concat().into()
     }
 
+    /// What is told, without rows.
     fn take(assembler: &mut Assembler, messages: impl IntoIterator<Item = Bytes>) -> Vec<Event> {
+        let mut told = whole(assembler, messages);
+        for event in &mut told {
+            if let Event::Commit { inserts: Inserts::Each(inserts), .. } = event {
+                inserts.iter_mut().for_each(|insert| insert.row = None);
+            }
+        }
+        told
+    }
+
+    fn whole(assembler: &mut Assembler, messages: impl IntoIterator<Item = Bytes>) -> Vec<Event> {
         messages.into_iter().filter_map(|message| assembler.take(message).unwrap()).collect()
     }
 
     fn each(schema: &str, ids: impl IntoIterator<Item = i64>) -> Inserts {
-        Inserts::Each(ids.into_iter().map(|id| CdcInsert { schema: schema.into(), id }).collect())
+        Inserts::Each(ids.into_iter().map(|id| CdcInsert { schema: schema.into(), id, row: None }).collect())
+    }
+
+    /// How many rows come along with a transaction of these messages.
+    fn rows(assembler: &mut Assembler, messages: impl IntoIterator<Item = Bytes>) -> usize {
+        let mut told = whole(assembler, [begin(1)].into_iter().chain(messages).chain([commit(10)]));
+        let Some(Event::Commit { inserts: Inserts::Each(inserts), .. }) = told.pop() else { panic!() };
+        inserts.iter().filter(|insert| insert.row.is_some()).count()
     }
 
     #[test]
@@ -230,6 +291,44 @@ mod tests {
             |schema: &str, first_id, last_id, count| Bulk { schema: schema.into(), first_id, last_id, count };
         let inserts = Inserts::Bulk(vec![bulk("two", 40, 50, 2), bulk("one", 1, limit, limit as u64)]);
         assert_eq!(told, [Event::Commit { xid: 2, lsn: Lsn(20), inserts }]);
+    }
+
+    #[test]
+    fn rows_come_along_while_they_are_few_and_say_all() {
+        let mut assembler = Assembler::new();
+        let mut told = whole(&mut assembler, [relation(1, "auth0"), begin(1), insert(1, 7), commit(10)]);
+        let Some(Event::Commit { inserts: Inserts::Each(mut inserts), .. }) = told.pop() else { panic!() };
+        let row = inserts.pop().unwrap().row.unwrap();
+        assert_eq!((row.text("id"), row.text("txid"), row.text("other")), (Some("7"), None, None));
+
+        let few = MAX_ROWS as i64;
+        assert_eq!(rows(&mut assembler, (1..=few).map(|id| insert(1, id))), MAX_ROWS);
+        assert_eq!(rows(&mut assembler, (1..=few + 1).map(|id| insert(1, id))), 0);
+        let aside = |flags: u8| -> Bytes {
+            [&[b'M', flags][..], &77_u64.to_be_bytes(), &cstring("auth0_sync.aside"), &0_u32.to_be_bytes()]
+                .concat()
+                .into()
+        };
+        assert_eq!(rows(&mut assembler, [insert(1, 1), aside(1), insert(1, 2)]), 0);
+        assert_eq!(rows(&mut assembler, [insert(1, 1), aside(0), insert(1, 2)]), 2, "it is of nobody");
+        let long = |id: i64| -> Bytes {
+            let (id, note) = (id.to_string(), vec![b'x'; MAX_BYTES / 2]);
+            let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
+            [
+                &b"I"[..],
+                &1_u32.to_be_bytes(),
+                b"N\0\x02t",
+                &length(&note),
+                &note,
+                b"t",
+                &length(id.as_bytes()),
+                id.as_bytes(),
+            ]
+            .concat()
+            .into()
+        };
+        assert_eq!(rows(&mut assembler, [long(1)]), 1);
+        assert_eq!(rows(&mut assembler, [long(1), long(2), insert(1, 3)]), 0);
     }
 
     #[test]

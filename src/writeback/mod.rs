@@ -27,6 +27,7 @@ mod shown;
 mod simulation;
 mod store;
 mod strict;
+mod unseen;
 mod wake;
 mod worker;
 
@@ -35,5 +36,6 @@ pub use replace::Parents;
 pub use retention::forget_settled;
 pub use store::Store;
 pub use strict::Strict;
+pub use unseen::{Answered, Rows};
 pub use wake::wake;
 pub use worker::Context;

@@ -14,6 +14,7 @@ use super::request::{self, Content};
 use super::settle::{finish, settle};
 use super::settlement::{Settled, unheard};
 use super::store::{Standing, Store};
+use super::unseen::{self, Answered};
 use super::{command, conflict, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
@@ -35,6 +36,8 @@ pub struct Context {
     pub instance: String,
     /// Parents whose lists of links are being edited.
     pub parents: Arc<Parents>,
+    /// Works that have their answer and are not settled.
+    pub answered: Arc<Answered>,
 }
 
 /// How work ended.
@@ -62,8 +65,10 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     let resource = context.catalog.resource(table)?;
     // What a strict statement has done and its transaction has not kept is taken back before.
     context.freshness.undecided().free(&work.node).await;
-    let mut uncertain = work.uncertain;
-    if uncertain {
+    let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
+    let claim = unseen::claim(context, work, &fresh_id).await?;
+    let mut uncertain = if claim.content.is_some() { claim.sent } else { work.uncertain || claim.sent };
+    if uncertain && claim.content.is_none() {
         match context.store.standing(resource, &work.ids).await? {
             Standing::Pending => uncertain = false,
             Standing::Sent => {}
@@ -91,8 +96,10 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
-    let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
-    let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
+    let (content, request_id) = match claim.content {
+        Some(claimed) => claimed,
+        None => context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?,
+    };
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
     let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
@@ -131,7 +138,8 @@ async fn decide(
     loop {
         match step.deed(is_command, Instant::now()) {
             Deed::Settle(verdict) if is_command => {
-                let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
+                let finish = || finish(&context.store, &context.catalog, work, &verdict);
+                let mut settled = unseen::settled(context, work, finish).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
                     let rows = command::about(&context.catalog, resource, &content).into_iter();
                     settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
@@ -149,13 +157,15 @@ async fn decide(
             Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                let settle = || settle(&context.store, &context.catalog, work, &verdict);
+                let mut settled = unseen::settled(context, work, settle).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
                     settled.asks.extend(touched(&context.catalog, resource, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
             Deed::PutBack { at, alone, everybody } => {
+                unseen::put_back(context, work).await?;
                 context.store.put_back(&work.ids).await?;
                 return Ok(Ended::Back { at, alone, everybody });
             }

@@ -1,0 +1,137 @@
+//! What is kept of commits that cannot be seen: claims, in a table of the service's own.
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::rows::{Told, Unseen};
+use crate::error::Result;
+use crate::pg::mirror::Operation;
+use crate::pg::{fault, ident};
+use crate::writeback::backlog::Sight;
+use crate::writeback::store::Store;
+
+/// Whether the server's settings let commits wait for us.
+///
+/// # Errors
+/// Database errors.
+pub(in crate::writeback) async fn waits(store: &Store) -> Result<bool> {
+    sqlx::query_scalar(include_str!("sql/waits.sql"))
+        .fetch_one(&store.database.pool)
+        .await
+        .map_err(fault("cannot ask whether commits wait for the service"))
+}
+
+/// Claims a mutation; the request id of the call that may have left, which is another one where it had been
+/// claimed before. None where the mutation can be seen.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn claim(
+    store: &Store,
+    id: i64,
+    unseen: &Unseen,
+    request_id: &str,
+) -> Result<Option<String>> {
+    let content = &unseen.content;
+    let sql = include_str!("sql/claim.sql").replace("{schema}", &ident(&store.schema));
+    sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(&store.schema)
+        .bind(id)
+        .bind(&*unseen.txid)
+        .bind(&*unseen.table)
+        .bind(content.operation.as_str())
+        .bind(Value::Object(content.key.clone()))
+        .bind((content.operation != Operation::Insert).then(|| Value::Object(content.before.clone())))
+        .bind((content.operation != Operation::Delete).then(|| Value::Object(content.after.clone())))
+        .bind(request_id)
+        .fetch_optional(&store.database.pool)
+        .await
+        .map_err(fault("cannot claim a mutation that cannot be seen yet"))
+}
+
+/// Takes up what can be seen by now: it is being sent, and its claim goes. Their ids.
+///
+/// # Errors
+/// Database errors.
+pub(in crate::writeback) async fn take_up(store: &Store) -> Result<Vec<i64>> {
+    let sql = include_str!("sql/take_up.sql").replace("{schema}", &ident(&store.schema));
+    sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(&store.schema)
+        .fetch_all(&store.database.pool)
+        .await
+        .map_err(fault("cannot take up mutations that can be seen by now"))
+}
+
+/// Forgets claims of mutations for which nothing has left.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn forget(store: &Store, ids: &[i64]) -> Result<()> {
+    sqlx::query(include_str!("sql/forget.sql"))
+        .bind(&store.schema)
+        .bind(ids)
+        .execute(&store.database.pool)
+        .await
+        .map_err(fault("cannot forget a claim"))?;
+    Ok(())
+}
+
+/// Mutations that an earlier process has claimed and that cannot be seen yet, with the low half of their txid.
+///
+/// # Errors
+/// Database errors.
+pub(in crate::writeback) async fn left(store: &Store) -> Result<Vec<(u32, i64)>> {
+    let told = sqlx::query(include_str!("sql/left.sql"))
+        .bind(&store.schema)
+        .fetch_all(&store.database.pool)
+        .await
+        .map_err(fault("cannot read which mutations are claimed"))?;
+    Ok(told.iter().map(|row| (row.get::<i64, _>(0) as u32, row.get(1))).collect())
+}
+
+/// Claimed mutations.
+///
+/// # Errors
+/// Database errors.
+pub(in crate::writeback) async fn told(store: &Store, ids: &[i64]) -> Result<Vec<Told>> {
+    let rows = sqlx::query(include_str!("sql/claimed.sql"))
+        .bind(&store.schema)
+        .bind(ids)
+        .fetch_all(&store.database.pool)
+        .await
+        .map_err(fault("cannot read claimed mutations"))?;
+    let told = rows.iter().map(|row| Told {
+        id: row.get(0),
+        txid: row.get(1),
+        table: row.get(2),
+        operation: row.get(3),
+        key: row.get(4),
+        before: row.get(5),
+        after: row.get(6),
+        is_pending: true,
+        has_options: false,
+    });
+    Ok(told.collect())
+}
+
+/// Whether commits that have been put aside can be seen: of each its first mutation and the low half of its txid.
+///
+/// # Errors
+/// Database errors.
+pub(in crate::writeback) async fn look(store: &Store, aside: &[(i64, Option<u32>)]) -> Result<Vec<Sight>> {
+    let (ids, xids): (Vec<i64>, Vec<Option<i64>>) =
+        aside.iter().map(|(id, xid)| (*id, xid.map(i64::from))).unzip();
+    let sql = include_str!("sql/look.sql").replace("{schema}", &ident(&store.schema));
+    let seen: Vec<(bool, bool)> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(ids)
+        .bind(xids)
+        .fetch_all(&store.database.pool)
+        .await
+        .map_err(fault("cannot look for commits that have been put aside"))?;
+    let sight = |(seen, open): (bool, bool)| match (seen, open) {
+        (true, _) => Sight::Seen,
+        (false, true) => Sight::Unseen,
+        (false, false) => Sight::Nothing,
+    };
+    Ok(seen.into_iter().map(sight).collect())
+}
