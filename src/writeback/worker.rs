@@ -12,14 +12,14 @@ use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
 use super::settle::{finish, settle};
-use super::settlement::{Settled, unheard};
+use super::settlement::{self, Settled, unheard};
 use super::store::{Standing, Store};
 use super::unseen::{self, Answered};
-use super::{command, conflict, parts, shown};
+use super::{command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::Freshness;
+use crate::pg::mirror::{Freshness, Operation, has_gone_since};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -38,6 +38,13 @@ pub struct Context {
     pub parents: Arc<Parents>,
     /// Works that have their answer and are not settled.
     pub answered: Arc<Answered>,
+}
+
+impl Context {
+    /// A new X-Correlation-ID: the tenant log tells by it what this process has written.
+    pub(super) fn correlation(&self) -> String {
+        format!("{}-{:016x}", self.instance, rand::random::<u64>())
+    }
 }
 
 /// How work ended.
@@ -65,7 +72,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     let resource = context.catalog.resource(table)?;
     // What a strict statement has done and its transaction has not kept is taken back before.
     context.freshness.undecided().free(&work.node).await;
-    let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
+    let fresh_id = context.correlation();
     let claim = unseen::claim(context, work, &fresh_id).await?;
     let mut uncertain = if claim.content.is_some() { claim.sent } else { work.uncertain || claim.sent };
     if uncertain && claim.content.is_none() {
@@ -86,7 +93,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         let settled = if resource.kind == ResourceKind::Command {
             finish(&context.store, &context.catalog, work, &verdict).await?
         } else {
-            settle(&context.store, &context.catalog, work, &verdict).await?
+            settled_by(context, work, &verdict).await?
         };
         return Ok(Ended::Settled(settled));
     }
@@ -100,14 +107,29 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         Some(claimed) => claimed,
         None => context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?,
     };
+    let content = late::translate(&context.store, &context.catalog, resource, work, content).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
-    let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    let mut ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    if let Ok(Ended::Settled(settled)) = &mut ended {
+        // It may have gone after it was answered, and nobody could know it by its key.
+        let key = settled.rekeyed.as_ref().unwrap_or(key);
+        settled.read_again |= settlement::may_have_gone(work, resource)
+            && has_gone_since(&context.freshness, &context.catalog, resource, key, flight.began());
+    }
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// Settles; what hangs on a row that is gone by this does not come back by what was read before.
+async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+    if settlement::takes_away(work, verdict) {
+        context.freshness.gone(&work.node.0, &work.node.1);
+    }
+    settle(&context.store, &context.catalog, work, verdict).await
 }
 
 /// Rows of other tables that the write changed too.
@@ -141,24 +163,19 @@ async fn decide(
                 let finish = || finish(&context.store, &context.catalog, work, &verdict);
                 let mut settled = unseen::settled(context, work, finish).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
-                    let rows = command::about(&context.catalog, resource, &content).into_iter();
-                    settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
-                    // What is listed by what the answer brought, such as a job.
-                    settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                    let changed = |table: &String| Suspicion::Changed {
-                        by: work.node.0.clone(),
-                        row: content.after.clone(),
-                        table: table.clone(),
-                    };
-                    settled.asks.extend(resource.changes.iter().map(changed));
+                    settled.asks.extend(command::asks(&context.catalog, resource, &work.node.1, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
             Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
+<<<<<<< HEAD
                 let settle = || settle(&context.store, &context.catalog, work, &verdict);
                 let mut settled = unseen::settled(context, work, settle).await?;
+=======
+                let mut settled = settled_by(context, work, &verdict).await?;
+>>>>>>> sim-join
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
                     settled.asks.extend(touched(&context.catalog, resource, &content));
                 }
