@@ -170,12 +170,8 @@ async fn decide(
             Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-<<<<<<< HEAD
-                let settle = || settle(&context.store, &context.catalog, work, &verdict);
+                let settle = || settled_by(context, work, &verdict);
                 let mut settled = unseen::settled(context, work, settle).await?;
-=======
-                let mut settled = settled_by(context, work, &verdict).await?;
->>>>>>> sim-join
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
                     settled.asks.extend(touched(&context.catalog, resource, &content));
                 }
