@@ -122,7 +122,8 @@ impl Dispatch {
             self.context.answered.take().iter().for_each(|work| desk.answered(work));
             self.fill(&mut desk).await?;
             let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
-            self.tell(&mut desk, calls(&desk, &tasks));
+            let calls = calls(&desk, &tasks);
+            self.tell(&mut desk, calls);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
