@@ -8,9 +8,11 @@ create table _auth0_sync.unseen (
     before jsonb,
     after jsonb,
     request_id text not null,
+    sealed bytea,
     claimed_at timestamptz not null default clock_timestamp(),
     primary key (schema, mutation_id)
 );
 comment on table _auth0_sync.unseen is
     'Changes that are on their way to Auth0 while their COMMIT waits for the answer, so that no session can see them; a row goes when it can be seen.';
 comment on column _auth0_sync.unseen.request_id is 'The call that may have left.';
+comment on column _auth0_sync.unseen.sealed is 'Write-only values of its transaction, under the key of strict writes.';

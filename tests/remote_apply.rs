@@ -259,6 +259,38 @@ async fn a_killed_service_finds_what_waits_and_sends_nothing_twice() {
 }
 
 #[tokio::test]
+async fn passwords_go_along_and_stand_nowhere() {
+    let mut stand = stand(Postgres::start()).await;
+    let mut watcher = watcher(&stand).await;
+    let insert = |name: &str| {
+        format!(
+            "insert into auth0.user (user_id, email, connection, password) values \
+             ('auth0|{name}', '{name}@example.com', 'Username-Password-Authentication', 'long-{name}-1')"
+        )
+    };
+    waiting(&stand).await.run(&insert("first")).await;
+    assert_eq!(at_auth0(&stand, "auth0|first").await["email"], "first@example.com");
+    assert!(stand.emulator.journal().contains("long-first-1"));
+    equal(&stand).await;
+
+    // The claim has them too, sealed: whoever finds it sends all of it.
+    late(&stand, "POST", "delay").await;
+    let commit = apart(&stand, &insert("second"));
+    let claims = "select count(*) from _auth0_sync.unseen";
+    wait_until("it is claimed", SOON, async || watcher.count(claims).await == 1).await;
+    let plain = "select count(*) from _auth0_sync.unseen u where u::text like '%long-second-1%' \
+                 or convert_from(sealed, 'UTF8') like '%long-second-1%'";
+    assert_eq!(watcher.count(plain).await, 0);
+    stand.kill_service().await;
+    stand.restart_service().await;
+    commit.await.unwrap();
+    assert!(stand.emulator.journal().contains("long-second-1"));
+    assert_eq!(at_auth0(&stand, "auth0|second").await["email"], "second@example.com");
+    equal(&stand).await;
+    assert_eq!(watcher.count("select count(*) from _auth0_sync.write_only").await, 0);
+}
+
+#[tokio::test]
 async fn a_client_that_gives_up_and_a_server_that_dies_leave_both_sides_equal() {
     let mut stand = stand(Postgres::start()).await;
     let mut watcher = watcher(&stand).await;

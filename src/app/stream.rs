@@ -75,7 +75,7 @@ async fn follow(
             }
         };
         let told = match event {
-            Event::Commit { xid, lsn, inserts } => arrived(&page.schema, xid, lsn, inserts),
+            Event::Commit { xid, lsn, inserts, sealed } => arrived(&page.schema, (xid, lsn), inserts, sealed),
             Event::Heartbeat { lsn } => vec![Arrival::Quiet { lsn: lsn.0 }],
             Event::Question { lsn, content } => {
                 if questions.send(content).await.is_err() {
@@ -92,7 +92,7 @@ async fn follow(
     }
 }
 
-fn arrived(schema: &str, xid: u32, lsn: Lsn, inserts: Inserts) -> Vec<Arrival> {
+fn arrived(schema: &str, (xid, lsn): (u32, Lsn), inserts: Inserts, sealed: Option<Bytes>) -> Vec<Arrival> {
     match inserts {
         Inserts::Each(inserts) => {
             let ours = inserts.into_iter().filter(|insert| &*insert.schema == schema);
@@ -100,7 +100,7 @@ fn arrived(schema: &str, xid: u32, lsn: Lsn, inserts: Inserts) -> Vec<Arrival> {
             if ids.is_empty() {
                 vec![Arrival::Quiet { lsn: lsn.0 }]
             } else {
-                let rows = Some(Rows::new(xid, rows.into_iter().collect()));
+                let rows = Some(Rows::new(xid, rows.into_iter().collect(), sealed));
                 vec![Arrival::Commit { lsn: lsn.0, ids, rows }]
             }
         }

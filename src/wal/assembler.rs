@@ -14,7 +14,8 @@ use crate::error::{Error, Kind, Result};
 const PREFIX: &str = "auth0_sync";
 /// Those with this prefix are questions of strict statements.
 const QUESTION: &str = "auth0_sync.strict";
-/// One with this prefix says that its transaction has values that do not come through the stream.
+/// One with this prefix says that its transaction has values beside its rows; where it has a content, these are all
+/// of them until now, sealed.
 const ASIDE: &str = "auth0_sync.aside";
 /// In a message's flags: it belongs to a transaction.
 const TRANSACTIONAL: u8 = 1;
@@ -39,6 +40,15 @@ struct Open {
     inserts: Inserts,
     /// Bytes of the rows that are held; none where no rows are.
     held: Option<usize>,
+    aside: Aside,
+}
+
+/// Values beside the rows of a transaction.
+enum Aside {
+    Nothing,
+    /// They are not in the stream.
+    Missing,
+    Sealed(Bytes),
 }
 
 impl Assembler {
@@ -66,7 +76,12 @@ impl Assembler {
                 if self.open.is_some() {
                     return Err(broken("a transaction begins inside another"));
                 }
-                self.open = Some(Open { xid, inserts: Inserts::Each(Vec::new()), held: Some(0) });
+                self.open = Some(Open {
+                    xid,
+                    inserts: Inserts::Each(Vec::new()),
+                    held: Some(0),
+                    aside: Aside::Nothing,
+                });
                 Ok(None)
             }
             Message::Relation { relation_id, namespace, relation_name, columns, .. } => {
@@ -82,18 +97,32 @@ impl Assembler {
                 open.add(insert);
                 Ok(None)
             }
-            Message::Message { flags, prefix, .. } if prefix == ASIDE && flags & TRANSACTIONAL != 0 => {
+            Message::Message { flags, prefix, content, .. }
+                if prefix == ASIDE && flags & TRANSACTIONAL != 0 =>
+            {
                 if let Some(open) = &mut self.open {
-                    open.hold_no_rows();
+                    open.aside = match content.len() {
+                        0 => Aside::Missing,
+                        1..=MAX_BYTES => Aside::Sealed(content),
+                        _ => Aside::Missing,
+                    };
                 }
                 Ok(None)
             }
             Message::Commit { end_lsn, .. } => {
-                let open = self.open.take().ok_or_else(|| broken("a commit without a beginning"))?;
+                let mut open = self.open.take().ok_or_else(|| broken("a commit without a beginning"))?;
                 let lsn = Lsn(end_lsn);
+                let sealed = match std::mem::replace(&mut open.aside, Aside::Nothing) {
+                    Aside::Nothing => None,
+                    Aside::Sealed(content) => Some(content),
+                    Aside::Missing => {
+                        open.hold_no_rows();
+                        None
+                    }
+                };
                 Ok(Some(match &open.inserts {
                     Inserts::Each(inserts) if inserts.is_empty() => Event::Heartbeat { lsn },
-                    _ => Event::Commit { xid: open.xid, lsn, inserts: open.inserts },
+                    _ => Event::Commit { xid: open.xid, lsn, inserts: open.inserts, sealed },
                 }))
             }
             Message::Message { lsn, prefix, .. } if prefix == PREFIX && self.is_between() => {
@@ -255,10 +284,10 @@ mod tests {
         let first = [begin(7), relation(1, "auth0"), insert(1, 3), insert(1, 4)];
         assert_eq!(take(&mut assembler, first), []);
         assert!(!assembler.is_between());
-        let told = Event::Commit { xid: 7, lsn: Lsn(90), inserts: each("auth0", [3, 4]) };
+        let told = Event::Commit { xid: 7, lsn: Lsn(90), inserts: each("auth0", [3, 4]), sealed: None };
         assert_eq!(take(&mut assembler, [commit(90)]), [told]);
         // The relation is remembered; an empty transaction is a position and no more.
-        let told = Event::Commit { xid: 8, lsn: Lsn(95), inserts: each("auth0", [5]) };
+        let told = Event::Commit { xid: 8, lsn: Lsn(95), inserts: each("auth0", [5]), sealed: None };
         assert_eq!(take(&mut assembler, [begin(8), insert(1, 5), commit(95)]), [told]);
         assert_eq!(take(&mut assembler, [begin(9), commit(99)]), [Event::Heartbeat { lsn: Lsn(99) }]);
         assert!(assembler.is_between());
@@ -282,7 +311,10 @@ mod tests {
         take(&mut assembler, [relation(1, "one"), relation(2, "two"), begin(1)]);
         take(&mut assembler, (1..=limit).map(|id| insert(1, id)));
         let told = take(&mut assembler, [commit(10)]);
-        assert_eq!(told, [Event::Commit { xid: 1, lsn: Lsn(10), inserts: each("one", 1..=limit) }]);
+        assert_eq!(
+            told,
+            [Event::Commit { xid: 1, lsn: Lsn(10), inserts: each("one", 1..=limit), sealed: None }]
+        );
 
         take(&mut assembler, [begin(2), insert(2, 50)]);
         take(&mut assembler, (1..=limit).map(|id| insert(1, id)));
@@ -290,7 +322,7 @@ mod tests {
         let bulk =
             |schema: &str, first_id, last_id, count| Bulk { schema: schema.into(), first_id, last_id, count };
         let inserts = Inserts::Bulk(vec![bulk("two", 40, 50, 2), bulk("one", 1, limit, limit as u64)]);
-        assert_eq!(told, [Event::Commit { xid: 2, lsn: Lsn(20), inserts }]);
+        assert_eq!(told, [Event::Commit { xid: 2, lsn: Lsn(20), inserts, sealed: None }]);
     }
 
     #[test]
@@ -304,13 +336,18 @@ mod tests {
         let few = MAX_ROWS as i64;
         assert_eq!(rows(&mut assembler, (1..=few).map(|id| insert(1, id))), MAX_ROWS);
         assert_eq!(rows(&mut assembler, (1..=few + 1).map(|id| insert(1, id))), 0);
-        let aside = |flags: u8| -> Bytes {
-            [&[b'M', flags][..], &77_u64.to_be_bytes(), &cstring("auth0_sync.aside"), &0_u32.to_be_bytes()]
+        let aside = |flags: u8, text: &str| -> Bytes {
+            let (prefix, length) = (cstring("auth0_sync.aside"), text.len() as u32);
+            [&[b'M', flags][..], &77_u64.to_be_bytes(), &prefix, &length.to_be_bytes(), text.as_bytes()]
                 .concat()
                 .into()
         };
-        assert_eq!(rows(&mut assembler, [insert(1, 1), aside(1), insert(1, 2)]), 0);
-        assert_eq!(rows(&mut assembler, [insert(1, 1), aside(0), insert(1, 2)]), 2, "it is of nobody");
+        assert_eq!(rows(&mut assembler, [insert(1, 1), aside(1, ""), insert(1, 2)]), 0);
+        assert_eq!(rows(&mut assembler, [insert(1, 1), aside(0, ""), insert(1, 2)]), 2, "it is of nobody");
+        assert_eq!(rows(&mut assembler, [aside(1, "all"), insert(1, 1), aside(1, "")]), 0);
+        let messages = [begin(1), aside(1, ""), insert(1, 1), aside(1, "all"), commit(10)];
+        let Some(Event::Commit { sealed, .. }) = whole(&mut assembler, messages).pop() else { panic!() };
+        assert_eq!(sealed.as_deref(), Some(&b"all"[..]));
         let long = |id: i64| -> Bytes {
             let (id, note) = (id.to_string(), vec![b'x'; MAX_BYTES / 2]);
             let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();

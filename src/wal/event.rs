@@ -25,6 +25,8 @@ pub enum Event {
         lsn: Lsn,
         /// Which mutations.
         inserts: Inserts,
+        /// What belongs to its rows and stands elsewhere, sealed.
+        sealed: Option<Bytes>,
     },
     /// Everything before this position has been told, and no transaction is half told. Some are
     /// left out where a newer one follows.

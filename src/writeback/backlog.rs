@@ -240,7 +240,7 @@ mod tests {
         let (mut ledger, mut backlog) = (Ledger::default(), Backlog::default());
         let now = Instant::now();
         for id in 1..=4 {
-            let rows = Some(Rows::new(id, None));
+            let rows = Some(Rows::new(id, None, None));
             backlog.told(Which::Ids(vec![i64::from(id)]), ledger.received(u64::from(id)), rows, now);
         }
         assert!(!backlog.may_wait(now) && backlog.may_wait(now + 2 * WAITS_AFTER));
@@ -265,7 +265,7 @@ mod tests {
     fn rows_are_held_of_the_first_few_only() {
         let (mut ledger, mut backlog) = (Ledger::default(), Backlog::default());
         for lsn in 0..=WITH_ROWS as u64 {
-            let rows = Some(Rows::new(1, Some(Vec::new())));
+            let rows = Some(Rows::new(1, Some(Vec::new()), None));
             backlog.told(Which::Ids(vec![1]), ledger.received(lsn), rows, Instant::now());
         }
         let held = backlog.segments.iter().filter(|segment| segment.rows.as_ref().is_some_and(Rows::has_any));

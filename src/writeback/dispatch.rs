@@ -217,6 +217,10 @@ impl Dispatch {
             (Some(rows), _) if !store.holds().await? => rows.told(),
             _ => None,
         };
+        let told = match told {
+            Some(mut told) => unseen::open(store, &mut told).await?.then_some(told),
+            None => None,
+        };
         let page = told.and_then(|told| unseen::queue(&self.context.catalog, told, commit));
         if page.is_none() {
             tracing::info!(

@@ -12,5 +12,8 @@ begin
         noted := (noted || mine)[greatest(coalesce(array_length(noted, 1), 0) - 98, 1):];
         perform set_config('auth0.txids', array_to_string(noted, ','), false);
     end if;
+    if current_setting('synchronous_commit') = 'remote_apply' then
+        perform {schema}._tell_aside();
+    end if;
 end
 $body$;

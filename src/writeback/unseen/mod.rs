@@ -24,7 +24,7 @@ use crate::error::{Result, Retry};
 pub use answered::Answered;
 pub use rows::Rows;
 pub(super) use rows::{Unseen, queue};
-pub(super) use store::{left, look, take_up, told, waits};
+pub(super) use store::{left, look, open, take_up, told, waits};
 
 /// A settlement that takes longer is held up, perhaps by a commit that waits for us.
 const HELD_UP: Duration = Duration::from_millis(20);

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::catalog::{Catalog, ResourceKind, RowKey};
+use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
 use crate::ledger::Token;
 use crate::pg::mirror::{Operation, PROVISIONAL};
 use crate::wal::Tuple;
 use crate::writeback::lanes::{Queued, Terms};
-use crate::writeback::request::Content;
+use crate::writeback::request::{Content, join};
 use crate::writeback::store::references;
 
 /// A commit that the stream has told, besides its ids.
@@ -18,6 +19,7 @@ use crate::writeback::store::references;
 pub struct Rows {
     xid: u32,
     of: Of,
+    sealed: Option<Bytes>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub(in crate::writeback) struct Unseen {
     pub(in crate::writeback) table: Arc<str>,
     /// What is to be sent.
     pub(in crate::writeback) content: Arc<Content>,
+    /// Its write-only values among those of its transaction, sealed.
+    pub(in crate::writeback) sealed: Option<Bytes>,
 }
 
 /// A row of `_sync_cdc` as the stream or a claim has it.
@@ -54,23 +58,28 @@ pub(in crate::writeback) struct Told {
     pub(in crate::writeback) is_pending: bool,
     /// Its client has asked for something beyond the change.
     pub(in crate::writeback) has_options: bool,
+    /// Write-only values of its transaction, sealed.
+    pub(in crate::writeback) sealed: Option<Bytes>,
+    /// Its own of them by column, in their order, once they are opened.
+    pub(in crate::writeback) values: Vec<(String, Value)>,
 }
 
 impl Rows {
-    /// Of a transaction with the low half of this txid; its rows, where they are held.
-    pub fn new(xid: u32, rows: Option<Vec<Tuple>>) -> Rows {
-        Rows { xid, of: rows.map_or(Of::Nobody, |rows| Of::Stream(rows.into())) }
+    /// Of a transaction with the low half of this txid; its rows, where they are held, and what stands beside
+    /// them, sealed.
+    pub fn new(xid: u32, rows: Option<Vec<Tuple>>, sealed: Option<Bytes>) -> Rows {
+        Rows { xid, of: rows.map_or(Of::Nobody, |rows| Of::Stream(rows.into())), sealed }
     }
 
     /// Of a transaction that an earlier process has claimed.
     pub(in crate::writeback) fn claimed(xid: u32) -> Rows {
-        Rows { xid, of: Of::Claims }
+        Rows { xid, of: Of::Claims, sealed: None }
     }
 
     /// Without the rows; claims stay where they are.
     pub(in crate::writeback) fn forgotten(self) -> Rows {
         let of = if matches!(self.of, Of::Claims) { Of::Claims } else { Of::Nobody };
-        Rows { of, ..self }
+        Rows { of, sealed: None, ..self }
     }
 
     /// The low half of the txid.
@@ -86,7 +95,9 @@ impl Rows {
     /// What the stream has; none where it is not held, or not whole.
     pub(in crate::writeback) fn told(&self) -> Option<Vec<Told>> {
         match &self.of {
-            Of::Stream(rows) => rows.iter().map(Told::of).collect(),
+            Of::Stream(rows) => {
+                rows.iter().map(|row| Some(Told { sealed: self.sealed.clone(), ..Told::of(row)? })).collect()
+            }
             Of::Nobody | Of::Claims => None,
         }
     }
@@ -110,10 +121,26 @@ impl Told {
             after: json("after")?,
             is_pending: row.text("state")? == "pending",
             has_options: row.text("options").is_some(),
+            sealed: None,
+            values: Vec::new(),
         })
     }
 
-    fn unseen(self) -> Option<Unseen> {
+    /// Takes its own of the values of its transaction; false where they are none.
+    pub(in crate::writeback) fn open(&mut self, values: &Value) -> bool {
+        let Some(values) = values.as_array() else { return false };
+        let own = values.iter().filter(|value| value["id"].as_i64() == Some(self.id));
+        let own = own.map(|value| Some((value["column"].as_str()?.to_owned(), value["value"].clone())));
+        match own.collect() {
+            Some(own) => {
+                self.values = own;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn unseen(self, resource: &Resource) -> Option<Unseen> {
         let image = |image: Option<Value>| match image {
             Some(Value::Object(image)) => image,
             _ => Map::new(),
@@ -123,9 +150,13 @@ impl Told {
             key: image(Some(self.key)),
             before: image(self.before),
             after: image(self.after),
-            write_only: Map::new(),
+            write_only: join(
+                resource,
+                self.values.into_iter().map(|(column, value)| Map::from_iter([(column, value)])),
+            ),
         };
-        Some(Unseen { txid: self.txid.into(), table: self.table.into(), content: Arc::new(content) })
+        let sealed = self.sealed.filter(|_| !content.write_only.is_empty());
+        Some(Unseen { txid: self.txid.into(), table: self.table.into(), content: Arc::new(content), sealed })
     }
 }
 
@@ -157,7 +188,7 @@ fn queued(catalog: &Catalog, told: Told, commit: Token) -> Option<Queued> {
         references,
         uncertain: false,
         commit: Some(commit),
-        terms: Terms { unseen: Some(told.unseen()?), ..Terms::default() },
+        terms: Terms { unseen: Some(told.unseen(resource)?), ..Terms::default() },
     })
 }
 
@@ -194,6 +225,8 @@ mod tests {
             after: Some(after),
             is_pending: true,
             has_options: false,
+            sealed: None,
+            values: Vec::new(),
         }
     }
 
@@ -217,5 +250,16 @@ mod tests {
         let unseen = queue(&catalog, vec![user()], commit).unwrap().remove(0).terms.unseen.unwrap();
         assert_eq!(unseen.content.after, json!({"nickname": "new"}).as_object().cloned().unwrap());
         assert_eq!(unseen.content.before["nickname"], "old");
+        assert_eq!((unseen.content.write_only.len(), unseen.sealed), (0, None));
+
+        let mut with_values = Told { sealed: Some(Bytes::from_static(b"hidden")), ..user() };
+        assert!(!with_values.open(&json!("no list")) && !with_values.open(&json!([{"id": 1}])));
+        assert!(with_values.open(&json!([
+            {"id": 1, "column": "password", "value": "p"},
+            {"id": 2, "column": "password", "value": "of another"},
+        ])));
+        let unseen = queue(&catalog, vec![with_values], commit).unwrap().remove(0).terms.unseen.unwrap();
+        assert_eq!(unseen.content.write_only, json!({"password": "p"}).as_object().cloned().unwrap());
+        assert!(unseen.sealed.is_some());
     }
 }

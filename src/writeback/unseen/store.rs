@@ -1,5 +1,6 @@
 //! What is kept of commits that cannot be seen: claims, in a table of the service's own.
 
+use bytes::Bytes;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -9,6 +10,7 @@ use crate::pg::mirror::Operation;
 use crate::pg::{fault, ident};
 use crate::writeback::backlog::Sight;
 use crate::writeback::store::Store;
+use crate::writeback::strict;
 
 /// Whether the server's settings let commits wait for us.
 ///
@@ -44,6 +46,7 @@ pub(super) async fn claim(
         .bind((content.operation != Operation::Insert).then(|| Value::Object(content.before.clone())))
         .bind((content.operation != Operation::Delete).then(|| Value::Object(content.after.clone())))
         .bind(request_id)
+        .bind(unseen.sealed.as_deref())
         .fetch_optional(&store.database.pool)
         .await
         .map_err(fault("cannot claim a mutation that cannot be seen yet"))
@@ -110,8 +113,20 @@ pub(in crate::writeback) async fn told(store: &Store, ids: &[i64]) -> Result<Vec
         after: row.get(6),
         is_pending: true,
         has_options: false,
+        sealed: row.get::<Option<Vec<u8>>, _>(7).map(Bytes::from),
+        values: Vec::new(),
     });
     Ok(told.collect())
+}
+
+/// Opens the write-only values of mutations of one transaction; false where that is not possible.
+///
+/// # Errors
+/// Database errors.
+pub(in crate::writeback) async fn open(store: &Store, told: &mut [Told]) -> Result<bool> {
+    let Some(sealed) = told.iter().find_map(|told| told.sealed.clone()) else { return Ok(true) };
+    let values = strict::open_sealed(&store.database, &store.schema, &sealed).await?;
+    Ok(values.is_some_and(|values| told.iter_mut().all(|told| told.open(&values))))
 }
 
 /// Whether commits that have been put aside can be seen: of each its first mutation and the low half of its txid.
