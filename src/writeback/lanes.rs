@@ -384,14 +384,12 @@ impl Lanes {
         let mut operation = first.operation;
         for next in lane.own.iter().skip(1).filter_map(|id| self.queued.get(id)) {
             let apart = first.terms.are_its_own() || next.terms.are_its_own();
-            let together = if apart {
+            let together = if apart || operation != Operation::Update || next.operation == Operation::Insert {
                 false
             } else if first.uncertain || next.uncertain {
                 first.uncertain && next.uncertain
             } else {
-                operation == Operation::Update
-                    && next.operation != Operation::Insert
-                    && !lane.alone.contains(&first.id)
+                !lane.alone.contains(&first.id)
                     && !lane.alone.contains(&next.id)
                     && self.is_free(next, &ids.iter().copied().collect())
             };
