@@ -4,5 +4,5 @@ select
         select from pg_catalog.pg_locks l
         where l.locktype = 'transactionid' and l.transactionid = a.xid::text::xid and l.granted and l.mode = 'ExclusiveLock'
     )
-from rows from (unnest($1::bigint[], $2::bigint[])) with ordinality as a (id, xid, place)
+from unnest($1::bigint[], $2::bigint[]) with ordinality as a (id, xid, place)
 order by a.place
