@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::blocked::Blocked;
 use super::desk::{Desk, Stays};
 use super::lanes::{Next, Work};
 use super::late;
@@ -22,6 +23,8 @@ use crate::pg::mirror::Row;
 const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
 /// The first look comes sooner: what the stream had told an earlier process may have come into sight since.
 const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
+/// Works taken up and not ended at most; most of them wait for rows that clients hold.
+const TASKS: usize = 256;
 
 /// Work under way.
 type Tasks = JoinSet<(Work, Result<Ended>)>;
@@ -90,14 +93,16 @@ pub struct Report {
     pub settled: u64,
     /// Why nothing leaves at the moment.
     pub waiting_for: Option<Kind>,
+    /// What Auth0 does not allow at the moment; it waits.
+    pub blocked: Vec<Blocked>,
+    /// An operator wants nothing to leave, and nothing is about to.
+    pub paused: bool,
 }
 
 /// The dispatcher's channels and settings.
 pub struct Dispatch {
     /// What workers share.
     pub context: Context,
-    /// Calls under way at most.
-    pub concurrency: usize,
     /// From the stream.
     pub arrivals: mpsc::Receiver<Arrival>,
     /// The apply position, to the stream.
@@ -106,6 +111,8 @@ pub struct Dispatch {
     pub report: watch::Sender<Report>,
     /// Rows that should be read from Auth0, to ingest.
     pub suspicions: mpsc::UnboundedSender<Suspicion>,
+    /// Whether an operator wants nothing to leave.
+    pub paused: watch::Receiver<bool>,
 }
 
 impl Dispatch {
@@ -121,9 +128,9 @@ impl Dispatch {
         loop {
             self.context.answered.take().iter().for_each(|work| desk.answered(work));
             self.fill(&mut desk).await?;
+            desk.pause(*self.paused.borrow_and_update());
             let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
-            let calls = calls(&desk, &tasks);
-            self.tell(&mut desk, calls);
+            self.tell(&mut desk);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -137,10 +144,13 @@ impl Dispatch {
                     None => break,
                 },
                 () = self.context.answered.noted() => {}
+                () = self.context.room.moved() => {}
+                Ok(()) = self.paused.changed() => {}
                 _ = look.tick(), if desk.has_loaded() => self.rescan(&mut desk).await?,
                 () = tokio::time::sleep_until(wake.unwrap_or_else(far)), if wake.is_some() => {}
             }
         }
+        self.context.room.close();
         // Calls that have left are brought to their end; whatever is cut off is read back at the next start.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), async {
             while tasks.join_next().await.is_some() {}
@@ -150,9 +160,9 @@ impl Dispatch {
     }
 
     async fn rescan(&self, desk: &mut Desk) -> Result<()> {
-        // As it is, a claim that can be seen would be sent again.
-        unseen::take_up(&self.context.store).await?;
         let snapshot = self.context.store.snapshot().await?;
+        // As it is, a claim that this snapshot sees would be sent again.
+        unseen::take_up(&self.context.store).await?;
         desk.rescan(snapshot, Instant::now());
         Ok(())
     }
@@ -243,12 +253,13 @@ impl Dispatch {
 
     /// Starts as much work as may leave; returns when to look again.
     fn start(&self, desk: &mut Desk, tasks: &mut Tasks) -> Option<Instant> {
-        loop {
-            match desk.next(calls(desk, tasks), self.concurrency, Instant::now()) {
+        while self.context.room.has_place() {
+            match desk.next(tasks.len().saturating_sub(desk.past_calls()), TASKS, Instant::now()) {
                 Next::Work(todo) => {
                     let (context, tries) = (self.context.clone(), desk.tries(&todo));
+                    let ahead = context.room.enter();
                     tasks.spawn(async move {
-                        let ended = work(&context, &todo, tries).await;
+                        let ended = work(&context, &todo, ahead, tries).await;
                         (todo, ended)
                     });
                 }
@@ -256,6 +267,7 @@ impl Dispatch {
                 Next::Idle => return None,
             }
         }
+        None
     }
 
     fn took(&self, desk: &mut Desk, tasks: &mut Tasks, work: Work, ended: Result<Ended>) {
@@ -274,20 +286,17 @@ impl Dispatch {
         }
     }
 
-    fn tell(&self, desk: &mut Desk, in_flight: usize) {
+    fn tell(&self, desk: &mut Desk) {
         let applied = desk.applied();
         self.applied.send_if_modified(|there| {
             let newer = applied > *there;
             *there = applied.max(*there);
             newer
         });
-        self.report.send_replace(desk.report(in_flight));
+        let mut report = desk.report(self.context.room.under_way());
+        report.paused &= self.context.room.is_clear();
+        self.report.send_replace(report);
     }
-}
-
-/// Works that may make calls.
-fn calls(desk: &Desk, tasks: &Tasks) -> usize {
-    tasks.len().saturating_sub(desk.past_calls())
 }
 
 fn far() -> Instant {

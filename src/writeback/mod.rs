@@ -4,8 +4,10 @@
 //! [`settle`], [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
 mod backlog;
+mod blocked;
 mod body;
 pub mod call;
+mod claims;
 mod command;
 mod conflict;
 mod desk;
@@ -20,20 +22,25 @@ mod recognise;
 mod replace;
 mod request;
 mod retention;
+mod room;
 mod settle;
+mod settle_many;
 mod settlement;
 mod shown;
 #[cfg(test)]
 mod simulation;
 mod store;
 mod strict;
+mod together;
 mod unseen;
 mod wake;
 mod worker;
 
+pub use blocked::Blocked;
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
 pub use replace::Parents;
 pub use retention::forget_settled;
+pub use room::Room;
 pub use store::Store;
 pub use strict::Strict;
 pub use unseen::{Answered, Rows};

@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod holds;
 mod kills;
 mod lost;
+mod many;
 mod outages;
 mod overlap;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;
