@@ -150,9 +150,9 @@ impl Dispatch {
     }
 
     async fn rescan(&self, desk: &mut Desk) -> Result<()> {
-        // As it is, a claim that can be seen would be sent again.
-        unseen::take_up(&self.context.store).await?;
         let snapshot = self.context.store.snapshot().await?;
+        // As it is, a claim that this snapshot sees would be sent again.
+        unseen::take_up(&self.context.store).await?;
         desk.rescan(snapshot, Instant::now());
         Ok(())
     }
