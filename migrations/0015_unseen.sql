@@ -7,12 +7,12 @@ create table _auth0_sync.unseen (
     key jsonb not null,
     before jsonb,
     after jsonb,
-    request_id text not null,
+    request_id text,
     sealed bytea,
-    claimed_at timestamptz not null default clock_timestamp(),
+    told_at timestamptz not null default clock_timestamp(),
     primary key (schema, mutation_id)
 );
 comment on table _auth0_sync.unseen is
-    'Changes that are on their way to Auth0 while their COMMIT waits for the answer, so that no session can see them; a row goes when it can be seen.';
-comment on column _auth0_sync.unseen.request_id is 'The call that may have left.';
+    'Changes that Auth0 is to have before their COMMIT returns, so that no session can see them yet; a row goes when it can be seen.';
+comment on column _auth0_sync.unseen.request_id is 'The call that may have left; NULL where none has.';
 comment on column _auth0_sync.unseen.sealed is 'Write-only values of its transaction, under the key of strict writes.';

@@ -241,7 +241,8 @@ async fn a_killed_service_finds_what_waits_and_sends_nothing_twice() {
             late(&stand, method, how).await;
             let commit = apart(&stand, &sql.replace("once", how));
             wait_until("it is claimed", SOON, async || {
-                watcher.count("select count(*) from _auth0_sync.unseen").await == 1
+                watcher.count("select count(*) from _auth0_sync.unseen where request_id is not null").await
+                    == 1
             })
             .await;
             stand.kill_service().await;
@@ -256,6 +257,34 @@ async fn a_killed_service_finds_what_waits_and_sends_nothing_twice() {
         }
     }
     assert_eq!(watcher.count("select count(*) from auth0._sync_cdc where state <> 'confirmed'").await, 0);
+}
+
+#[tokio::test]
+async fn a_commit_whose_call_has_not_left_waits_for_the_next_service_too() {
+    let mut stand = stand(Postgres::start()).await;
+    let mut watcher = watcher(&stand).await;
+    let (mine, other) = (user(&mut watcher, 0).await, user(&mut watcher, 1).await);
+    stand.emulator.fault(json!({"down": true})).await;
+    let nickname = |id: &str, name: &str| {
+        apart(&stand, &format!("update auth0.user set nickname = '{name}' where user_id = '{id}'"))
+    };
+    let mut commits = vec![nickname(&mine, "first"), nickname(&other, "second")];
+    let kept = "select count(*) from _auth0_sync.unseen";
+    wait_until("both are kept", SOON, async || watcher.count(kept).await == 2).await;
+    stand.kill_service().await;
+    stand.launch_service();
+    // What is committed while the service starts comes by the stream.
+    commits.push(apart(&stand, "insert into auth0.role (name) values ('third')"));
+    commits_wait(&mut watcher, 3).await;
+    stand.emulator.fault(json!({"down": false})).await;
+    stand.until_ready().await;
+    for commit in commits {
+        commit.await.unwrap();
+    }
+    assert_eq!(at_auth0(&stand, &mine).await["nickname"], "first");
+    assert_eq!(at_auth0(&stand, &other).await["nickname"], "second");
+    assert_eq!(named(&stand, "role", "third").await, 1);
+    equal(&stand).await;
 }
 
 #[tokio::test]
@@ -276,7 +305,7 @@ async fn passwords_go_along_and_stand_nowhere() {
     // The claim has them too, sealed: whoever finds it sends all of it.
     late(&stand, "POST", "delay").await;
     let commit = apart(&stand, &insert("second"));
-    let claims = "select count(*) from _auth0_sync.unseen";
+    let claims = "select count(*) from _auth0_sync.unseen where request_id is not null";
     wait_until("it is claimed", SOON, async || watcher.count(claims).await == 1).await;
     let plain = "select count(*) from _auth0_sync.unseen u where u::text like '%long-second-1%' \
                  or convert_from(sealed, 'UTF8') like '%long-second-1%'";

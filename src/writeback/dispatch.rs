@@ -232,6 +232,9 @@ impl Dispatch {
             None => None,
         };
         let page = told.and_then(|told| unseen::queue(&self.context.catalog, told, commit));
+        if let Some(page) = &page {
+            unseen::keep(store, page).await?;
+        }
         if page.is_none() {
             tracing::info!(
                 "a COMMIT cannot wait for Auth0's answer, its changes are sent when they can be seen"

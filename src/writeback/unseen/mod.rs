@@ -1,8 +1,9 @@
 //! Commits that wait for Auth0's answer: `synchronous_commit = remote_apply` where the server lists us.
 //! Postgres shows such a commit to nobody before the wait has ended, so what is sent for it comes from
-//! the stream, and is stored as a claim before it leaves. It is settled when it can be seen.
+//! the stream, which tells it once: it is kept in a table, which says too whether a call may have left. It is
+//! settled when it can be seen.
 //!
-//! Nothing is sent twice: whoever finds a claim reads back. Nothing is sent that is not committed: the
+//! Nothing is sent twice: whoever finds that a call may have left reads back. Nothing is sent that is not committed: the
 //! stream tells what is on disk.
 
 mod answered;
@@ -24,7 +25,7 @@ use crate::error::{Result, Retry};
 pub use answered::Answered;
 pub use rows::Rows;
 pub(super) use rows::{Unseen, queue};
-pub(super) use store::{left, look, open, take_up, told, waits};
+pub(super) use store::{keep, left, look, open, take_up, told, waits};
 
 /// A settlement that takes longer is held up, perhaps by a commit that waits for us.
 const HELD_UP: Duration = Duration::from_millis(20);
@@ -58,7 +59,7 @@ pub(super) async fn claim(context: &Context, work: &Work, request_id: &str) -> R
     }
 }
 
-/// Nothing has left: the claim goes.
+/// Nothing has left.
 ///
 /// # Errors
 /// Database errors.

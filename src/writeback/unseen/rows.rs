@@ -192,6 +192,20 @@ fn queued(catalog: &Catalog, told: Told, commit: Token) -> Option<Queued> {
     })
 }
 
+impl Unseen {
+    /// What lay under it; none of an INSERT.
+    pub(super) fn before(&self) -> Option<Value> {
+        let content = &self.content;
+        (content.operation != Operation::Insert).then(|| Value::Object(content.before.clone()))
+    }
+
+    /// What it writes; none of a DELETE.
+    pub(super) fn after(&self) -> Option<Value> {
+        let content = &self.content;
+        (content.operation != Operation::Delete).then(|| Value::Object(content.after.clone()))
+    }
+}
+
 impl PartialEq for Unseen {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.content, &other.content)

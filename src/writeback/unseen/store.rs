@@ -1,4 +1,4 @@
-//! What is kept of commits that cannot be seen: claims, in a table of the service's own.
+//! What is kept of commits that cannot be seen, and whether a call has left, in a table of the service's own.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -6,9 +6,9 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::rows::{Told, Unseen};
 use crate::error::Result;
-use crate::pg::mirror::Operation;
 use crate::pg::{fault, ident};
 use crate::writeback::backlog::Sight;
+use crate::writeback::lanes::Queued;
 use crate::writeback::store::Store;
 use crate::writeback::strict;
 
@@ -21,6 +21,34 @@ pub(in crate::writeback) async fn waits(store: &Store) -> Result<bool> {
         .fetch_one(&store.database.pool)
         .await
         .map_err(fault("cannot ask whether commits wait for the service"))
+}
+
+/// Keeps mutations that the stream has told: it does not tell them again.
+///
+/// # Errors
+/// Database errors.
+pub(in crate::writeback) async fn keep(store: &Store, page: &[Queued]) -> Result<()> {
+    let told = page.iter().filter_map(|queued| Some((queued.id, queued.terms.unseen.as_ref()?)));
+    let (ids, told): (Vec<i64>, Vec<&Unseen>) = told.unzip();
+    let sql = include_str!("sql/keep.sql").replace("{schema}", &ident(&store.schema));
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(&store.schema)
+        .bind(ids)
+        .bind(told.iter().map(|unseen| unseen.txid.to_string()).collect::<Vec<_>>())
+        .bind(told.iter().map(|unseen| unseen.table.to_string()).collect::<Vec<_>>())
+        .bind(told.iter().map(|unseen| unseen.content.operation.as_str().to_owned()).collect::<Vec<_>>())
+        .bind(told.iter().map(|unseen| Value::Object(unseen.content.key.clone())).collect::<Vec<_>>())
+        .bind(told.iter().map(|unseen| unseen.before()).collect::<Vec<_>>())
+        .bind(told.iter().map(|unseen| unseen.after()).collect::<Vec<_>>())
+        .bind(
+            told.iter()
+                .map(|unseen| unseen.sealed.as_ref().map(|sealed| sealed.to_vec()))
+                .collect::<Vec<_>>(),
+        )
+        .execute(&store.database.pool)
+        .await
+        .map_err(fault("cannot keep mutations that cannot be seen yet"))?;
+    Ok(())
 }
 
 /// Claims a mutation; the request id of the call that may have left, which is another one where it had been
@@ -43,8 +71,8 @@ pub(super) async fn claim(
         .bind(&*unseen.table)
         .bind(content.operation.as_str())
         .bind(Value::Object(content.key.clone()))
-        .bind((content.operation != Operation::Insert).then(|| Value::Object(content.before.clone())))
-        .bind((content.operation != Operation::Delete).then(|| Value::Object(content.after.clone())))
+        .bind(unseen.before())
+        .bind(unseen.after())
         .bind(request_id)
         .bind(unseen.sealed.as_deref())
         .fetch_optional(&store.database.pool)
@@ -52,7 +80,7 @@ pub(super) async fn claim(
         .map_err(fault("cannot claim a mutation that cannot be seen yet"))
 }
 
-/// Takes up what can be seen by now: it is being sent, and its claim goes. Their ids.
+/// Takes up what can be seen by now: the table has it, and what has left is being sent there. The ids of the latter.
 ///
 /// # Errors
 /// Database errors.
@@ -65,7 +93,7 @@ pub(in crate::writeback) async fn take_up(store: &Store) -> Result<Vec<i64>> {
         .map_err(fault("cannot take up mutations that can be seen by now"))
 }
 
-/// Forgets claims of mutations for which nothing has left.
+/// Notes that nothing has left for mutations.
 ///
 /// # Errors
 /// Database errors.
@@ -79,7 +107,7 @@ pub(super) async fn forget(store: &Store, ids: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Mutations that an earlier process has claimed and that cannot be seen yet, with the low half of their txid.
+/// Mutations that an earlier process has kept and that cannot be seen yet, with the low half of their txid.
 ///
 /// # Errors
 /// Database errors.

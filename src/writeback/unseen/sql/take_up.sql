@@ -7,5 +7,5 @@ with seen as (
 update {schema}."_sync_cdc" c
 set state = 'sending', attempts = c.attempts + 1, request_id = seen.request_id
 from seen
-where c.id = seen.id and c.state = 'pending'
+where c.id = seen.id and c.state = 'pending' and seen.request_id is not null
 returning c.id
