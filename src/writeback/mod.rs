@@ -34,6 +34,7 @@ mod simulation;
 mod store;
 mod strict;
 mod together;
+mod unseen;
 mod wake;
 mod worker;
 
@@ -44,5 +45,6 @@ pub use retention::forget_settled;
 pub use room::Room;
 pub use store::Store;
 pub use strict::Strict;
+pub use unseen::{Answered, Rows};
 pub use wake::wake;
 pub use worker::Context;

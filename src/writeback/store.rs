@@ -97,6 +97,15 @@ pub enum Which {
 }
 
 impl Which {
+    /// A mutation that shows whether the rest can be seen; none of a snapshot, all of which can.
+    pub(super) fn first(&self) -> Option<i64> {
+        match self {
+            Which::Ids(ids) => ids.first().copied(),
+            Which::Transaction { after, .. } => Some(after + 1),
+            Which::Snapshot { .. } => None,
+        }
+    }
+
     /// Everything up to `id` has been loaded.
     pub(super) fn advance(&mut self, id: i64) {
         if let Which::Snapshot { after, .. } | Which::Transaction { after, .. } = self {
@@ -176,6 +185,15 @@ impl Store {
         Ok(Page { queued, holds })
     }
 
+    /// Whether something is held in the schema, or has been until now.
+    pub(super) async fn holds(&self) -> Result<bool> {
+        sqlx::query_scalar("select exists (select from _auth0_sync.held where schema = $1)")
+            .bind(&self.schema)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot look whether something is held"))
+    }
+
     /// Mutations of these rows, and of those that they reference, that are held or have been until now.
     pub(super) async fn held_before(&self, catalog: &Catalog, queued: &[Queued]) -> Result<Vec<(Node, i64)>> {
         let nodes = queued.iter().flat_map(|queued| {
@@ -237,12 +255,7 @@ impl Store {
     /// Whether a commit that the stream has told can be seen in the table. The stream may be ahead:
     /// Postgres sends a commit before it lets other sessions see it.
     pub async fn sees(&self, which: &Which) -> Result<bool> {
-        let id = match which {
-            Which::Ids(ids) => ids.first().copied(),
-            Which::Transaction { after, .. } => Some(after + 1),
-            Which::Snapshot { .. } => None,
-        };
-        let Some(id) = id else { return Ok(true) };
+        let Some(id) = which.first() else { return Ok(true) };
         let sql = format!("select exists (select from {} where id = $1)", self.cdc());
         sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(id)
@@ -330,6 +343,7 @@ fn terms(options: &Value) -> Terms {
     Terms {
         discarded: text("discarded_by").map(str::to_owned),
         checked: text("on_conflict") == Some("reject") && options.get("base").is_some(),
+        unseen: None,
     }
 }
 

@@ -284,7 +284,8 @@ fn set_aside(
     format!(
         "    if new.{0} {condition} then\n        insert into _auth0_sync.write_only \
          (schema, \"table\", key, \"column\", value, txid) values ({1}, {2}, {3}, {4}, \
-         {value}, pg_current_xact_id());\n        new.{0} := {rest};\n    end if;\n",
+         {value}, pg_current_xact_id());\n        perform pg_logical_emit_message(true, 'auth0_sync.aside', '');\n        \
+         new.{0} := {rest};\n    end if;\n",
         ident(name),
         literal(site.schema),
         literal(&resource.table),

@@ -104,6 +104,7 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         ("_write_image", Access::Readers, include_str!("write_image.sql")),
         ("retry", Access::Readers, include_str!("retry.sql")),
         ("undo", Access::Readers, include_str!("undo.sql")),
+        ("_tell_aside", Access::Nobody, include_str!("tell_aside.sql")),
         ("_fill_template", Access::Nobody, include_str!("fill_template.sql")),
         ("_fill_path", Access::Nobody, include_str!("fill_path.sql")),
         ("plan", Access::Readers, include_str!("plan.sql")),

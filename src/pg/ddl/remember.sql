@@ -14,5 +14,8 @@ begin
         end if;
         noted := set_config('auth0.txids', concat_ws(',', nullif(noted, ''), mine), false);
     end if;
+    if current_setting('synchronous_commit') = 'remote_apply' then
+        perform {schema}._tell_aside();
+    end if;
 end
 $body$;

@@ -334,7 +334,7 @@ impl World {
             (Some(first), Some(last)) if self.chance.percent(20) => {
                 Arrival::Large { lsn: commit.lsn, xid, first, last }
             }
-            _ => Arrival::Commit { lsn: commit.lsn, ids: commit.ids },
+            _ => Arrival::Commit { lsn: commit.lsn, ids: commit.ids, rows: None },
         };
         service.arrivals.push_back(arrival);
         if self.streamed == self.db.log.len() && self.chance.percent(20) {
