@@ -6,7 +6,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::desk::{Desk, Stays};
+use super::bulk::{Done, Jobs};
+use super::desk::{Desk, Follows, Stays};
 use super::lanes::{Next, Work};
 use super::late;
 use super::settle::cancel;
@@ -109,20 +110,28 @@ impl Dispatch {
     /// # Errors
     /// Database errors that outlast repeated tries.
     pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
-        let (mut desk, mut tasks) = (Desk::default(), Tasks::new());
+        let (mut desk, mut tasks, mut jobs) = (Desk::default(), Tasks::new(), Jobs::default());
         self.rescan(&mut desk).await?;
         let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         loop {
             self.fill(&mut desk).await?;
+            jobs.start(&self.context, &mut desk);
             let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
-            self.tell(&mut desk, tasks.len());
+            self.tell(&mut desk, tasks.len() + jobs.len());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(ended) = tasks.join_next() => {
                     let (work, ended) = ended
                         .map_err(|error| Error::with(Kind::Internal, "a worker of writeback broke", error))?;
-                    self.took(&mut desk, &mut tasks, work, ended);
+                    let follows = desk.took(work, ended, Instant::now());
+                    self.follow(follows, &mut tasks);
+                }
+                Some(done) = jobs.ended() => {
+                    let done: Done = done
+                        .map_err(|error| Error::with(Kind::Internal, "an import of writeback broke", error))?;
+                    let follows = desk.import_ended(done, Instant::now());
+                    self.follow(follows, &mut tasks);
                 }
                 arrival = self.arrivals.recv() => match arrival {
                     Some(arrival) => self.arrived(&mut desk, arrival).await?,
@@ -198,8 +207,7 @@ impl Dispatch {
         }
     }
 
-    fn took(&self, desk: &mut Desk, tasks: &mut Tasks, work: Work, ended: Result<Ended>) {
-        let follows = desk.took(work, ended, Instant::now());
+    fn follow(&self, follows: Follows, tasks: &mut Tasks) {
         for (todo, cause) in follows.cancel {
             let context = self.context.clone();
             tasks.spawn(async move {

@@ -207,7 +207,8 @@ fn a_key_that_settles_moves_everything_below_it_at_every_depth() {
 #[test]
 fn what_is_compared_or_discarded_shares_no_call() {
     let mut lanes = Lanes::default();
-    let terms = |n: i64| Terms { checked: n == 2, discarded: (n == 3).then(|| "ada".to_owned()) };
+    let terms =
+        |n: i64| Terms { checked: n == 2, discarded: (n == 3).then(|| "ada".to_owned()), together: None };
     for id in 1..=4 {
         lanes.push(Queued { terms: terms(id), ..queued(id, "user", "a", Operation::Update) });
     }

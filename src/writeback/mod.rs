@@ -5,6 +5,7 @@
 
 mod backlog;
 mod body;
+mod bulk;
 pub mod call;
 mod command;
 mod conflict;

@@ -1,12 +1,22 @@
 -- What the session's settings ask of the changes of a statement: the state that they begin in, and what goes with them.
-create or replace function {schema}._settings(out state text, out options jsonb)
+create or replace function {schema}._settings(out state text, out options jsonb, out bulk jsonb)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $body$
 declare
     hold boolean := coalesce(nullif(current_setting('auth0.hold', true), ''), 'off')::boolean;
     conflict text := coalesce(nullif(current_setting('auth0.on_conflict', true), ''), 'overwrite');
+    together text := coalesce(nullif(current_setting('auth0.bulk', true), ''), 'auto');
 begin
+    if together not in ('auto', 'import', 'single') then
+        raise exception using
+            errcode = '22023',
+            message = format('[Auth0] invalid value for setting "auth0.bulk": "%s"', together),
+            hint = 'One of: auto, import, single.';
+    end if;
+    if together <> 'auto' then
+        bulk := jsonb_build_object('bulk', together);
+    end if;
     if conflict not in ('overwrite', 'reject') then
         raise exception using
             errcode = '22023',

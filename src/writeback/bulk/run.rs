@@ -1,0 +1,578 @@
+//! One order from its rows to their ends: the file is sent, the job is looked at, every row settles by
+//! itself. It ends with what is to become of each; a stop in between is taken up from the table.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::Order;
+use super::answers::{Failures, Progress, progress};
+use super::file::{File, Place, name_of};
+use super::store::{self, Import};
+use crate::auth0::{Lane, Outcome, Pages, Refusal, Request, Upload};
+use crate::catalog::{Bulk, List, Resource, RowKey, fill_body};
+use crate::error::{Error, Kind, Result};
+use crate::pg::mirror::{Row, row_listed};
+use crate::retry::pause;
+use crate::writeback::call::{Verdict, delay};
+use crate::writeback::dispatch::Suspicion;
+use crate::writeback::lanes::{Together, Work};
+use crate::writeback::readback::{self, There};
+use crate::writeback::recognise::{BETWEEN_LOOKS, LOOKS};
+use crate::writeback::settle::settle;
+use crate::writeback::settlement::Settled;
+use crate::writeback::worker::Context;
+
+/// Rows that are read from the table at a time.
+const PAGE: usize = 500;
+/// Fewer rows that may go either way go by themselves after all.
+const LEAST: usize = 50;
+/// Rows that settle at a time.
+const SETTLING: usize = 8;
+/// Rows that are searched for at a time.
+const SEARCHED: usize = 50;
+/// Of rows that the search does not show so many are read one by one.
+const READ: usize = 20;
+/// The pauses between looks at a job.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const LAST_LOOK: Duration = Duration::from_secs(15);
+
+/// What becomes of a row's work.
+#[derive(Debug)]
+pub(in crate::writeback) enum End {
+    /// Settled.
+    Settled(Settled),
+    /// Nothing has been sent: it goes by itself.
+    Alone,
+    /// It may have been created, and nothing creates it any more: it is read back by itself.
+    InDoubt,
+    /// Nothing has been sent: it goes with others, later.
+    Later,
+    /// A job may create it: it is taken up again under this request.
+    Gone(String),
+}
+
+/// The end of an order.
+#[derive(Debug)]
+pub(in crate::writeback) struct Done {
+    /// The table.
+    pub(in crate::writeback) table: String,
+    /// What becomes of each row.
+    pub(in crate::writeback) ends: Vec<(Work, End)>,
+    /// It came too early: the next not before this time.
+    pub(in crate::writeback) early: Option<Instant>,
+    /// No row that may go either way was fit.
+    pub(in crate::writeback) unfit: bool,
+    /// How long the job took.
+    pub(in crate::writeback) took: Option<Duration>,
+}
+
+impl Done {
+    fn all(&mut self, works: impl IntoIterator<Item = Work>, end: impl Fn() -> End) {
+        self.ends.extend(works.into_iter().map(|work| (work, end())));
+    }
+}
+
+/// How sending a file ended.
+enum Sent {
+    /// There is a job.
+    Job(String),
+    /// Nothing has been created; again not before this time.
+    NotNow(Instant),
+    /// Auth0 refused the file, and nothing has been created.
+    Refused(Refusal),
+    /// Auth0 refused the file after a try whose answer was lost.
+    Lost,
+}
+
+/// Does an order to its end.
+pub(in crate::writeback) async fn run(context: &Context, order: Order) -> Done {
+    let Order { table, works, gone } = order;
+    let mut done = Done { table, ends: Vec::new(), early: None, unfit: false, took: None };
+    let resource = context.catalog.get(&done.table);
+    let Some((resource, bulk)) = resource.and_then(|resource| Some((resource, resource.bulk.as_ref()?)))
+    else {
+        done.all(works, || if gone.is_some() { End::InDoubt } else { End::Alone });
+        return done;
+    };
+    let run = Run { context, resource, bulk };
+    match gone {
+        Some(request) => run.resume(&mut done, works, &request).await,
+        None => run.begin(&mut done, works).await,
+    }
+    done
+}
+
+struct Run<'a> {
+    context: &'a Context,
+    resource: &'a Resource,
+    bulk: &'a Bulk,
+}
+
+impl Run<'_> {
+    /// Fills a file with as many rows as it takes, and sends it.
+    async fn begin(&self, done: &mut Done, works: Vec<Work>) {
+        let (file, mut taken) = match self.file(done, works).await {
+            Some(filled) if filled.0.rows() > 0 => filled,
+            _ => return,
+        };
+        let wanted = taken.iter().any(is_wanted);
+        if !wanted && taken.len() < LEAST && done.ends.iter().all(|(_, end)| !matches!(end, End::Later)) {
+            done.all(taken, || End::Alone);
+            return;
+        }
+        let home = match store::home(
+            &self.context.store,
+            &self.context.catalog,
+            self.bulk,
+            file.home.as_deref().unwrap_or_default(),
+        )
+        .await
+        {
+            Ok(Some(home)) => home,
+            Ok(None) => {
+                let why = format!("no import goes to this {}", self.bulk.home.column);
+                for work in taken {
+                    self.unfit(done, work, &why).await;
+                }
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, table = %done.table, "new rows cannot be imported yet");
+                done.early = Some(Instant::now());
+                done.all(taken, || End::Later);
+                return;
+            }
+        };
+        for work in &taken {
+            // What a strict statement has done and its transaction has not kept is taken back before.
+            self.context.freshness.undecided().free(&work.node).await;
+        }
+        let request = format!("{}-{:016x}", self.context.instance, rand::random::<u64>());
+        let ids: Vec<i64> = taken.iter().flat_map(|work| work.ids.iter().copied()).collect();
+        if let Err(error) = store::begin(&self.context.store, &done.table, &request, &ids).await {
+            tracing::error!(%error, table = %done.table, "an import could not begin, its rows are taken up again");
+            done.early = Some(Instant::now());
+            // Whether the claim was committed nobody knows.
+            done.all(taken, || End::Gone(request.clone()));
+            return;
+        }
+        tracing::info!(table = %done.table, rows = taken.len(), request, "new rows are imported together");
+        let import = Import { request, job: None, doubtful: false };
+        self.carry(done, import, (file, home), &mut taken).await;
+    }
+
+    /// Goes on where a call for these rows may have left before.
+    async fn resume(&self, done: &mut Done, works: Vec<Work>, request: &str) {
+        let found = store::begun(&self.context.store, request).await;
+        let ids: Vec<i64> = works.iter().flat_map(|work| work.ids.iter().copied()).collect();
+        let read = match &found {
+            Ok(Some(_)) => store::contents(&self.context.store, self.resource, &ids).await,
+            _ => Ok(HashMap::new()),
+        };
+        let (import, contents) = match (found, read) {
+            (Ok(Some(import)), Ok(contents)) => (import, contents),
+            // Nothing has begun under this request, or all has been forgotten.
+            (Ok(None), _) => {
+                done.all(works, || End::InDoubt);
+                return;
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%error, table = %done.table, "an import cannot be taken up yet");
+                done.early = Some(Instant::now());
+                done.all(works, || End::Gone(request.to_owned()));
+                return;
+            }
+        };
+        let mut file = File::new(self.resource);
+        let mut taken = Vec::new();
+        for work in works {
+            let content = work.ids.first().and_then(|id| contents.get(id));
+            let place = content.zip(file.as_mut()).map(|(content, file)| file.put(content, true));
+            match place {
+                Some(Place::Taken) => taken.push(work),
+                // It has settled and nobody heard of it; or it does not go into the file any more.
+                _ => done.ends.push((work, End::InDoubt)),
+            }
+        }
+        let home = match &file {
+            Some(File { home: Some(home), .. }) => {
+                store::home(&self.context.store, &self.context.catalog, self.bulk, home).await
+            }
+            _ => Ok(None),
+        };
+        let home = match home {
+            // With a job nothing is sent any more.
+            Ok(None) if import.job.is_some() => String::new(),
+            Ok(Some(home)) => home,
+            Ok(None) => {
+                done.all(taken, || End::InDoubt);
+                return self.end(done, &import).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, table = %done.table, "an import cannot be taken up yet");
+                done.early = Some(Instant::now());
+                done.all(taken, || End::Gone(request.to_owned()));
+                return;
+            }
+        };
+        let Some(file) = file else { return };
+        tracing::info!(table = %done.table, rows = taken.len(), job = import.job, "an import is taken up again");
+        // Without a job the call may have left all the same.
+        let import = Import { doubtful: import.doubtful || import.job.is_none(), ..import };
+        self.carry(done, import, (file, home), &mut taken).await;
+    }
+
+    /// Puts rows into a file; those that it does not take get their ends. None where nothing can be read.
+    async fn file(&self, done: &mut Done, works: Vec<Work>) -> Option<(File<'_>, Vec<Work>)> {
+        let (mut file, mut taken, mut unfit) = (File::new(self.resource)?, Vec::new(), Vec::new());
+        let either = works.iter().any(|work| !is_wanted(work));
+        let mut rest = works.into_iter();
+        let mut full = false;
+        loop {
+            let page: Vec<Work> = rest.by_ref().take(PAGE).collect();
+            if page.is_empty() || full {
+                done.all(page.into_iter().chain(rest), || End::Later);
+                break;
+            }
+            let ids: Vec<i64> = page.iter().flat_map(|work| work.ids.iter().copied()).collect();
+            let contents = match store::contents(&self.context.store, self.resource, &ids).await {
+                Ok(contents) => contents,
+                Err(error) => {
+                    tracing::warn!(%error, table = %done.table, "new rows cannot be imported yet");
+                    done.early = Some(Instant::now());
+                    done.all(page.into_iter().chain(rest).chain(taken), || End::Later);
+                    return None;
+                }
+            };
+            for work in page {
+                let Some(content) = work.ids.first().and_then(|id| contents.get(id)) else {
+                    done.ends.push((work, End::InDoubt));
+                    continue;
+                };
+                match file.put(content, is_wanted(&work)) {
+                    Place::Taken => taken.push(work),
+                    Place::Another => {
+                        full = true;
+                        done.ends.push((work, End::Later));
+                    }
+                    Place::Unfit(why) => unfit.push((work, why)),
+                }
+            }
+        }
+        done.unfit = either && taken.iter().all(is_wanted);
+        for (work, why) in unfit {
+            self.unfit(done, work, &why).await;
+        }
+        Some((file, taken))
+    }
+
+    /// A row that an import does not take goes by itself, unless its client does not want that.
+    async fn unfit(&self, done: &mut Done, work: Work, why: &str) {
+        if !is_wanted(&work) {
+            done.ends.push((work, End::Alone));
+            return;
+        }
+        let message = format!("auth0.bulk is import, and {why}");
+        let verdict = Verdict::Unfit { kind: Kind::Bulk, message };
+        let end = match settle(&self.context.store, &self.context.catalog, &work, &verdict).await {
+            Ok(settled) => End::Settled(settled),
+            Err(error) => {
+                tracing::error!(%error, table = %done.table, "a row that cannot be imported could not be settled");
+                End::InDoubt
+            }
+        };
+        done.ends.push((work, end));
+    }
+
+    /// From a claim to the ends of its rows.
+    async fn carry(
+        &self,
+        done: &mut Done,
+        mut import: Import,
+        (file, home): (File<'_>, String),
+        taken: &mut Vec<Work>,
+    ) {
+        let context = self.context;
+        // Whatever is read until they are dropped may be from before the job.
+        let flights: Vec<_> =
+            taken.iter().map(|work| context.freshness.send(&work.node.0, &work.node.1)).collect();
+        let begun = Instant::now();
+        let works = std::mem::take(taken);
+        let result = self.through(done, &mut import, (&file, &home), &works).await;
+        let verdicts = match result {
+            Ok(verdicts) => verdicts,
+            Err(error) => {
+                tracing::error!(%error, table = %done.table, "an import could not be brought to its end, it is taken up again");
+                done.early = Some(Instant::now());
+                done.all(works, || End::Gone(import.request.clone()));
+                return;
+            }
+        };
+        if import.job.is_some() {
+            done.took = Some(begun.elapsed());
+        }
+        let settling = works.into_iter().zip(verdicts).map(|(work, verdict)| async {
+            let end = match verdict {
+                Fate::End(end) => end,
+                Fate::Settle(verdict, seen) => {
+                    match settle(&context.store, &context.catalog, &work, &verdict).await {
+                        Ok(mut settled) => {
+                            if let (Verdict::Applied(None), false) = (&verdict, seen) {
+                                settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
+                            }
+                            End::Settled(settled)
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, table = %work.node.0, "an imported row could not be settled, it is taken up again");
+                            End::Gone(import.request.clone())
+                        }
+                    }
+                }
+            };
+            (work, end)
+        });
+        let mut ends = stream::iter(settling).buffer_unordered(SETTLING);
+        while let Some(end) = ends.next().await {
+            done.ends.push(end);
+        }
+        drop(ends);
+        drop(flights);
+        self.end(done, &import).await;
+    }
+
+    /// Forgets the import where nothing goes on under it.
+    async fn end(&self, done: &mut Done, import: &Import) {
+        if done.ends.iter().any(|(_, end)| matches!(end, End::Gone(_))) {
+            done.early = Some(Instant::now());
+            return;
+        }
+        if let Err(error) = store::forget(&self.context.store, import).await {
+            // It is kept in vain, until it is old.
+            tracing::warn!(%error, "an import that is over could not be forgotten");
+        }
+    }
+
+    /// What is to become of each row, in their order.
+    ///
+    /// # Errors
+    /// Of the database; how far it got stands in the table.
+    async fn through(
+        &self,
+        done: &mut Done,
+        import: &mut Import,
+        (file, home): (&File<'_>, &str),
+        works: &[Work],
+    ) -> Result<Vec<Fate>> {
+        let store = &self.context.store;
+        let ids: Vec<i64> = works.iter().flat_map(|work| work.ids.iter().copied()).collect();
+        let all = |fate: &dyn Fn(&Work) -> Fate| Ok(works.iter().map(fate).collect());
+        if import.job.is_none() {
+            match self.send(import, file, home, &ids).await? {
+                Sent::Job(job) => {
+                    import.job = Some(job);
+                    store::note(store, import).await?;
+                }
+                Sent::NotNow(at) => {
+                    store.put_back(&ids).await?;
+                    done.early = Some(at);
+                    return all(&|_| Fate::End(End::Later));
+                }
+                Sent::Refused(refusal) => {
+                    tracing::warn!(table = %self.resource.table, status = refusal.status, message = refusal.message, "Auth0 refuses an import");
+                    store.put_back(&ids).await?;
+                    let refused = || Fate::Settle(Verdict::Refused(refusal.clone()), true);
+                    return all(&|work| if is_wanted(work) { refused() } else { Fate::End(End::Alone) });
+                }
+                Sent::Lost => return all(&|_| Fate::End(End::InDoubt)),
+            }
+        }
+        let job = import.job.clone().unwrap_or_default();
+        let Some(failed) = self.wait(&job).await? else {
+            tracing::warn!(table = %self.resource.table, job, "an import came to nothing, or to a part: its rows are read back");
+            return all(&|_| Fate::End(End::InDoubt));
+        };
+        let Some(errors) = self.read(&self.bulk.errors, &job).await? else {
+            return all(&|_| Fate::End(End::InDoubt));
+        };
+        let key = self.resource.key.last().map_or("", String::as_str);
+        let failures = Failures::read(self.bulk, &errors, self.resource.write_field(key));
+        let sure = failures.are_all(failed);
+        let failure = |work: &Work| name_of(self.resource, work).and_then(|name| failures.of(&name).cloned());
+        let created: Vec<&RowKey> = match sure {
+            true => works.iter().filter(|work| failure(work).is_none()).map(|work| &work.node.1).collect(),
+            false => Vec::new(),
+        };
+        let mut rows = self.find(&created).await;
+        let missing = created.len() - rows.len();
+        let mut fates = Vec::with_capacity(works.len());
+        for work in works {
+            fates.push(match failure(work) {
+                Some(refusal) => self.failed(import, work, refusal).await?,
+                None if !sure => Fate::End(End::InDoubt),
+                // What the search does not show yet comes with the connection's other news.
+                None => Fate::Settle(Verdict::Applied(rows.remove(&work.node.1)), missing > READ),
+            });
+        }
+        Ok(fates)
+    }
+
+    /// Sends the file until there is a job or it is certain that there is none.
+    async fn send(&self, import: &mut Import, file: &File<'_>, home: &str, ids: &[i64]) -> Result<Sent> {
+        let request = self.request(import, file, home)?;
+        let mut tries = 0;
+        loop {
+            let outcome = self.context.auth0.write(&request).await;
+            let now = Instant::now();
+            let at = match outcome {
+                Outcome::Applied(answer) if answer["id"].is_string() => {
+                    return Ok(Sent::Job(answer["id"].as_str().unwrap_or_default().to_owned()));
+                }
+                Outcome::Refused(_) if import.doubtful => return Ok(Sent::Lost),
+                Outcome::Refused(refusal) => return Ok(Sent::Refused(refusal)),
+                Outcome::Throttled { until } if !import.doubtful => return Ok(Sent::NotNow(until)),
+                Outcome::Blocked { .. } | Outcome::NeverLeft { .. } if !import.doubtful => {
+                    return Ok(Sent::NotNow(now));
+                }
+                Outcome::Throttled { until } => until.max(now + delay(tries)),
+                Outcome::Blocked { .. } | Outcome::NeverLeft { .. } => now + delay(tries),
+                Outcome::Unknown { .. } | Outcome::Applied(_) | Outcome::Gone => {
+                    // The same rows again: what the job has created already cannot be created twice.
+                    tracing::warn!(table = %self.resource.table, "the outcome of an import is unknown, its rows are sent again");
+                    import.doubtful = true;
+                    store::note(&self.context.store, import).await?;
+                    self.context.store.doubt(ids).await?;
+                    now + delay(tries)
+                }
+            };
+            tries += 1;
+            tokio::time::sleep_until(at).await;
+        }
+    }
+
+    fn request(&self, import: &Import, file: &File<'_>, home: &str) -> Result<Request> {
+        let call = &self.bulk.start;
+        let method = Method::from_str(&call.method)
+            .map_err(|error| Error::with(Kind::Catalog, "an import has no such method", error))?;
+        let values = Map::from_iter([
+            (self.bulk.home.gives.clone(), Value::from(home)),
+            ("correlation_id".to_owned(), Value::from(import.request.as_str())),
+        ]);
+        let body = call.body.as_ref().and_then(|body| fill_body(body, &values));
+        let mut request = Request::write(method, call.path.clone(), body, &import.request);
+        request.upload = Some(Upload { field: self.bulk.file.clone(), content: file.text() });
+        Ok(request)
+    }
+
+    /// Waits for a job's end: how many rows failed, where it says so; none where it came to nothing.
+    async fn wait(&self, job: &str) -> Result<Option<Option<u64>>> {
+        let mut looks = 0;
+        loop {
+            let Some(answer) = self.read(&self.bulk.look, job).await? else { return Ok(None) };
+            match progress(self.bulk, &answer) {
+                Progress::Done { failed } => return Ok(Some(failed)),
+                Progress::Failed => return Ok(None),
+                Progress::UnderWay => {}
+            }
+            tokio::time::sleep(pause(looks, FIRST_LOOK, LAST_LOOK)).await;
+            looks += 1;
+        }
+    }
+
+    /// What a call about the job answers, however long that takes; none where there is no such job.
+    async fn read(&self, call: &crate::catalog::Call, job: &str) -> Result<Option<Value>> {
+        let request = Request::of_row(call, &Map::from_iter([("id".to_owned(), json!(job))]), Lane::Write)?;
+        let mut tries = 0;
+        loop {
+            match self.context.auth0.read(&request).await {
+                Ok(answer) => return Ok(Some(answer.body)),
+                Err(error) if error.kind() == Kind::Auth0NotFound => return Ok(None),
+                Err(error) => tracing::warn!(%error, job, "an import cannot be looked at yet"),
+            }
+            tokio::time::sleep(delay(tries)).await;
+            tries += 1;
+        }
+    }
+
+    /// What becomes of a row that could not be created: after an answer that was lost what is there under its
+    /// key may be what an earlier try has made of it.
+    async fn failed(&self, import: &Import, work: &Work, refusal: Refusal) -> Result<Fate> {
+        let refused = Fate::Settle(Verdict::Refused(refusal.clone()), true);
+        if !import.doubtful || refusal.status != 409 {
+            return Ok(refused);
+        }
+        let mut tries = 0;
+        loop {
+            match readback::current(self.context, self.resource, &work.node.1.to_json(self.resource)).await {
+                Ok(There::Row(_, row)) => return Ok(Fate::Settle(Verdict::Applied(Some(row)), true)),
+                Ok(There::Nothing | There::Unknown) => return Ok(refused),
+                Err(error) => tracing::warn!(%error, "an imported row cannot be read back yet"),
+            }
+            tokio::time::sleep(delay(tries)).await;
+            tries += 1;
+        }
+    }
+
+    /// Rows as a search shows them. It lags behind: what it does not show is there all the same.
+    async fn find(&self, keys: &[&RowKey]) -> HashMap<RowKey, Row> {
+        let mut found = HashMap::new();
+        let Some(list) = self.resource.list.first() else { return found };
+        for look in 0..LOOKS {
+            let missing: Vec<&RowKey> =
+                keys.iter().filter(|key| !found.contains_key(**key)).copied().collect();
+            if missing.is_empty() {
+                break;
+            }
+            if look > 0 {
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+            for some in missing.chunks(SEARCHED) {
+                if let Err(error) = self.search(list, some, &mut found).await {
+                    tracing::warn!(%error, table = %self.resource.table, "imported rows cannot be searched for");
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    async fn search(&self, list: &List, keys: &[&RowKey], found: &mut HashMap<RowKey, Row>) -> Result<()> {
+        let plain = |text: &&str| !text.contains(['"', '\\']);
+        let names: Vec<String> = keys
+            .iter()
+            .filter_map(|key| key.0.last().map(String::as_str).filter(plain))
+            .map(|key| format!("\"{key}\""))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let query = self.bulk.find.replace("{keys}", &names.join(" OR "));
+        let none = Map::new();
+        let mut pages = Pages::new(&self.context.auth0, list, &none, Lane::Write)?.search(Some(query));
+        while let Some(items) = pages.next_page().await? {
+            for item in items {
+                let row = row_listed(self.resource, list, &item, &none);
+                if let Some(key) = RowKey::of(self.resource, &row).filter(|key| keys.contains(&key)) {
+                    found.insert(key, row);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is to become of a row.
+enum Fate {
+    /// It settles; whether it need not be read again by itself.
+    Settle(Verdict, bool),
+    End(End),
+}
+
+fn is_wanted(work: &Work) -> bool {
+    work.terms.together == Some(Together::Always)
+}
