@@ -34,6 +34,8 @@ pub struct Bulk {
     pub same_where: Vec<IndexMap<String, toml::Value>>,
     /// What all rows of a file share.
     pub home: Home,
+    /// When it is cheaper than calls of their own.
+    pub worth: Worth,
     /// Field of the job that says how far it is.
     pub state: String,
     /// Its value when the job is over.
@@ -63,4 +65,16 @@ pub struct Home {
     pub only: IndexMap<String, String>,
     /// The placeholder of the starting call's body that stands for that row's key.
     pub gives: String,
+}
+
+/// When an import is cheaper.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worth {
+    /// Fewer rows go one by one: a job takes calls of its own.
+    pub least: usize,
+    /// So many go together where nobody knows how fast calls may leave: then calls alone count.
+    pub many: usize,
+    /// How long a job takes before one has been seen.
+    pub seconds: u32,
 }

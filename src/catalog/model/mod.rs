@@ -12,7 +12,7 @@ mod report;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-pub use bulk::Bulk;
+pub use bulk::{Bulk, Worth};
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
 pub use event::{EventKind, Events};

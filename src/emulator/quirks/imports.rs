@@ -76,7 +76,7 @@ pub(in crate::emulator) struct Order {
     /// Host of the tenant, as events name it.
     pub(in crate::emulator) host: String,
     /// The job fails half way; a fault.
-    fails: Option<Value>,
+    fails: bool,
     /// How long it is in the works at least, in milliseconds; a fault.
     pub(in crate::emulator) holds_ms: u64,
 }
@@ -137,7 +137,7 @@ fn begin(world: &World, store: &mut Store, request: &Request) -> Result<Answer, 
         connection: connection.clone(),
         upsert: sent.get("upsert").is_some_and(|value| value == "true" || value == &Value::Bool(true)),
         host: request.host.clone(),
-        fails: fault.fails,
+        fails: fault.fails.is_some(),
         holds_ms: fault.holds_ms,
         ..Order::default()
     };
@@ -186,7 +186,7 @@ pub(in crate::emulator) fn go_on(
     let order = job.hidden.get(ORDER).and_then(|order| serde_json::from_value(order.clone()).ok());
     let Some(mut order): Option<Order> = order else { return true };
     let total = order.users.len();
-    let last = if order.fails.is_some() { total / 2 } else { total };
+    let last = if order.fails { total / 2 } else { total };
     let end = last.min(order.next + most);
     let mut seen: HashSet<(&str, String)> =
         order.users.get(..order.next).unwrap_or_default().iter().flat_map(marks).collect();
@@ -225,7 +225,7 @@ pub(in crate::emulator) fn go_on(
 }
 
 fn conclude(store: &mut Store, request: &Request, id: &str, job: &mut Row, order: &Order) {
-    let failed = order.fails.is_some();
+    let failed = order.fails;
     job.body.insert("status".into(), if failed { "failed" } else { "completed" }.into());
     job.body.shift_remove("percentage_done");
     let mut about = Fields::new();

@@ -10,8 +10,7 @@ use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
 
 /// Where the settings of the session go: the label keeps them apart from columns of the same names.
-const DECLARED: &str =
-    "<<setting>>\ndeclare\n    state text := 'pending';\n    options jsonb;\n    bulk jsonb;\n";
+const DECLARED: &str = "<<setting>>\ndeclare\n    state text := 'pending';\n    options jsonb;\n";
 
 const ACTOR: &str = "jsonb_build_object('session_user', session_user, 'application_name', \
                      current_setting('application_name'), 'pid', pg_backend_pid())";
@@ -55,18 +54,18 @@ pub(super) fn capture(site: &Site<'_>, resource: &Resource) -> Option<(Function,
 
 /// Most sessions set none of them, and then nothing is looked up.
 fn settings(site: &Site<'_>, resource: &Resource) -> String {
-    let (looked_at, columns, variables) = match resource.bulk {
-        // How new rows go is said by statement too.
+    // How new rows go concerns them alone, where there are several ways.
+    let others = "nullif(s.options - 'bulk', '{}')";
+    let (looked_at, options) = match resource.bulk {
         Some(_) => (
             ", current_setting('auth0.bulk', true)",
-            ", case when tg_op = 'INSERT' then s.bulk end",
-            ", setting.bulk",
+            format!("case when tg_op = 'INSERT' then s.options else {others} end"),
         ),
-        None => ("", "", ""),
+        None => ("", others.to_owned()),
     };
     format!(
         "    if concat(current_setting('auth0.hold', true), current_setting('auth0.on_conflict', true){looked_at}) <> '' then\n        \
-         select s.state, s.options{columns} into setting.state, setting.options{variables} from {}() s;\n    end if;\n",
+         select s.state, {options} into setting.state, setting.options from {}() s;\n    end if;\n",
         site.name("_settings")
     )
 }
@@ -102,16 +101,11 @@ fn insert(site: &Site<'_>, resource: &Resource) -> String {
         })
         .collect();
     let select = format!(
-        "select {}, 'INSERT', {}, null::jsonb, ('{{' || concat_ws(',', {}) || '}}')::jsonb, {ACTOR}, setting.state, {} \
+        "select {}, 'INSERT', {}, null::jsonb, ('{{' || concat_ws(',', {}) || '}}')::jsonb, {ACTOR}, setting.state, setting.options \
          from new_rows n",
         literal(&resource.table),
         key_object(resource, "n"),
         pairs.join(", "),
-        match resource.bulk {
-            Some(_) =>
-                "case when setting.bulk is null then setting.options else coalesce(setting.options, '{}') || setting.bulk end",
-            None => "setting.options",
-        },
     );
     store(site, resource, "INSERT", &select)
 }

@@ -1,5 +1,5 @@
 -- What the session's settings ask of the changes of a statement: the state that they begin in, and what goes with them.
-create or replace function {schema}._settings(out state text, out options jsonb, out bulk jsonb)
+create or replace function {schema}._settings(out state text, out options jsonb)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $body$
@@ -13,9 +13,6 @@ begin
             errcode = '22023',
             message = format('[Auth0] invalid value for setting "auth0.bulk": "%s"', together),
             hint = 'One of: auto, import, single.';
-    end if;
-    if together <> 'auto' then
-        bulk := jsonb_build_object('bulk', together);
     end if;
     if conflict not in ('overwrite', 'reject') then
         raise exception using
@@ -31,6 +28,9 @@ begin
     end if;
     if conflict = 'reject' then
         options := '{"on_conflict": "reject"}';
+    end if;
+    if together <> 'auto' then
+        options := coalesce(options, '{}') || jsonb_build_object('bulk', together);
     end if;
     state := 'pending';
     if hold then

@@ -1,12 +1,13 @@
 //! Many new rows in one file that a job of Auth0's works off, where the catalogue knows such jobs (`[bulk]`)
 //! and that is cheaper than a call for each, or the client wants it.
 //!
-//! [`gather`], [`file`], [`worth`] and [`answers`] decide, pure; [`store`] and [`run`] stand around them. What
+//! [`gather`], [`file`], [`worth`] and [`answers`] decide, pure; [`store`], [`job`] and [`run`] stand around them. What
 //! it must never do: send a row by itself while a job may still create it.
 
 mod answers;
 mod file;
 mod gather;
+mod job;
 mod run;
 mod store;
 mod worth;
@@ -26,9 +27,6 @@ use worth::Cost;
 use super::desk::Desk;
 use super::lanes::Work;
 use super::worker::Context;
-
-/// How long a job takes before one has been seen.
-const USUAL: Duration = Duration::from_secs(10);
 
 /// Rows to create together.
 #[derive(Debug)]
@@ -60,14 +58,14 @@ impl Jobs {
         if !desk.gathers() {
             return;
         }
-        let at_a_time = |table: &str| {
-            let resource = context.catalog.get(table);
-            resource.and_then(|resource| resource.bulk.as_ref()).map_or(0, |bulk| bulk.at_a_time)
-        };
-        let took = &self.took;
+        let bulk = |table: &str| context.catalog.get(table)?.bulk.as_ref();
+        let at_a_time = |table: &str| bulk(table).map_or(0, |bulk| bulk.at_a_time);
         let is_worth = |table: &str, rows: usize| {
-            let took = took.get(table).copied().unwrap_or(USUAL);
-            Cost { per_second: per_second(context, table), took, at_a_time: at_a_time(table) }.is_worth(rows)
+            let Some(bulk) = bulk(table) else { return false };
+            let usual = Duration::from_secs(bulk.worth.seconds.into());
+            let took = self.took.get(table).copied().unwrap_or(usual);
+            let (per_second, at_a_time) = (per_second(context, table), bulk.at_a_time);
+            Cost { per_second, worth: bulk.worth, took, at_a_time }.is_worth(rows)
         };
         let mut orders = Vec::new();
         while let Some(order) = desk.next_import(&at_a_time, &is_worth, Instant::now()) {

@@ -2,28 +2,23 @@
 //! itself. It ends with what is to become of each; a stop in between is taken up from the table.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use reqwest::Method;
-use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::Order;
-use super::answers::{Failures, Progress, progress};
 use super::file::{File, Place, name_of};
+use super::job::Sent;
 use super::store::{self, Import};
-use crate::auth0::{Lane, Outcome, Pages, Refusal, Request, Upload};
-use crate::catalog::{Bulk, List, Resource, RowKey, fill_body};
-use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::{Row, row_listed};
-use crate::retry::pause;
+use crate::auth0::Refusal;
+use crate::catalog::{Bulk, Resource, RowKey};
+use crate::error::{Kind, Result};
+use crate::pg::mirror::Row;
 use crate::writeback::call::{Verdict, delay};
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::{Together, Work};
 use crate::writeback::readback::{self, There};
-use crate::writeback::recognise::{BETWEEN_LOOKS, LOOKS};
 use crate::writeback::settle::settle;
 use crate::writeback::settlement::Settled;
 use crate::writeback::worker::Context;
@@ -32,15 +27,14 @@ use crate::writeback::worker::Context;
 const PAGE: usize = 500;
 /// Fewer rows that may go either way go by themselves after all.
 const LEAST: usize = 50;
+/// So many jobs may come to nothing before rows go by themselves.
+const JOBS: u32 = 3;
 /// Rows that settle at a time.
 const SETTLING: usize = 8;
-/// Rows that are searched for at a time.
-const SEARCHED: usize = 50;
 /// Of rows that the search does not show so many are read one by one.
 const READ: usize = 20;
-/// The pauses between looks at a job.
-const FIRST_LOOK: Duration = Duration::from_millis(200);
-const LAST_LOOK: Duration = Duration::from_secs(15);
+/// What says that there is such a row.
+const CONFLICT: u16 = 409;
 
 /// What becomes of a row's work.
 #[derive(Debug)]
@@ -78,18 +72,6 @@ impl Done {
     }
 }
 
-/// How sending a file ended.
-enum Sent {
-    /// There is a job.
-    Job(String),
-    /// Nothing has been created; again not before this time.
-    NotNow(Instant),
-    /// Auth0 refused the file, and nothing has been created.
-    Refused(Refusal),
-    /// Auth0 refused the file after a try whose answer was lost.
-    Lost,
-}
-
 /// Does an order to its end.
 pub(in crate::writeback) async fn run(context: &Context, order: Order) -> Done {
     let Order { table, works, gone } = order;
@@ -108,10 +90,11 @@ pub(in crate::writeback) async fn run(context: &Context, order: Order) -> Done {
     done
 }
 
-struct Run<'a> {
-    context: &'a Context,
-    resource: &'a Resource,
-    bulk: &'a Bulk,
+/// What all steps of an order share.
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context,
+    pub(super) resource: &'a Resource,
+    pub(super) bulk: &'a Bulk,
 }
 
 impl Run<'_> {
@@ -372,7 +355,8 @@ impl Run<'_> {
         let store = &self.context.store;
         let ids: Vec<i64> = works.iter().flat_map(|work| work.ids.iter().copied()).collect();
         let all = |fate: &dyn Fn(&Work) -> Fate| Ok(works.iter().map(fate).collect());
-        if import.job.is_none() {
+        let mut jobs = 0;
+        let (failures, sure) = loop {
             match self.send(import, file, home, &ids).await? {
                 Sent::Job(job) => {
                     import.job = Some(job);
@@ -391,29 +375,35 @@ impl Run<'_> {
                 }
                 Sent::Lost => return all(&|_| Fate::End(End::InDoubt)),
             }
-        }
-        let job = import.job.clone().unwrap_or_default();
-        let Some(failed) = self.wait(&job).await? else {
-            tracing::warn!(table = %self.resource.table, job, "an import came to nothing, or to a part: its rows are read back");
-            return all(&|_| Fate::End(End::InDoubt));
+            if let Some(read) = self.judge(import.job.as_deref().unwrap_or_default()).await? {
+                break read;
+            }
+            jobs += 1;
+            if jobs == JOBS {
+                tracing::warn!(table = %self.resource.table, "imports come to nothing: their rows are read back one by one");
+                return all(&|_| Fate::End(End::InDoubt));
+            }
+            // The same rows again: what a job has created already cannot be created twice.
+            tracing::warn!(table = %self.resource.table, job = import.job, "an import came to nothing, or to a part: another is started");
+            (import.job, import.doubtful) = (None, true);
+            store::note(store, import).await?;
         };
-        let Some(errors) = self.read(&self.bulk.errors, &job).await? else {
-            return all(&|_| Fate::End(End::InDoubt));
-        };
-        let key = self.resource.key.last().map_or("", String::as_str);
-        let failures = Failures::read(self.bulk, &errors, self.resource.write_field(key));
-        let sure = failures.are_all(failed);
         let failure = |work: &Work| name_of(self.resource, work).and_then(|name| failures.of(&name).cloned());
-        let created: Vec<&RowKey> = match sure {
-            true => works.iter().filter(|work| failure(work).is_none()).map(|work| &work.node.1).collect(),
-            false => Vec::new(),
+        // After an answer that was lost what is there may be what an earlier try has made.
+        let may_be_there = |work: &&Work| match failure(work) {
+            None => sure,
+            Some(refusal) => import.doubtful && refusal.status == CONFLICT,
         };
-        let mut rows = self.find(&created).await;
-        let missing = created.len() - rows.len();
+        let sought: Vec<&RowKey> = works.iter().filter(may_be_there).map(|work| &work.node.1).collect();
+        let mut rows = self.find(&sought).await;
+        let missing = sought.len() - rows.len();
         let mut fates = Vec::with_capacity(works.len());
         for work in works {
             fates.push(match failure(work) {
-                Some(refusal) => self.failed(import, work, refusal).await?,
+                Some(refusal) if import.doubtful && refusal.status == CONFLICT => {
+                    self.met(work, rows.remove(&work.node.1), refusal).await?
+                }
+                Some(refusal) => Fate::Settle(Verdict::Refused(refusal), true),
                 None if !sure => Fate::End(End::InDoubt),
                 // What the search does not show yet comes with the connection's other news.
                 None => Fate::Settle(Verdict::Applied(rows.remove(&work.node.1)), missing > READ),
@@ -422,147 +412,24 @@ impl Run<'_> {
         Ok(fates)
     }
 
-    /// Sends the file until there is a job or it is certain that there is none.
-    async fn send(&self, import: &mut Import, file: &File<'_>, home: &str, ids: &[i64]) -> Result<Sent> {
-        let request = self.request(import, file, home)?;
-        let mut tries = 0;
-        loop {
-            let outcome = self.context.auth0.write(&request).await;
-            let now = Instant::now();
-            let at = match outcome {
-                Outcome::Applied(answer) if answer["id"].is_string() => {
-                    return Ok(Sent::Job(answer["id"].as_str().unwrap_or_default().to_owned()));
-                }
-                Outcome::Refused(_) if import.doubtful => return Ok(Sent::Lost),
-                Outcome::Refused(refusal) => return Ok(Sent::Refused(refusal)),
-                Outcome::Throttled { until } if !import.doubtful => return Ok(Sent::NotNow(until)),
-                Outcome::Blocked { .. } | Outcome::NeverLeft { .. } if !import.doubtful => {
-                    return Ok(Sent::NotNow(now));
-                }
-                Outcome::Throttled { until } => until.max(now + delay(tries)),
-                Outcome::Blocked { .. } | Outcome::NeverLeft { .. } => now + delay(tries),
-                Outcome::Unknown { .. } | Outcome::Applied(_) | Outcome::Gone => {
-                    // The same rows again: what the job has created already cannot be created twice.
-                    tracing::warn!(table = %self.resource.table, "the outcome of an import is unknown, its rows are sent again");
-                    import.doubtful = true;
-                    store::note(&self.context.store, import).await?;
-                    self.context.store.doubt(ids).await?;
-                    now + delay(tries)
-                }
-            };
-            tries += 1;
-            tokio::time::sleep_until(at).await;
-        }
-    }
-
-    fn request(&self, import: &Import, file: &File<'_>, home: &str) -> Result<Request> {
-        let call = &self.bulk.start;
-        let method = Method::from_str(&call.method)
-            .map_err(|error| Error::with(Kind::Catalog, "an import has no such method", error))?;
-        let values = Map::from_iter([
-            (self.bulk.home.gives.clone(), Value::from(home)),
-            ("correlation_id".to_owned(), Value::from(import.request.as_str())),
-        ]);
-        let body = call.body.as_ref().and_then(|body| fill_body(body, &values));
-        let mut request = Request::write(method, call.path.clone(), body, &import.request);
-        request.upload = Some(Upload { field: self.bulk.file.clone(), content: file.text() });
-        Ok(request)
-    }
-
-    /// Waits for a job's end: how many rows failed, where it says so; none where it came to nothing.
-    async fn wait(&self, job: &str) -> Result<Option<Option<u64>>> {
-        let mut looks = 0;
-        loop {
-            let Some(answer) = self.read(&self.bulk.look, job).await? else { return Ok(None) };
-            match progress(self.bulk, &answer) {
-                Progress::Done { failed } => return Ok(Some(failed)),
-                Progress::Failed => return Ok(None),
-                Progress::UnderWay => {}
-            }
-            tokio::time::sleep(pause(looks, FIRST_LOOK, LAST_LOOK)).await;
-            looks += 1;
-        }
-    }
-
-    /// What a call about the job answers, however long that takes; none where there is no such job.
-    async fn read(&self, call: &crate::catalog::Call, job: &str) -> Result<Option<Value>> {
-        let request = Request::of_row(call, &Map::from_iter([("id".to_owned(), json!(job))]), Lane::Write)?;
-        let mut tries = 0;
-        loop {
-            match self.context.auth0.read(&request).await {
-                Ok(answer) => return Ok(Some(answer.body)),
-                Err(error) if error.kind() == Kind::Auth0NotFound => return Ok(None),
-                Err(error) => tracing::warn!(%error, job, "an import cannot be looked at yet"),
-            }
-            tokio::time::sleep(delay(tries)).await;
-            tries += 1;
-        }
-    }
-
-    /// What becomes of a row that could not be created: after an answer that was lost what is there under its
-    /// key may be what an earlier try has made of it.
-    async fn failed(&self, import: &Import, work: &Work, refusal: Refusal) -> Result<Fate> {
-        let refused = Fate::Settle(Verdict::Refused(refusal.clone()), true);
-        if !import.doubtful || refusal.status != 409 {
-            return Ok(refused);
+    /// What becomes of a row that was there already, after an answer that was lost: what is there under its key
+    /// has been made by an earlier try.
+    async fn met(&self, work: &Work, row: Option<Row>, refusal: Refusal) -> Result<Fate> {
+        if row.is_some() {
+            return Ok(Fate::Settle(Verdict::Applied(row), true));
         }
         let mut tries = 0;
         loop {
             match readback::current(self.context, self.resource, &work.node.1.to_json(self.resource)).await {
                 Ok(There::Row(_, row)) => return Ok(Fate::Settle(Verdict::Applied(Some(row)), true)),
-                Ok(There::Nothing | There::Unknown) => return Ok(refused),
+                Ok(There::Nothing | There::Unknown) => {
+                    return Ok(Fate::Settle(Verdict::Refused(refusal), true));
+                }
                 Err(error) => tracing::warn!(%error, "an imported row cannot be read back yet"),
             }
             tokio::time::sleep(delay(tries)).await;
             tries += 1;
         }
-    }
-
-    /// Rows as a search shows them. It lags behind: what it does not show is there all the same.
-    async fn find(&self, keys: &[&RowKey]) -> HashMap<RowKey, Row> {
-        let mut found = HashMap::new();
-        let Some(list) = self.resource.list.first() else { return found };
-        for look in 0..LOOKS {
-            let missing: Vec<&RowKey> =
-                keys.iter().filter(|key| !found.contains_key(**key)).copied().collect();
-            if missing.is_empty() {
-                break;
-            }
-            if look > 0 {
-                tokio::time::sleep(BETWEEN_LOOKS).await;
-            }
-            for some in missing.chunks(SEARCHED) {
-                if let Err(error) = self.search(list, some, &mut found).await {
-                    tracing::warn!(%error, table = %self.resource.table, "imported rows cannot be searched for");
-                    return found;
-                }
-            }
-        }
-        found
-    }
-
-    async fn search(&self, list: &List, keys: &[&RowKey], found: &mut HashMap<RowKey, Row>) -> Result<()> {
-        let plain = |text: &&str| !text.contains(['"', '\\']);
-        let names: Vec<String> = keys
-            .iter()
-            .filter_map(|key| key.0.last().map(String::as_str).filter(plain))
-            .map(|key| format!("\"{key}\""))
-            .collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let query = self.bulk.find.replace("{keys}", &names.join(" OR "));
-        let none = Map::new();
-        let mut pages = Pages::new(&self.context.auth0, list, &none, Lane::Write)?.search(Some(query));
-        while let Some(items) = pages.next_page().await? {
-            for item in items {
-                let row = row_listed(self.resource, list, &item, &none);
-                if let Some(key) = RowKey::of(self.resource, &row).filter(|key| keys.contains(&key)) {
-                    found.insert(key, row);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-/// Fewer rows than this go one by one: a job takes a dozen calls by itself.
-const LEAST: usize = 200;
-/// So many go together where nobody knows how fast calls may leave: then calls alone count.
-const MANY: usize = 1_000;
+use crate::catalog::Worth;
+
 /// Rows in one file, roughly.
 const IN_A_FILE: usize = 2_500;
 
@@ -14,6 +12,8 @@ const IN_A_FILE: usize = 2_500;
 pub(super) struct Cost {
     /// Calls a second that the budget lets through; none where only answers tell.
     pub(super) per_second: Option<f64>,
+    /// From how many rows on it is looked at.
+    pub(super) worth: Worth,
     /// How long a job takes.
     pub(super) took: Duration,
     /// Jobs at a time.
@@ -26,8 +26,8 @@ impl Cost {
         let rounds = rows.div_ceil(IN_A_FILE).div_ceil(self.at_a_time.max(1));
         let jobs = self.took.as_secs_f64() * rounds as f64;
         match self.per_second {
-            Some(rate) => rows >= LEAST && rows as f64 > jobs * rate,
-            None => rows >= MANY,
+            Some(rate) => rows >= self.worth.least && rows as f64 > jobs * rate,
+            None => rows >= self.worth.many,
         }
     }
 }
@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn a_job_must_be_done_sooner_than_the_calls() {
-        let cost = |rate| Cost { per_second: rate, took: Duration::from_secs(10), at_a_time: 2 };
+        let worth = Worth { least: 200, many: 1_000, seconds: 10 };
+        let cost = |rate| Cost { per_second: rate, worth, took: Duration::from_secs(10), at_a_time: 2 };
         assert!(cost(Some(2.0)).is_worth(200));
         assert!(!cost(Some(2.0)).is_worth(199), "few rows are not worth a job");
         assert!(!cost(Some(50.0)).is_worth(500), "as fast by calls");
