@@ -12,13 +12,13 @@ use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
 use super::settle::{finish, settle};
-use super::settlement::{Settled, unheard};
+use super::settlement::{self, Settled, unheard};
 use super::store::{Standing, Store};
-use super::{command, conflict, parts, shown};
+use super::{command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation};
+use crate::pg::mirror::{Freshness, Operation, Tick, has_gone_since};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -88,7 +88,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         let settled = if resource.kind == ResourceKind::Command {
             finish(&context.store, &context.catalog, work, &verdict).await?
         } else {
-            settle(&context.store, &context.catalog, work, &verdict).await?
+            settled_by(context, work, &verdict).await?
         };
         return Ok(Ended::Settled(settled));
     }
@@ -100,14 +100,39 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     }
     let (content, request_id) =
         context.store.claim(resource, &work.ids, uncertain, &context.correlation()).await?;
+    let content = late::translate(&context.store, &context.catalog, resource, work, content).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
-    let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    let mut ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    if let Ok(Ended::Settled(settled)) = &mut ended {
+        read_if_gone(context, resource, work, settled, flight.began());
+    }
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// A row that its call made may have gone after it was answered, and nobody could know it by its key.
+pub(super) fn read_if_gone(
+    context: &Context,
+    resource: &Resource,
+    work: &Work,
+    settled: &mut Settled,
+    began: Tick,
+) {
+    let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
+    settled.read_again |= settlement::may_have_gone(work, resource)
+        && has_gone_since(&context.freshness, &context.catalog, resource, key, began);
+}
+
+/// Settles; what hangs on a row that is gone by this does not come back by what was read before.
+pub(super) async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+    if settlement::takes_away(work, verdict) {
+        context.freshness.gone(&work.node.0, &work.node.1);
+    }
+    settle(&context.store, &context.catalog, work, verdict).await
 }
 
 /// Rows of other tables that the write changed too.
@@ -147,7 +172,7 @@ async fn decide(
             Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                let mut settled = settled_by(context, work, &verdict).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
                     settled.asks.extend(touched(&context.catalog, resource, &content));
                 }

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::jobs::{ERRORS, JOB};
 use super::{Draft, Quirks, connections, users};
+use crate::emulator::calls::Incoming;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -87,11 +87,8 @@ pub(super) struct Import;
 impl Quirks for Import {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        _: &Route,
-        _: &Fields,
+        Incoming { world, request, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         Some(begin(world, store, request))
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
 use super::Order;
@@ -14,14 +14,13 @@ use super::store::{self, Import};
 use crate::auth0::Refusal;
 use crate::catalog::{Bulk, Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::Row;
+use crate::pg::mirror::{Flight, Row, Tick};
 use crate::writeback::call::{Verdict, delay};
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::{Together, Work};
 use crate::writeback::readback::{self, There};
-use crate::writeback::settle::settle;
 use crate::writeback::settlement::Settled;
-use crate::writeback::worker::Context;
+use crate::writeback::worker::{Context, read_if_gone, settled_by};
 
 /// Rows that are read from the table at a time.
 const PAGE: usize = 500;
@@ -263,7 +262,7 @@ impl Run<'_> {
         }
         let message = format!("auth0.bulk is import, and {why}");
         let verdict = Verdict::Unfit { kind: Kind::Bulk, message };
-        let end = match settle(&self.context.store, &self.context.catalog, &work, &verdict).await {
+        let end = match settled_by(self.context, &work, &verdict).await {
             Ok(settled) => End::Settled(settled),
             Err(error) => {
                 tracing::error!(%error, table = %done.table, "a row that cannot be imported could not be settled");
@@ -300,33 +299,43 @@ impl Run<'_> {
         if import.job.is_some() {
             done.took = Some(begun.elapsed());
         }
-        let settling = works.into_iter().zip(verdicts).map(|(work, verdict)| async {
-            let end = match verdict {
-                Fate::End(end) => end,
-                Fate::Settle(verdict, seen) => {
-                    match settle(&context.store, &context.catalog, &work, &verdict).await {
-                        Ok(mut settled) => {
-                            if let (Verdict::Applied(None), false) = (&verdict, seen) {
-                                settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                            }
-                            End::Settled(settled)
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, table = %work.node.0, "an imported row could not be settled, it is taken up again");
-                            End::Gone(import.request.clone())
-                        }
-                    }
-                }
-            };
-            (work, end)
-        });
-        let mut ends = stream::iter(settling).buffer_unordered(SETTLING);
-        while let Some(end) = ends.next().await {
-            done.ends.push(end);
+        let began: Vec<Tick> = flights.iter().map(Flight::began).collect();
+        let mut rest = works.into_iter().zip(verdicts).zip(began);
+        let mut settling = FuturesUnordered::new();
+        loop {
+            let more = rest.by_ref().take(SETTLING - settling.len());
+            settling
+                .extend(more.map(|((work, fate), began)| self.settle(work, fate, began, &import.request)));
+            match settling.next().await {
+                Some(end) => done.ends.push(end),
+                None => break,
+            }
         }
-        drop(ends);
+        drop(settling);
         drop(flights);
         self.end(done, &import).await;
+    }
+
+    /// Settles a row by itself.
+    async fn settle(&self, work: Work, fate: Fate, began: Tick, request: &str) -> (Work, End) {
+        let (verdict, seen) = match fate {
+            Fate::End(end) => return (work, end),
+            Fate::Settle(verdict, seen) => (verdict, seen),
+        };
+        let end = match settled_by(self.context, &work, &verdict).await {
+            Ok(mut settled) => {
+                read_if_gone(self.context, self.resource, &work, &mut settled, began);
+                if let (Verdict::Applied(None), false) = (&verdict, seen) {
+                    settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
+                }
+                End::Settled(settled)
+            }
+            Err(error) => {
+                tracing::error!(%error, table = %work.node.0, "an imported row could not be settled, it is taken up again");
+                End::Gone(request.to_owned())
+            }
+        };
+        (work, end)
     }
 
     /// Forgets the import where nothing goes on under it.

@@ -10,7 +10,7 @@ use super::Shared;
 use super::intent::{Intent, Stands};
 use crate::catalog::{Resource, ResourceKind};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
+use crate::pg::mirror::{Locked, News, Operation, Row, Tick, has_gone_since, is_fresh, version_order};
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::{command, settle, settlement, worker};
 
@@ -103,7 +103,7 @@ async fn apply_once(
     let mut locked = Locked::take(&context.store.database, &context.store.schema, resource, &key).await?;
     // With the lock held: another statement of the row has set its mark before.
     let undecided = context.freshness.undecided().has(&table, &key);
-    if undecided || !context.freshness.may_apply(&table, &key, began) {
+    if undecided || !is_fresh(&context.freshness, &context.catalog, resource, &key, began) {
         return Ok(false);
     }
     match row {
@@ -115,11 +115,12 @@ async fn apply_once(
         }
         None if locked.visible.is_some() || !locked.unsettled.is_empty() => return Ok(false),
         None => {
+            context.freshness.gone(&table, &key);
             locked.apply(News::Absent).await?;
             locked.remove_children(&context.catalog).await?;
         }
     }
     context.freshness.applied(&table, &key, began);
     locked.commit().await?;
-    Ok(true)
+    Ok(row.is_none() || !has_gone_since(&context.freshness, &context.catalog, resource, &key, began))
 }
