@@ -185,7 +185,7 @@ impl Desk {
 
     /// Takes the end of an order of rows to create together.
     pub(super) fn import_ended(&mut self, done: bulk::Done, now: Instant) -> Follows {
-        self.gather.ended(&done.table, done.early, done.unfit, now);
+        self.gather.ended(&done.table, done.early, done.unfit, done.goes_on, now);
         let mut follows = Follows::default();
         for (work, end) in done.ends {
             let again = match end {

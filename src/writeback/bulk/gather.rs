@@ -128,17 +128,23 @@ impl Gather {
         None
     }
 
-    /// An order has ended; where it came too `early` the next waits, longer each time.
+    /// An order has ended, or `goes_on` with some of its rows; where it came too `early` the next waits, longer each time.
     pub(in crate::writeback) fn ended(
         &mut self,
         table: &str,
         early: Option<Instant>,
         unfit: bool,
+        goes_on: bool,
         now: Instant,
     ) {
         let Some(waiting) = self.tables.get_mut(table) else { return };
+        if unfit {
+            waiting.unfit_until = Some(now + UNFIT);
+        }
+        if goes_on {
+            return;
+        }
         waiting.under_way = waiting.under_way.saturating_sub(1);
-        waiting.unfit_until = unfit.then(|| now + UNFIT);
         match early {
             Some(at) => {
                 let patience = pause(waiting.early, Duration::from_secs(1), Duration::from_secs(60));

@@ -80,7 +80,7 @@ fn a_third_order_waits_for_the_end_of_one_and_so_do_its_rows() {
     assert_eq!(ids(desk.order()), Some(vec![4]));
     (5..=9).for_each(|id| desk.push(insert(id, Together::IfCheaper)));
     assert!(desk.order().is_none() && desk.alone().is_empty());
-    desk.gather.ended("t", None, false, desk.now);
+    desk.gather.ended("t", None, false, false, desk.now);
     assert_eq!(ids(desk.order()), Some(vec![5, 6, 7, 8, 9]));
 }
 
@@ -90,7 +90,7 @@ fn what_came_too_early_waits_longer_each_time() {
     let mut pauses = Vec::new();
     for _ in 0..3 {
         let order = desk.order().unwrap();
-        desk.gather.ended("t", Some(desk.now), false, desk.now);
+        desk.gather.ended("t", Some(desk.now), false, false, desk.now);
         for work in order.works {
             let queued = desk.lanes.get(work.ids[0]).cloned().unwrap();
             desk.lanes.put_back(&work, desk.now, false);
@@ -135,7 +135,7 @@ fn a_row_behind_another_of_its_own_goes_when_that_has_settled() {
 fn rows_that_no_file_takes_teach_it_to_wait_for_no_more_of_them() {
     let mut desk = Desk::of((1..=3).map(|id| insert(id, Together::IfCheaper)));
     assert!(desk.order().is_some());
-    desk.gather.ended("t", None, true, desk.now);
+    desk.gather.ended("t", None, true, false, desk.now);
     (4..=9).for_each(|id| desk.push(insert(id, Together::IfCheaper)));
     assert!(desk.order().is_none());
     assert_eq!(desk.alone().len(), 6);

@@ -17,6 +17,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::Method;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -40,11 +41,21 @@ pub(super) struct Order {
 }
 
 /// Jobs under way, and how long they take.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Jobs {
     tasks: JoinSet<Done>,
+    /// Ends of rows whose order goes on with others.
+    tell: mpsc::UnboundedSender<Done>,
+    told: mpsc::UnboundedReceiver<Done>,
     /// How long a job of a table has taken.
     took: HashMap<String, Duration>,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        let (tell, told) = mpsc::unbounded_channel();
+        Jobs { tasks: JoinSet::new(), tell, told, took: HashMap::new() }
+    }
 }
 
 impl Jobs {
@@ -72,14 +83,19 @@ impl Jobs {
             orders.push(order);
         }
         for order in orders {
-            let context = context.clone();
-            self.tasks.spawn(async move { run::run(&context, order).await });
+            let (context, tell) = (context.clone(), self.tell.clone());
+            self.tasks.spawn(async move { run::run(&context, order, &tell).await });
         }
     }
 
-    /// The next that has ended; none where none is under way.
+    /// The next that has ended, or the part of one; none where none is under way.
     pub(super) async fn ended(&mut self) -> Option<Result<Done, tokio::task::JoinError>> {
-        let done = self.tasks.join_next().await?;
+        let done = tokio::select! {
+            biased;
+            // What an order has told of a part comes before its end.
+            Some(part) = self.told.recv() => Ok(part),
+            done = self.tasks.join_next() => done?,
+        };
         if let Ok(Done { table, took: Some(took), .. }) = &done {
             self.took.insert(table.clone(), *took);
         }

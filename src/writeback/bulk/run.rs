@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Order;
@@ -63,25 +64,35 @@ pub(in crate::writeback) struct Done {
     pub(in crate::writeback) unfit: bool,
     /// How long the job took.
     pub(in crate::writeback) took: Option<Duration>,
+    /// The order goes on with the rows that are not among these.
+    pub(in crate::writeback) goes_on: bool,
 }
 
 impl Done {
+    fn new(table: String) -> Done {
+        Done { table, ends: Vec::new(), early: None, unfit: false, took: None, goes_on: false }
+    }
+
     fn all(&mut self, works: impl IntoIterator<Item = Work>, end: impl Fn() -> End) {
         self.ends.extend(works.into_iter().map(|work| (work, end())));
     }
 }
 
 /// Does an order to its end.
-pub(in crate::writeback) async fn run(context: &Context, order: Order) -> Done {
+pub(in crate::writeback) async fn run(
+    context: &Context,
+    order: Order,
+    tell: &mpsc::UnboundedSender<Done>,
+) -> Done {
     let Order { table, works, gone } = order;
-    let mut done = Done { table, ends: Vec::new(), early: None, unfit: false, took: None };
+    let mut done = Done::new(table);
     let resource = context.catalog.get(&done.table);
     let Some((resource, bulk)) = resource.and_then(|resource| Some((resource, resource.bulk.as_ref()?)))
     else {
         done.all(works, || if gone.is_some() { End::InDoubt } else { End::Alone });
         return done;
     };
-    let run = Run { context, resource, bulk };
+    let run = Run { context, resource, bulk, tell };
     match gone {
         Some(request) => run.resume(&mut done, works, &request).await,
         None => run.begin(&mut done, works).await,
@@ -94,6 +105,8 @@ pub(super) struct Run<'a> {
     pub(super) context: &'a Context,
     pub(super) resource: &'a Resource,
     pub(super) bulk: &'a Bulk,
+    /// Takes the ends of rows that need not wait for the others.
+    tell: &'a mpsc::UnboundedSender<Done>,
 }
 
 impl Run<'_> {
@@ -145,6 +158,9 @@ impl Run<'_> {
             return;
         }
         tracing::info!(table = %done.table, rows = taken.len(), request, "new rows are imported together");
+        // What is not in this file may go in another beside it.
+        let rest = std::mem::replace(done, Done::new(done.table.clone()));
+        let _ = self.tell.send(Done { goes_on: true, ..rest });
         let import = Import { request, job: None, doubtful: false };
         self.carry(done, import, (file, home), &mut taken).await;
     }
