@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use super::quirks::imports::{Order, go_on, open};
+use super::quirks::imports::{Order, PATH, go_on, open};
 use super::server::Shared;
 use super::tenant_name;
 use super::token::Claims;
@@ -52,7 +52,7 @@ pub(super) async fn work(shared: Arc<Shared>) {
 fn request(shared: &Shared, order: &Order) -> Request {
     Request {
         method: "POST".to_owned(),
-        path: "/jobs/users-imports".to_owned(),
+        path: PATH.to_owned(),
         query: Vec::new(),
         body: None,
         claims: Claims { client_id: shared.client.id.clone(), scopes: Vec::new(), id: String::new() },

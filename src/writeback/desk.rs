@@ -6,11 +6,12 @@ use std::collections::{HashMap, HashSet};
 use tokio::time::Instant;
 
 use super::backlog::{Backlog, Segment};
+use super::blocked::Blocks;
 use super::bulk;
-use super::call::delay;
+use super::call::{Holds, delay};
 use super::dispatch::{Arrival, Report, Suspicion};
 use super::held::Held;
-use super::lanes::{Lanes, Next, Node, Queued, Together, Work};
+use super::lanes::{Company, Lanes, Next, Node, Queued, Work};
 use super::settlement::Settled;
 use super::store::Which;
 use super::worker::Ended;
@@ -33,6 +34,10 @@ pub(super) struct Desk {
     tries: HashMap<i64, u32>,
     /// The way to Auth0 is closed: nothing leaves before this time.
     hold: Option<(Instant, Kind)>,
+    /// What Auth0 does not allow.
+    blocks: Blocks,
+    /// An operator wants nothing to leave.
+    paused: bool,
     settled: u64,
 }
 
@@ -176,7 +181,7 @@ impl Desk {
         is_worth: &dyn Fn(&str, usize) -> bool,
         now: Instant,
     ) -> Option<bulk::Order> {
-        if self.hold.is_some_and(|(until, _)| until > now) {
+        if self.paused || self.hold.is_some_and(|(until, _)| until > now) {
             return None;
         }
         self.lanes.end_delays(now);
@@ -207,32 +212,50 @@ impl Desk {
                 }
                 bulk::End::Later => {
                     self.lanes.put_back(&work, now, false);
-                    work.terms.together
+                    self.gather.keep_decided(&work, &mut self.lanes);
+                    continue;
                 }
                 bulk::End::Gone(request) => {
                     self.lanes.put_back_in_doubt(&work, now);
-                    Some(Together::Gone(request))
+                    Company::Gone(request)
                 }
             };
             for mut queued in
                 work.ids.iter().filter_map(|id| self.lanes.get(*id)).cloned().collect::<Vec<_>>()
             {
-                queued.terms.together.clone_from(&again);
+                queued.terms.together = Some(again.clone());
                 self.gather.keep(&queued, &mut self.lanes);
             }
         }
         follows
     }
 
-    /// The next call to make beside those `under_way`, at most `most` in all.
+    /// Whether nothing is to be taken up.
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// The next work to take up beside those `under_way`, at most `most` in all.
     pub(super) fn next(&mut self, under_way: usize, most: usize, now: Instant) -> Next {
+        if self.paused {
+            return Next::Idle;
+        }
         // While the way to Auth0 is closed, one call at a time finds out whether it has opened.
         let most = match self.hold {
             Some((until, _)) if until > now => return Next::WaitUntil(until),
             Some(_) => 1,
             None => most,
         };
-        if under_way >= most { Next::Idle } else { self.lanes.next(now) }
+        if under_way >= most {
+            return Next::Idle;
+        }
+        loop {
+            let next = self.lanes.next(now);
+            let Next::Work(work) = &next else { return next };
+            let leaves = !work.uncertain && work.terms.discarded.is_none();
+            let Some(until) = leaves.then(|| self.blocks.wait(work, now)).flatten() else { return next };
+            self.lanes.put_back(work, until, false);
+        }
     }
 
     /// How many calls of this work have brought no decision.
@@ -248,18 +271,28 @@ impl Desk {
             Ok(Ended::Settled(settled)) => {
                 self.hold = None;
                 self.tries.remove(&first);
+                if settled.answered && self.blocks.lift(&work) {
+                    tracing::info!(table = %work.node.0, operation = work.operation.as_str(), "Auth0 allows these writes again");
+                }
                 self.settled(&mut work, first, settled, &mut follows);
             }
-            Ok(Ended::Back { at, alone, everybody }) => {
+            Ok(Ended::Back { at, alone, holds }) => {
                 *self.tries.entry(first).or_default() += 1;
-                match everybody {
-                    Some(kind) => {
+                match holds {
+                    Holds::Everything(kind) => {
                         if self.hold.as_ref().is_none_or(|(_, held)| *held != kind) {
                             tracing::warn!(kind = kind.as_str(), "writes wait: {}", kind.policy().hint);
                         }
                         self.hold = Some((at, kind));
                     }
-                    None => self.hold = None,
+                    Holds::Alike(kind) => {
+                        self.hold = None;
+                        if self.blocks.add(&work, at, kind) {
+                            let hint = kind.policy().hint;
+                            tracing::warn!(table = %work.node.0, operation = work.operation.as_str(), "Auth0 does not allow these writes, they wait: {hint}");
+                        }
+                    }
+                    Holds::Itself => self.hold = None,
                 }
                 self.lanes.put_back(&work, at, alone);
             }
@@ -312,6 +345,8 @@ impl Desk {
             in_flight,
             settled: self.settled,
             waiting_for: self.hold.map(|(_, kind)| kind),
+            blocked: self.blocks.all(),
+            paused: self.paused,
         }
     }
 }

@@ -17,7 +17,7 @@ pub type Node = (String, RowKey);
 
 /// How a new row may be created together with others.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Together {
+pub enum Company {
     /// Where that is cheaper.
     IfCheaper,
     /// Whatever it costs: its client wants it.
@@ -34,7 +34,7 @@ pub struct Terms {
     /// It leaves only where Auth0 still has what the client had read.
     pub checked: bool,
     /// It may go together with other rows.
-    pub together: Option<Together>,
+    pub together: Option<Company>,
 }
 
 impl Terms {

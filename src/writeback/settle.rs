@@ -1,20 +1,22 @@
 //! Settling: makes an outcome final in one transaction: row, mutations, secrets, NOTIFY. What the
 //! outcome means for them is decided in [`super::settlement`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use super::call::{Verdict, delay};
 use super::command;
 use super::lanes::Work;
+use super::settle_many::together;
 use super::settlement::{Note, Settled, Settlement, error_of, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Locked, News, Operation, Row};
+use crate::pg::mirror::{Locked, News, Operation, Pending, Row};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
@@ -29,10 +31,13 @@ const ANSWER_TRIES: u32 = 20;
 /// changed then, and the mutations stay unsettled.
 pub(super) async fn settle(
     store: &Store,
-    catalog: &Catalog,
+    catalog: &Arc<Catalog>,
     work: &Work,
     verdict: &Verdict,
 ) -> Result<Settled> {
+    if let Some(settled) = together(store, catalog, work, verdict).await {
+        return Ok(settled);
+    }
     patiently(|| settle_once(store, catalog, work, verdict)).await
 }
 
@@ -87,8 +92,7 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
     let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
-    let ours = locked.unsettled.iter().filter(|p| work.ids.contains(&p.mutation.id)).count();
-    if ours != work.ids.len() {
+    if !are_ours(work, &locked.unsettled) {
         return Err(Error::new(Kind::Internal, "mutations to settle are not unsettled any more"));
     }
     let Settlement { news, mut settled, error } = settlement(resource, work, verdict, locked.base().as_ref());
@@ -102,9 +106,16 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     let notes = notes(work, error.as_ref(), &rebased.cancelled);
     settled.ids = notes.iter().map(|(id, ..)| *id).collect();
     let key = settled.rekeyed.as_ref().unwrap_or(key);
-    write_down(store, &mut locked, resource, key, &notes).await?;
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(settled)
+}
+
+/// Whether all that has been sent is unsettled still.
+pub(super) fn are_ours(work: &Work, unsettled: &[Pending]) -> bool {
+    let ours = unsettled.iter().filter(|pending| work.ids.contains(&pending.mutation.id)).count();
+    ours == work.ids.len()
 }
 
 async fn finish_once(
@@ -129,8 +140,9 @@ async fn finish_once(
         locked.apply(News::Applied { ids: work.ids.clone(), answer: Some(row) }).await?;
     }
     let state = if error.is_some() { refused } else { "confirmed" };
-    let notes: Vec<_> = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
-    write_down(store, &mut locked, resource, key, &notes).await?;
+    let notes = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(Settled { ids: work.ids.clone(), ..Settled::default() })
 }
@@ -153,51 +165,71 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
     settled.ids.extend(rebased.cancelled.iter().filter(|id| !work.ids.contains(id)));
     settled.orphans = work.operation == Operation::Insert;
-    let notes: Vec<_> = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
-    write_down(store, &mut locked, resource, key, &notes).await?;
+    let notes = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(settled)
 }
 
-/// States, NOTIFY and the end of write-only values, in one statement.
-async fn write_down(
+/// The end of a mutation with the text that tells of it.
+pub(super) struct Told {
+    note: Note,
+    text: String,
+}
+
+/// The notes with their texts; `unsettled` are the row's mutations, these among them. Pure.
+pub(super) fn told(
     store: &Store,
-    locked: &mut Locked<'_>,
     resource: &Resource,
     key: &RowKey,
-    notes: &[Note],
-) -> Result<()> {
-    let pending = |id: i64| locked.unsettled.iter().find(|pending| pending.mutation.id == id);
-    let told = notes.iter().map(|(id, state, error)| {
-        let pending = pending(*id);
-        let note = json!({
+    unsettled: &[Pending],
+    notes: Vec<Note>,
+) -> Vec<Told> {
+    let key = key.to_json(resource);
+    let told = notes.into_iter().map(|note| {
+        let (id, state, error) = &note;
+        let pending = unsettled.iter().find(|pending| pending.mutation.id == *id);
+        let text = notification(json!({
             "id": id,
             "txid": pending.map(|pending| pending.txid.as_str()),
             "schema": store.schema,
             "table": resource.table,
-            "key": key.to_json(resource),
+            "key": key,
             "operation": pending.map(|pending| pending.mutation.operation.as_str()),
             "state": state,
             "error": error,
-        });
-        notification(note)
+        }));
+        Told { note, text }
     });
-    let told: Vec<String> = told.collect();
+    told.collect()
+}
+
+/// States, NOTIFY and the end of write-only values, in one statement.
+pub(super) async fn write_down(
+    store: &Store,
+    transaction: &mut Transaction<'static, Postgres>,
+    told: Vec<Told>,
+) -> Result<()> {
+    let count = told.len() as i64;
+    let (mut ids, mut states, mut errors, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Told { note: (id, state, error), text } in told {
+        ids.push(id);
+        states.push(state);
+        errors.push(error);
+        texts.push(text);
+    }
     let sql = include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema));
     let settled: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(notes.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
-        .bind(notes.iter().map(|(_, state, _)| (*state).to_owned()).collect::<Vec<_>>())
-        .bind(notes.iter().map(|(.., error)| error.clone()).collect::<Vec<_>>())
-        .bind(told)
+        .bind(ids)
+        .bind(states)
+        .bind(errors)
+        .bind(texts)
         .bind(&store.schema)
-        .fetch_one(&mut *locked.transaction)
+        .fetch_one(&mut **transaction)
         .await
         .map_err(fault("cannot settle mutations"))?;
-    if settled == notes.len() as i64 {
-        Ok(())
-    } else {
-        Err(Error::new(Kind::Internal, "a mutation settled twice"))
-    }
+    if settled == count { Ok(()) } else { Err(Error::new(Kind::Internal, "a mutation settled twice")) }
 }
 
 /// The note as JSON text; what makes it too long is left out, longest first.

@@ -18,6 +18,8 @@ use crate::emulator::{ids, logs, select};
 
 /// The table of orders.
 pub(super) const TABLE: &str = "job_users_import";
+/// The call that orders one.
+pub(in crate::emulator) const PATH: &str = "/jobs/users-imports";
 /// Where a job's row keeps what is to be imported; never shown.
 const ORDER: &str = "import";
 /// Jobs under way at most.

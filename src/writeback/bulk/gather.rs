@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Order;
 use crate::retry::pause;
-use crate::writeback::lanes::{Lanes, Queued, Together, Work};
+use crate::writeback::lanes::{Company, Lanes, Queued, Work};
 
 /// Rows in one order at most.
 const MOST: usize = 5_000;
@@ -25,7 +25,7 @@ pub(in crate::writeback) struct Gather {
 struct Waiting {
     /// Where that is cheaper.
     cheaper: BTreeSet<i64>,
-    /// Whatever it costs.
+    /// Whatever it costs, or because it has been decided of all that came with them.
     always: BTreeSet<i64>,
     /// A call for them may have left, by its request.
     gone: BTreeMap<String, BTreeSet<i64>>,
@@ -56,11 +56,20 @@ impl Gather {
         let Some(together) = &queued.terms.together else { return };
         let waiting = self.tables.entry(queued.node.0.clone()).or_default();
         match together {
-            Together::IfCheaper => waiting.cheaper.insert(queued.id),
-            Together::Always => waiting.always.insert(queued.id),
-            Together::Gone(request) => waiting.gone.entry(request.clone()).or_default().insert(queued.id),
+            Company::IfCheaper => waiting.cheaper.insert(queued.id),
+            Company::Always => waiting.always.insert(queued.id),
+            Company::Gone(request) => waiting.gone.entry(request.clone()).or_default().insert(queued.id),
         };
         lanes.keep(queued.id);
+    }
+
+    /// Rows that went into no file yet go into the next: what is worth it for many is not asked again for the rest.
+    pub(in crate::writeback) fn keep_decided(&mut self, work: &Work, lanes: &mut Lanes) {
+        let waiting = self.tables.entry(work.node.0.clone()).or_default();
+        for id in &work.ids {
+            waiting.always.insert(*id);
+            lanes.keep(*id);
+        }
     }
 
     /// Whether nothing waits.
@@ -99,12 +108,13 @@ impl Gather {
                     lanes.by_itself(*id);
                 }
                 waiting.under_way += 1;
-                return Some(Order { table: table.clone(), works, gone: Some(request) });
+                return Some(Order { table: table.clone(), works, decided: true, gone: Some(request) });
             }
             if waiting.under_way >= at_a_time(table) {
                 continue;
             }
             let mut works = take(lanes, waiting.always.iter().copied());
+            let decided = !works.is_empty();
             let either = take(lanes, waiting.cheaper.iter().copied().take(MOST - works.len()));
             // More than an order holds are worth as much as all of them.
             let rows = if either.len() + works.len() == MOST { waiting.cheaper.len() } else { either.len() };
@@ -122,7 +132,7 @@ impl Gather {
             }
             if !works.is_empty() {
                 waiting.under_way += 1;
-                return Some(Order { table: table.clone(), works, gone: None });
+                return Some(Order { table: table.clone(), works, decided, gone: None });
             }
         }
         None

@@ -3,13 +3,13 @@ use crate::catalog::RowKey;
 use crate::pg::mirror::Operation;
 use crate::writeback::lanes::{Next, Terms};
 
-fn insert(id: i64, together: Together) -> Queued {
+fn insert(id: i64, together: Company) -> Queued {
     Queued {
         id,
         node: ("t".to_owned(), RowKey::single(format!("k{id}"))),
         operation: Operation::Insert,
         references: Vec::new(),
-        uncertain: matches!(together, Together::Gone(_)),
+        uncertain: matches!(together, Company::Gone(_)),
         terms: Terms { together: Some(together), ..Terms::default() },
         commit: None,
     }
@@ -56,29 +56,29 @@ fn ids(order: Option<Order>) -> Option<Vec<i64>> {
 
 #[test]
 fn rows_go_together_where_they_are_many_enough_and_by_themselves_else() {
-    let mut desk = Desk::of((1..=2).map(|id| insert(id, Together::IfCheaper)));
+    let mut desk = Desk::of((1..=2).map(|id| insert(id, Company::IfCheaper)));
     assert_eq!(desk.alone(), [0_i64; 0], "they wait until it is decided");
     assert!(desk.order().is_none());
     assert_eq!(desk.alone(), [1, 2]);
-    (3..=5).for_each(|id| desk.push(insert(id, Together::IfCheaper)));
+    (3..=5).for_each(|id| desk.push(insert(id, Company::IfCheaper)));
     assert_eq!(ids(desk.order()), Some(vec![3, 4, 5]));
     assert!(desk.alone().is_empty() && desk.gather.is_empty());
 }
 
 #[test]
 fn one_row_goes_by_import_where_its_client_wants_it_and_takes_no_others_along() {
-    let mut desk = Desk::of([insert(1, Together::Always), insert(2, Together::IfCheaper)]);
+    let mut desk = Desk::of([insert(1, Company::Always), insert(2, Company::IfCheaper)]);
     assert_eq!(ids(desk.order()), Some(vec![1]));
     assert_eq!(desk.alone(), [2]);
 }
 
 #[test]
 fn a_third_order_waits_for_the_end_of_one_and_so_do_its_rows() {
-    let mut desk = Desk::of((1..=3).map(|id| insert(id, Together::Always)));
+    let mut desk = Desk::of((1..=3).map(|id| insert(id, Company::Always)));
     assert_eq!(ids(desk.order()), Some(vec![1, 2, 3]));
-    desk.push(insert(4, Together::Always));
+    desk.push(insert(4, Company::Always));
     assert_eq!(ids(desk.order()), Some(vec![4]));
-    (5..=9).for_each(|id| desk.push(insert(id, Together::IfCheaper)));
+    (5..=9).for_each(|id| desk.push(insert(id, Company::IfCheaper)));
     assert!(desk.order().is_none() && desk.alone().is_empty());
     desk.gather.ended("t", None, false, false, desk.now);
     assert_eq!(ids(desk.order()), Some(vec![5, 6, 7, 8, 9]));
@@ -86,7 +86,7 @@ fn a_third_order_waits_for_the_end_of_one_and_so_do_its_rows() {
 
 #[test]
 fn what_came_too_early_waits_longer_each_time() {
-    let mut desk = Desk::of((1..=3).map(|id| insert(id, Together::Always)));
+    let mut desk = Desk::of((1..=3).map(|id| insert(id, Company::Always)));
     let mut pauses = Vec::new();
     for _ in 0..3 {
         let order = desk.order().unwrap();
@@ -106,7 +106,7 @@ fn what_came_too_early_waits_longer_each_time() {
 
 #[test]
 fn what_has_gone_together_is_taken_up_together_however_many_jobs_there_are() {
-    let gone = |id: i64, request: &str| insert(id, Together::Gone(request.to_owned()));
+    let gone = |id: i64, request: &str| insert(id, Company::Gone(request.to_owned()));
     let mut desk = Desk::of([gone(1, "a"), gone(2, "b"), gone(3, "a"), gone(4, "c")]);
     let mut orders: Vec<_> = std::iter::from_fn(|| desk.order()).collect();
     orders.sort_by_key(|order| order.gone.clone());
@@ -119,11 +119,11 @@ fn what_has_gone_together_is_taken_up_together_however_many_jobs_there_are() {
 #[test]
 fn a_row_behind_another_of_its_own_goes_when_that_has_settled() {
     let mut desk = Desk::of([]);
-    let mut delete = insert(1, Together::Always);
+    let mut delete = insert(1, Company::Always);
     delete.node.1 = RowKey::single("k2");
     (delete.operation, delete.terms) = (Operation::Delete, Terms::default());
     desk.push(delete);
-    desk.push(insert(2, Together::Always));
+    desk.push(insert(2, Company::Always));
     assert!(desk.order().is_none());
     let Next::Work(work) = desk.lanes.next(desk.now) else { panic!("the delete leaves") };
     assert!(desk.order().is_none());
@@ -133,13 +133,26 @@ fn a_row_behind_another_of_its_own_goes_when_that_has_settled() {
 
 #[test]
 fn rows_that_no_file_takes_teach_it_to_wait_for_no_more_of_them() {
-    let mut desk = Desk::of((1..=3).map(|id| insert(id, Together::IfCheaper)));
+    let mut desk = Desk::of((1..=3).map(|id| insert(id, Company::IfCheaper)));
     assert!(desk.order().is_some());
     desk.gather.ended("t", None, true, false, desk.now);
-    (4..=9).for_each(|id| desk.push(insert(id, Together::IfCheaper)));
+    (4..=9).for_each(|id| desk.push(insert(id, Company::IfCheaper)));
     assert!(desk.order().is_none());
     assert_eq!(desk.alone().len(), 6);
     desk.now += UNFIT;
-    (10..=13).for_each(|id| desk.push(insert(id, Together::IfCheaper)));
+    (10..=13).for_each(|id| desk.push(insert(id, Company::IfCheaper)));
     assert!(desk.order().is_some());
+}
+
+#[test]
+fn what_is_left_of_many_goes_together_though_it_is_few() {
+    let mut desk = Desk::of((1..=5).map(|id| insert(id, Company::IfCheaper)));
+    let works = desk.order().unwrap().works;
+    for work in &works[3..] {
+        desk.lanes.put_back(work, desk.now, false);
+        desk.gather.keep_decided(work, &mut desk.lanes);
+    }
+    let rest = desk.order().unwrap();
+    assert!(rest.decided);
+    assert_eq!(ids(Some(rest)), Some(vec![4, 5]));
 }

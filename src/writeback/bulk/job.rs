@@ -19,6 +19,7 @@ use crate::pg::mirror::{Row, row_listed};
 use crate::retry::pause;
 use crate::writeback::call::delay;
 use crate::writeback::recognise::{BETWEEN_LOOKS, LOOKS};
+use crate::writeback::worker::write;
 
 /// Rows that are searched for at a time.
 const SEARCHED: usize = 50;
@@ -53,7 +54,7 @@ impl Run<'_> {
         let request = self.request(import, file, home)?;
         let mut tries = 0;
         loop {
-            let outcome = self.context.auth0.write(&request).await;
+            let outcome = write(self.context, self.resource, &request).await;
             let now = Instant::now();
             let at = match outcome {
                 Outcome::Applied(answer) if answer["id"].is_string() => {
@@ -62,7 +63,8 @@ impl Run<'_> {
                 Outcome::Refused(_) if import.doubtful => return Ok(Sent::Lost),
                 Outcome::Refused(refusal) => return Ok(Sent::Refused(refusal)),
                 Outcome::Throttled { until } if !import.doubtful => return Ok(Sent::NotNow(until)),
-                Outcome::Blocked { .. } | Outcome::NeverLeft { .. } if !import.doubtful => {
+                Outcome::Blocked { kind, .. } | Outcome::NeverLeft { kind, .. } if !import.doubtful => {
+                    tracing::warn!(table = %self.resource.table, kind = kind.as_str(), "an import waits: {}", kind.policy().hint);
                     return Ok(Sent::NotNow(now));
                 }
                 Outcome::Throttled { until } => until.max(now + delay(tries)),

@@ -36,6 +36,8 @@ pub(super) struct Order {
     pub(super) table: String,
     /// Their inserts, one each.
     pub(super) works: Vec<Work>,
+    /// However few are fit.
+    pub(super) decided: bool,
     /// The request that a call for them has been made under.
     pub(super) gone: Option<String>,
 }

@@ -18,7 +18,7 @@ use crate::error::{Kind, Result};
 use crate::pg::mirror::{Flight, Row, Tick};
 use crate::writeback::call::{Verdict, delay};
 use crate::writeback::dispatch::Suspicion;
-use crate::writeback::lanes::{Together, Work};
+use crate::writeback::lanes::{Company, Work};
 use crate::writeback::readback::{self, There};
 use crate::writeback::settlement::Settled;
 use crate::writeback::worker::{Context, read_if_gone, settled_by};
@@ -30,7 +30,7 @@ const LEAST: usize = 50;
 /// So many jobs may come to nothing before rows go by themselves.
 const JOBS: u32 = 3;
 /// Rows that settle at a time.
-const SETTLING: usize = 8;
+const SETTLING: usize = 64;
 /// Of rows that the search does not show so many are read one by one.
 const READ: usize = 20;
 /// What says that there is such a row.
@@ -84,7 +84,7 @@ pub(in crate::writeback) async fn run(
     order: Order,
     tell: &mpsc::UnboundedSender<Done>,
 ) -> Done {
-    let Order { table, works, gone } = order;
+    let Order { table, works, decided, gone } = order;
     let mut done = Done::new(table);
     let resource = context.catalog.get(&done.table);
     let Some((resource, bulk)) = resource.and_then(|resource| Some((resource, resource.bulk.as_ref()?)))
@@ -95,7 +95,7 @@ pub(in crate::writeback) async fn run(
     let run = Run { context, resource, bulk, tell };
     match gone {
         Some(request) => run.resume(&mut done, works, &request).await,
-        None => run.begin(&mut done, works).await,
+        None => run.begin(&mut done, works, decided).await,
     }
     done
 }
@@ -111,13 +111,12 @@ pub(super) struct Run<'a> {
 
 impl Run<'_> {
     /// Fills a file with as many rows as it takes, and sends it.
-    async fn begin(&self, done: &mut Done, works: Vec<Work>) {
+    async fn begin(&self, done: &mut Done, works: Vec<Work>, decided: bool) {
         let (file, mut taken) = match self.file(done, works).await {
             Some(filled) if filled.0.rows() > 0 => filled,
             _ => return,
         };
-        let wanted = taken.iter().any(is_wanted);
-        if !wanted && taken.len() < LEAST && done.ends.iter().all(|(_, end)| !matches!(end, End::Later)) {
+        if !decided && taken.len() < LEAST && done.ends.iter().all(|(_, end)| !matches!(end, End::Later)) {
             done.all(taken, || End::Alone);
             return;
         }
@@ -148,7 +147,7 @@ impl Run<'_> {
             // What a strict statement has done and its transaction has not kept is taken back before.
             self.context.freshness.undecided().free(&work.node).await;
         }
-        let request = format!("{}-{:016x}", self.context.instance, rand::random::<u64>());
+        let request = self.context.correlation();
         let ids: Vec<i64> = taken.iter().flat_map(|work| work.ids.iter().copied()).collect();
         if let Err(error) = store::begin(&self.context.store, &done.table, &request, &ids).await {
             tracing::error!(%error, table = %done.table, "an import could not begin, its rows are taken up again");
@@ -466,5 +465,5 @@ enum Fate {
 }
 
 fn is_wanted(work: &Work) -> bool {
-    work.terms.together == Some(Together::Always)
+    work.terms.together == Some(Company::Always)
 }
