@@ -56,13 +56,9 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// The first mutation of a commit that the stream has told.
+    /// The first mutation of a commit that the stream has told, unless some of it has been seen.
     fn first(&self) -> Option<i64> {
-        match &self.which {
-            Which::Ids(ids) => ids.first().copied(),
-            Which::Transaction { after, .. } if !self.seen => Some(after + 1),
-            Which::Transaction { .. } | Which::Snapshot { .. } => None,
-        }
+        if self.seen { None } else { self.which.first() }
     }
 
     /// Whether it has just been told, so that it comes into sight at any moment.

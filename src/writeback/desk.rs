@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::backlog::{Backlog, Limits, Segment, Sight};
 use super::blocked::Blocks;
+use super::bulk;
 use super::call::{Holds, delay};
 use super::dispatch::{Arrival, Report, Suspicion};
 use super::held::Held;
-use super::lanes::{Lanes, Next, Node, Queued, Work};
+use super::lanes::{Company, Lanes, Next, Node, Queued, Work};
 use super::settlement::Settled;
 use super::store::Which;
 use super::unseen::Rows;
@@ -26,6 +27,8 @@ pub(super) struct Desk {
     ledger: Ledger<u64>,
     backlog: Backlog,
     held: Held,
+    /// New rows that may go together.
+    gather: bulk::Gather,
     /// Calls that brought no decision, by the first mutation of their work.
     tries: HashMap<i64, u32>,
     /// Works whose outcome is known and that are not settled yet, by their first mutations.
@@ -140,8 +143,12 @@ impl Desk {
             if stays.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
                 continue;
             }
+            let (id, known) = (queued.id, self.lanes.has(queued.id));
             if self.lanes.push(queued) {
                 self.ledger.queued(commit);
+            }
+            if let Some(queued) = self.lanes.get(id).filter(|_| !known).cloned() {
+                self.gather.keep(&queued, &mut self.lanes);
             }
         }
         if whole {
@@ -222,7 +229,68 @@ impl Desk {
 
     /// When what was told may be seen.
     pub(super) fn not_before(&self) -> Option<Instant> {
-        self.backlog.not_before()
+        self.backlog.not_before().into_iter().chain(self.gather.not_before()).min()
+    }
+
+    /// Whether rows wait to go together.
+    pub(super) fn gathers(&self) -> bool {
+        !self.gather.is_empty()
+    }
+
+    /// Rows to create together, `at_a_time` orders of a table, those that may go either way where it `is_worth` it.
+    pub(super) fn next_import(
+        &mut self,
+        at_a_time: &dyn Fn(&str) -> usize,
+        is_worth: &dyn Fn(&str, usize) -> bool,
+        now: Instant,
+    ) -> Option<bulk::Order> {
+        if self.paused || self.hold.is_some_and(|(until, _)| until > now) {
+            return None;
+        }
+        self.lanes.end_delays(now);
+        self.gather.next(&mut self.lanes, at_a_time, is_worth, now)
+    }
+
+    /// Takes the end of an order of rows to create together.
+    pub(super) fn import_ended(&mut self, done: bulk::Done, now: Instant) -> Follows {
+        self.gather.ended(&done.table, done.early, done.unfit, done.goes_on, now);
+        let mut follows = Follows::default();
+        for (work, end) in done.ends {
+            let again = match end {
+                bulk::End::Settled(settled) => {
+                    let more = self.took(work, Ok(Ended::Settled(settled)), now);
+                    follows.cancel.extend(more.cancel);
+                    follows.suspicions.extend(more.suspicions);
+                    continue;
+                }
+                bulk::End::Alone => {
+                    work.ids.iter().for_each(|id| self.lanes.by_itself(*id));
+                    self.lanes.put_back(&work, now, false);
+                    continue;
+                }
+                bulk::End::InDoubt => {
+                    work.ids.iter().for_each(|id| self.lanes.by_itself(*id));
+                    self.lanes.put_back_in_doubt(&work, now);
+                    continue;
+                }
+                bulk::End::Later => {
+                    self.lanes.put_back(&work, now, false);
+                    self.gather.keep_decided(&work, &mut self.lanes);
+                    continue;
+                }
+                bulk::End::Gone(request) => {
+                    self.lanes.put_back_in_doubt(&work, now);
+                    Company::Gone(request)
+                }
+            };
+            for mut queued in
+                work.ids.iter().filter_map(|id| self.lanes.get(*id)).cloned().collect::<Vec<_>>()
+            {
+                queued.terms.together = Some(again.clone());
+                self.gather.keep(&queued, &mut self.lanes);
+            }
+        }
+        follows
     }
 
     /// Whether nothing is to be taken up.
@@ -323,6 +391,7 @@ impl Desk {
         }
         follows.suspicions.extend(settled.asks);
         self.settled += settled.ids.len() as u64;
+        self.gather.forget(&work.node.0, &settled.ids);
         for commit in self.lanes.settled(work, &settled.ids) {
             self.ledger.ended(commit);
         }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::blocked::Blocked;
-use super::desk::{Desk, Stays};
+use super::bulk::{Done, Jobs};
+use super::desk::{Desk, Follows, Stays};
 use super::lanes::{Next, Work};
 use super::late;
 use super::settle::cancel;
@@ -121,7 +122,7 @@ impl Dispatch {
     /// # Errors
     /// Database errors that outlast repeated tries.
     pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
-        let (mut desk, mut tasks) = (Desk::default(), Tasks::new());
+        let (mut desk, mut tasks, mut jobs) = (Desk::default(), Tasks::new(), Jobs::default());
         self.rescan(&mut desk).await?;
         desk.claimed(unseen::left(&self.context.store).await?, Instant::now());
         let mut look = tokio::time::interval_at(Instant::now() + FIRST_LOOK, LOOK);
@@ -129,15 +130,23 @@ impl Dispatch {
             self.context.answered.take().iter().for_each(|work| desk.answered(work));
             self.fill(&mut desk).await?;
             desk.pause(*self.paused.borrow_and_update());
+            jobs.start(&self.context, &mut desk);
             let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
-            self.tell(&mut desk);
+            self.tell(&mut desk, jobs.len());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(ended) = tasks.join_next() => {
                     let (work, ended) = ended
                         .map_err(|error| Error::with(Kind::Internal, "a worker of writeback broke", error))?;
-                    self.took(&mut desk, &mut tasks, work, ended);
+                    let follows = desk.took(work, ended, Instant::now());
+                    self.follow(follows, &mut tasks);
+                }
+                Some(done) = jobs.ended() => {
+                    let done: Done = done
+                        .map_err(|error| Error::with(Kind::Internal, "an import of writeback broke", error))?;
+                    let follows = desk.import_ended(done, Instant::now());
+                    self.follow(follows, &mut tasks);
                 }
                 arrival = self.arrivals.recv() => match arrival {
                     Some(arrival) => self.arrived(&mut desk, arrival).await?,
@@ -277,8 +286,7 @@ impl Dispatch {
         None
     }
 
-    fn took(&self, desk: &mut Desk, tasks: &mut Tasks, work: Work, ended: Result<Ended>) {
-        let follows = desk.took(work, ended, Instant::now());
+    fn follow(&self, follows: Follows, tasks: &mut Tasks) {
         for (todo, cause) in follows.cancel {
             let context = self.context.clone();
             tasks.spawn(async move {
@@ -293,15 +301,15 @@ impl Dispatch {
         }
     }
 
-    fn tell(&self, desk: &mut Desk) {
+    fn tell(&self, desk: &mut Desk, jobs: usize) {
         let applied = desk.applied();
         self.applied.send_if_modified(|there| {
             let newer = applied > *there;
             *there = applied.max(*there);
             newer
         });
-        let mut report = desk.report(self.context.room.under_way());
-        report.paused &= self.context.room.is_clear();
+        let mut report = desk.report(self.context.room.under_way() + jobs);
+        report.paused &= self.context.room.is_clear() && jobs == 0;
         self.report.send_replace(report);
     }
 }

@@ -16,6 +16,17 @@ use crate::pg::mirror::{Operation, PROVISIONAL};
 /// A row of a mirror table.
 pub type Node = (String, RowKey);
 
+/// How a new row may be created together with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Where that is cheaper.
+    IfCheaper,
+    /// Whatever it costs: its client wants it.
+    Always,
+    /// A call for all of them may have left, under this request.
+    Gone(String),
+}
+
 /// What a client has asked beyond the change itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
@@ -25,6 +36,8 @@ pub struct Terms {
     pub checked: bool,
     /// Its commit waits for the answer and cannot be seen: what there is to send.
     pub(super) unseen: Option<Unseen>,
+    /// It may go together with other rows.
+    pub together: Option<Company>,
 }
 
 impl Terms {
@@ -104,6 +117,8 @@ pub struct Lanes {
     /// Heads of lanes that may be able to leave.
     candidates: BTreeSet<i64>,
     delayed: BTreeSet<(Instant, i64)>,
+    /// They wait for others to go together with, and do not leave by themselves.
+    kept: HashSet<i64>,
 }
 
 impl Lanes {
@@ -165,13 +180,7 @@ impl Lanes {
 
     /// The next call to make.
     pub fn next(&mut self, now: Instant) -> Next {
-        while let Some(&(until, id)) = self.delayed.first().filter(|(until, _)| *until <= now) {
-            self.delayed.remove(&(until, id));
-            if let Some(lane) = self.queued.get(&id).and_then(|queued| self.lanes.get_mut(&queued.node)) {
-                lane.delayed = None;
-            }
-            self.candidates.insert(id);
-        }
+        self.end_delays(now);
         // A candidate that cannot leave comes back when what stands in its way is gone.
         while let Some(id) = self.candidates.pop_first() {
             if let Some(work) = self.work_from(id) {
@@ -182,6 +191,67 @@ impl Lanes {
             }
         }
         self.delayed.first().map_or(Next::Idle, |(until, _)| Next::WaitUntil(*until))
+    }
+
+    /// What was to wait until now waits no more.
+    pub fn end_delays(&mut self, now: Instant) {
+        while let Some(&(until, id)) = self.delayed.first().filter(|(until, _)| *until <= now) {
+            self.delayed.remove(&(until, id));
+            if let Some(lane) = self.queued.get(&id).and_then(|queued| self.lanes.get_mut(&queued.node)) {
+                lane.delayed = None;
+            }
+            self.candidates.insert(id);
+        }
+    }
+
+    /// A mutation waits for others.
+    pub fn keep(&mut self, id: i64) {
+        if self.queued.contains_key(&id) {
+            self.kept.insert(id);
+        }
+    }
+
+    /// A mutation that waited for others goes by itself.
+    pub fn release(&mut self, id: i64) {
+        if self.kept.remove(&id) {
+            self.candidates.insert(id);
+        }
+    }
+
+    /// The same, and it never waits for others again.
+    pub fn by_itself(&mut self, id: i64) {
+        if let Some(queued) = self.queued.get_mut(&id) {
+            queued.terms.together = None;
+        }
+        self.release(id);
+    }
+
+    /// A mutation that waits for others, as work of its own, where nothing else stands in its way.
+    pub fn take_kept(&mut self, id: i64) -> Option<Work> {
+        if !self.kept.remove(&id) {
+            return None;
+        }
+        let work = self.work_from(id).filter(|work| work.ids == [id]);
+        match work.as_ref().and_then(|work| self.lanes.get_mut(&work.node)) {
+            Some(lane) => lane.busy = Some(id),
+            None => {
+                self.kept.insert(id);
+            }
+        }
+        work
+    }
+
+    /// Work that was taken is not done; its mutation waits again.
+    pub fn give_back(&mut self, work: &Work) {
+        if let Some(lane) = self.lanes.get_mut(&work.node) {
+            lane.busy = None;
+        }
+        self.kept.extend(&work.ids);
+    }
+
+    /// The mutation, where it is held.
+    pub fn get(&self, id: i64) -> Option<&Queued> {
+        self.queued.get(&id)
     }
 
     /// These mutations of `work`'s row have settled; their commits come back for the ledger.
@@ -335,6 +405,7 @@ impl Lanes {
         let node = self.step_out(id)?;
         self.drop_if_empty(&node);
         self.answered.remove(&id);
+        self.kept.remove(&id);
         self.queued.remove(&id)?.commit
     }
 
@@ -377,6 +448,9 @@ impl Lanes {
             return None;
         }
         let first = self.queued.get(lane.own.first()?)?;
+        if self.kept.contains(&first.id) {
+            return None;
+        }
         if !self.is_free(first, &HashSet::new()) {
             return None;
         }

@@ -6,6 +6,7 @@
 mod backlog;
 mod blocked;
 mod body;
+mod bulk;
 pub mod call;
 mod claims;
 mod command;

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::claims::{Claim, Claimed};
-use super::lanes::{Node, Queued, Terms};
+use super::lanes::{Company, Node, Queued, Terms};
 use super::settle_many::Judged;
 use super::settlement::Settled;
 use super::together::Together;
@@ -155,9 +155,13 @@ impl Store {
         let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state, options";
         let cdc = self.cdc();
         let schema = literal(&self.schema);
+        let import = format!(
+            "case when state in ('sending', 'verifying') then (select i.request_id from _auth0_sync.import i \
+             where i.schema = {schema} and i.request_id = c.request_id) end"
+        );
         let select = |condition: &str| {
             AssertSqlSafe(format!(
-                "select {columns}, exists (select from _auth0_sync.held where schema = {schema}) from {cdc} \
+                "select {columns}, exists (select from _auth0_sync.held where schema = {schema}), {import} from {cdc} c \
                  where settled_at is null and state <> 'held' and {condition} order by id limit {limit}"
             ))
         };
@@ -326,13 +330,19 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
         .ok_or_else(|| Error::new(Kind::Internal, format!("a mutation of {table} has no key")))?;
     let references = references(catalog, resource, &key, &image);
     let state: String = row.get(5);
+    let operation = Operation::parse(&operation).ok_or_else(|| strange(&operation))?;
+    let options: Option<Value> = row.get(6);
+    let mut terms = options.as_ref().map(terms).unwrap_or_default();
+    if operation == Operation::Insert && resource.bulk.is_some() && terms == Terms::default() {
+        terms.together = together(options.as_ref(), state == "pending", row.get(8));
+    }
     Ok(Queued {
         id: row.get(0),
         references,
         node: (table, key),
-        operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
+        operation,
         uncertain: state != "pending",
-        terms: row.get::<Option<Value>, _>(6).map(|options| terms(&options)).unwrap_or_default(),
+        terms,
         commit,
     })
 }
@@ -344,6 +354,17 @@ fn terms(options: &Value) -> Terms {
         discarded: text("discarded_by").map(str::to_owned),
         checked: text("on_conflict") == Some("reject") && options.get("base").is_some(),
         unseen: None,
+        together: None,
+    }
+}
+
+/// Whether a new row may go together with others; `gone` is the request under which it has with others.
+fn together(options: Option<&Value>, pending: bool, gone: Option<String>) -> Option<Company> {
+    match options.and_then(|options| options.get("bulk")).and_then(Value::as_str) {
+        _ if !pending => gone.map(Company::Gone),
+        Some("single") => None,
+        Some("import") => Some(Company::Always),
+        _ => Some(Company::IfCheaper),
     }
 }
 

@@ -21,7 +21,7 @@ use super::{command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal, Request};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation, has_gone_since};
+use crate::pg::mirror::{Freshness, Operation, Tick, has_gone_since};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -140,16 +140,26 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     };
     let mut ended = decide(context, work, resource, content, called, tries).await;
     if let Ok(Ended::Settled(settled)) = &mut ended {
-        // It may have gone after it was answered, and nobody could know it by its key.
-        let key = settled.rekeyed.as_ref().unwrap_or(key);
-        settled.read_again |= settlement::may_have_gone(work, resource)
-            && has_gone_since(&context.freshness, &context.catalog, resource, key, flight.began());
+        read_if_gone(context, resource, work, settled, flight.began());
     }
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// A row that its call made may have gone after it was answered, and nobody could know it by its key.
+pub(super) fn read_if_gone(
+    context: &Context,
+    resource: &Resource,
+    work: &Work,
+    settled: &mut Settled,
+    began: Tick,
+) {
+    let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
+    settled.read_again |= settlement::may_have_gone(work, resource)
+        && has_gone_since(&context.freshness, &context.catalog, resource, key, began);
 }
 
 /// Where a work waits for its call.
@@ -179,7 +189,7 @@ async fn first(
 }
 
 /// Settles; what hangs on a row that is gone by this does not come back by what was read before.
-async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+pub(super) async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
     if settlement::takes_away(work, verdict) {
         context.freshness.gone(&work.node.0, &work.node.1);
     }

@@ -51,7 +51,7 @@ pub(super) fn capture(
          set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\n\
          as $body$\n{DECLARED}{declared}begin\n{}{before}{body}{after}    return null;\nend\n$body$",
         site.name(&name),
-        settings(site),
+        settings(site, resource),
     );
     let triggers =
         branches.iter().flatten().map(|(operation, ..)| trigger(site, resource, &name, operation)).collect();
@@ -59,10 +59,19 @@ pub(super) fn capture(
 }
 
 /// Most sessions set none of them, and then nothing is looked up.
-fn settings(site: &Site<'_>) -> String {
+fn settings(site: &Site<'_>, resource: &Resource) -> String {
+    // How new rows go concerns them alone, where there are several ways.
+    let others = "nullif(s.options - 'bulk', '{}')";
+    let (looked_at, options) = match resource.bulk {
+        Some(_) => (
+            ", current_setting('auth0.bulk', true)",
+            format!("case when tg_op = 'INSERT' then s.options else {others} end"),
+        ),
+        None => ("", others.to_owned()),
+    };
     format!(
-        "    if concat(current_setting('auth0.hold', true), current_setting('auth0.on_conflict', true)) <> '' then\n        \
-         select s.state, s.options into setting.state, setting.options from {}() s;\n    end if;\n",
+        "    if concat(current_setting('auth0.hold', true), current_setting('auth0.on_conflict', true){looked_at}) <> '' then\n        \
+         select s.state, {options} into setting.state, setting.options from {}() s;\n    end if;\n",
         site.name("_settings")
     )
 }

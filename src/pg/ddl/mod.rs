@@ -107,6 +107,7 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         ("_tell_aside", Access::Nobody, include_str!("tell_aside.sql")),
         ("_fill_template", Access::Nobody, include_str!("fill_template.sql")),
         ("_fill_path", Access::Nobody, include_str!("fill_path.sql")),
+        ("_plan_imports", Access::Nobody, include_str!("plan_imports.sql")),
         ("plan", Access::Readers, include_str!("plan.sql")),
     ];
     let filled = fixed.into_iter().map(|(name, access, template)| Function {

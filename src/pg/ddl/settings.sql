@@ -6,7 +6,14 @@ as $body$
 declare
     hold boolean := coalesce(nullif(current_setting('auth0.hold', true), ''), 'off')::boolean;
     conflict text := coalesce(nullif(current_setting('auth0.on_conflict', true), ''), 'overwrite');
+    together text := coalesce(nullif(current_setting('auth0.bulk', true), ''), 'auto');
 begin
+    if together not in ('auto', 'import', 'single') then
+        raise exception using
+            errcode = '22023',
+            message = format('[Auth0] invalid value for setting "auth0.bulk": "%s"', together),
+            hint = 'One of: auto, import, single.';
+    end if;
     if conflict not in ('overwrite', 'reject') then
         raise exception using
             errcode = '22023',
@@ -21,6 +28,9 @@ begin
     end if;
     if conflict = 'reject' then
         options := '{"on_conflict": "reject"}';
+    end if;
+    if together <> 'auto' then
+        options := coalesce(options, '{}') || jsonb_build_object('bulk', together);
     end if;
     state := 'pending';
     if hold then
