@@ -100,6 +100,7 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    #[cfg(test)]
     pub(super) fn limited(limits: Limits) -> Self {
         Backlog { limits, ..Backlog::default() }
     }

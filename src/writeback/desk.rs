@@ -61,6 +61,7 @@ pub(super) struct Follows {
 }
 
 impl Desk {
+    #[cfg(test)]
     pub(super) fn limited(limits: Limits) -> Self {
         Desk { limits, backlog: Backlog::limited(limits), ..Desk::default() }
     }
