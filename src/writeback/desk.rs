@@ -144,11 +144,12 @@ impl Desk {
             if stays.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
                 continue;
             }
-            let (id, known) = (queued.id, self.lanes.has(queued.id));
+            let new = queued.terms.together.is_some() && !self.lanes.has(queued.id);
+            let gathers = new.then(|| queued.clone());
             if self.lanes.push(queued) {
                 self.ledger.queued(commit);
             }
-            if let Some(queued) = self.lanes.get(id).filter(|_| !known).cloned() {
+            if let Some(queued) = gathers {
                 self.gather.keep(&queued, &mut self.lanes);
             }
         }
@@ -228,9 +229,11 @@ impl Desk {
         self.backlog.is_empty()
     }
 
-    /// When what was told may be seen.
+    /// When what was told may be seen, and rows that wait to go together may go.
     pub(super) fn not_before(&self) -> Option<Instant> {
-        self.backlog.not_before().into_iter().chain(self.gather.not_before()).min()
+        let together = self.gather.not_before().filter(|_| !self.paused);
+        let together = together.map(|at| self.hold.map_or(at, |(until, _)| until.max(at)));
+        self.backlog.not_before().into_iter().chain(together).min()
     }
 
     /// Whether rows wait to go together.

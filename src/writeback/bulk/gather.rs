@@ -108,6 +108,8 @@ impl Gather {
                     lanes.by_itself(*id);
                 }
                 waiting.under_way += 1;
+                // What waits beside it has come with it, mostly: it has been decided of all of them.
+                waiting.always.append(&mut waiting.cheaper);
                 return Some(Order { table: table.clone(), works, decided: true, gone: Some(request) });
             }
             if waiting.under_way >= at_a_time(table) {

@@ -156,3 +156,10 @@ fn what_is_left_of_many_goes_together_though_it_is_few() {
     assert!(rest.decided);
     assert_eq!(ids(Some(rest)), Some(vec![4, 5]));
 }
+
+#[test]
+fn after_a_stop_what_had_come_with_an_import_goes_together_too() {
+    let mut desk = Desk::of([insert(1, Company::Gone("a".to_owned())), insert(2, Company::IfCheaper)]);
+    assert_eq!(ids(desk.order()), Some(vec![1]));
+    assert_eq!(ids(desk.order()), Some(vec![2]));
+}

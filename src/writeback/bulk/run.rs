@@ -94,8 +94,8 @@ pub(in crate::writeback) async fn run(
     };
     let run = Run { context, resource, bulk, tell };
     match gone {
-        Some(request) => run.resume(&mut done, works, &request).await,
-        None => run.begin(&mut done, works, decided).await,
+        Some(request) => Box::pin(run.resume(&mut done, works, &request)).await,
+        None => Box::pin(run.begin(&mut done, works, decided)).await,
     }
     done
 }
@@ -161,7 +161,7 @@ impl Run<'_> {
         let rest = std::mem::replace(done, Done::new(done.table.clone()));
         let _ = self.tell.send(Done { goes_on: true, ..rest });
         let import = Import { request, job: None, doubtful: false };
-        self.carry(done, import, (file, home), &mut taken).await;
+        Box::pin(self.carry(done, import, (file, home), &mut taken)).await;
     }
 
     /// Goes on where a call for these rows may have left before.
@@ -222,7 +222,7 @@ impl Run<'_> {
         tracing::info!(table = %done.table, rows = taken.len(), job = import.job, "an import is taken up again");
         // Without a job the call may have left all the same.
         let import = Import { doubtful: import.doubtful || import.job.is_none(), ..import };
-        self.carry(done, import, (file, home), &mut taken).await;
+        Box::pin(self.carry(done, import, (file, home), &mut taken)).await;
     }
 
     /// Puts rows into a file; those that it does not take get their ends. None where nothing can be read.
@@ -301,7 +301,7 @@ impl Run<'_> {
             taken.iter().map(|work| context.freshness.send(&work.node.0, &work.node.1)).collect();
         let begun = Instant::now();
         let works = std::mem::take(taken);
-        let result = self.through(done, &mut import, (&file, &home), &works).await;
+        let result = Box::pin(self.through(done, &mut import, (&file, &home), &works)).await;
         let verdicts = match result {
             Ok(verdicts) => verdicts,
             Err(error) => {
