@@ -42,10 +42,12 @@ pub(super) struct Desk {
     settled: u64,
 }
 
-/// What of a page stays in the table.
+/// What else is known of a page.
 #[derive(Debug, Default)]
-pub(super) struct Stays {
-    /// Mutations whose rows a client holds.
+pub(super) struct Beside {
+    /// Mutations beyond it that are queued with it.
+    pub(super) rest: Vec<Queued>,
+    /// Mutations whose rows a client holds: they stay in the table.
     pub(super) busy: HashSet<i64>,
     /// Where something is held: held mutations of the page's rows, and of those that they reference.
     pub(super) held: Option<Vec<(Node, i64)>>,
@@ -125,7 +127,7 @@ impl Desk {
     }
 
     /// A page of at most `limit` mutations of what was wanted; some of them stay in the table.
-    pub(super) fn loaded(&mut self, page: Vec<Queued>, limit: i64, stays: Stays) {
+    pub(super) fn loaded(&mut self, page: Vec<Queued>, limit: i64, beside: Beside) {
         let Some(segment) = self.backlog.head() else { return };
         let (commit, whole) = (segment.commit, (page.len() as i64) < limit);
         if let Some(last) = page.last() {
@@ -133,17 +135,18 @@ impl Desk {
             segment.which.advance(last.id);
         }
         let (holds, here) =
-            (stays.held.is_some(), page.iter().map(|queued| queued.id).collect::<HashSet<_>>());
-        for (node, id) in stays.held.into_iter().flatten() {
+            (beside.held.is_some(), page.iter().map(|queued| queued.id).collect::<HashSet<_>>());
+        for (node, id) in beside.held.into_iter().flatten() {
             // What has been released stands in its lane, or comes before the others in this page.
             if !self.lanes.has(id) && !here.contains(&id) {
                 self.held.note(node, id);
             }
         }
         for queued in page {
-            if stays.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
+            if beside.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
                 continue;
             }
+            self.held.left(&queued);
             let new = queued.terms.together.is_some() && !self.lanes.has(queued.id);
             let gathers = new.then(|| queued.clone());
             if self.lanes.push(queued) {
@@ -151,6 +154,11 @@ impl Desk {
             }
             if let Some(queued) = gathers {
                 self.gather.keep(&queued, &mut self.lanes);
+            }
+        }
+        for queued in beside.rest {
+            if self.lanes.push(queued) {
+                self.ledger.queued(commit);
             }
         }
         if whole {
@@ -168,7 +176,7 @@ impl Desk {
             }
         } else if self.backlog.unseen(now) {
             tracing::warn!("a commit that the stream told cannot be seen in the table");
-            self.loaded(Vec::new(), 1, Stays::default());
+            self.loaded(Vec::new(), 1, Beside::default());
         }
     }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::blocked::Blocked;
 use super::bulk::{Done, Jobs};
-use super::desk::{Desk, Follows, Stays};
+use super::desk::{Beside, Desk, Follows};
 use super::lanes::{Next, Work};
 use super::late;
 use super::settle::cancel;
@@ -195,7 +195,7 @@ impl Dispatch {
         while let Some(segment) = desk.wanted(Instant::now()) {
             let (limit, commit) = (segment.limit, Some(segment.commit));
             let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
-            let Page { queued: page, holds } = loaded;
+            let Page { queued: page, rest, holds } = loaded;
             if page.is_empty() && !segment.seen {
                 let sees = store.sees(&segment.which).await?;
                 if !sees && segment.is_new(Instant::now()) {
@@ -222,7 +222,7 @@ impl Dispatch {
                     true => Some(store.held_before(&self.context.catalog, &page).await?),
                     false => None,
                 };
-                desk.loaded(page, limit, Stays { busy: renamed.busy, held });
+                desk.loaded(page, limit, Beside { rest, busy: renamed.busy, held });
             }
         }
         Ok(())

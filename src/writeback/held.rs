@@ -1,19 +1,25 @@
 //! What waits because something before it is held, pure. A held mutation is in no lane, however many
 //! there are; what stands behind it stays in the table with it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::lanes::{Node, Queued};
 
-/// Rows behind whose mutations others wait, each with the first of them.
+/// Rows behind whose mutations others wait, each with these.
 #[derive(Debug, Default)]
-pub(super) struct Held(HashMap<Node, i64>);
+pub(super) struct Held(HashMap<Node, BTreeSet<i64>>);
 
 impl Held {
     /// A mutation of the row stays in the table.
     pub(super) fn note(&mut self, node: Node, id: i64) {
-        let first = self.0.entry(node).or_insert(id);
-        *first = id.min(*first);
+        self.0.entry(node).or_default().insert(id);
+    }
+
+    /// A mutation has come into its lane: what comes after it waits there.
+    pub(super) fn left(&mut self, queued: &Queued) {
+        if let Some(ids) = self.0.get_mut(&queued.node) {
+            ids.remove(&queued.id);
+        }
     }
 
     /// Nothing is held any more, or all is read again.
@@ -24,7 +30,8 @@ impl Held {
     /// Whether a mutation has to wait: for an earlier one of its own row, or of a row that it references.
     /// Then others wait for it. Mutations are shown in the order of their ids.
     pub(super) fn stops(&mut self, queued: &Queued) -> bool {
-        let before = |node: &Node| self.0.get(node).is_some_and(|first| *first < queued.id);
+        let before =
+            |node: &Node| self.0.get(node).and_then(BTreeSet::first).is_some_and(|first| *first < queued.id);
         let stopped = before(&queued.node) || queued.references.iter().any(|(node, _)| before(node));
         if stopped {
             self.note(queued.node.clone(), queued.id);
@@ -67,5 +74,17 @@ mod tests {
         assert!(held.stops(&queued(14, node("parent", "p"), &[])));
         held.forget();
         assert!(!held.stops(&queued(15, node("parent", "p"), &[])));
+    }
+
+    #[test]
+    fn what_was_released_keeps_nothing_back_once_it_is_in_its_lane() {
+        let (mut held, own) = (Held::default(), node("parent", "p"));
+        held.note(own.clone(), 10);
+        held.note(own.clone(), 12);
+        held.left(&queued(10, own.clone(), &[]));
+        assert!(!held.stops(&queued(11, own.clone(), &[])));
+        assert!(held.stops(&queued(13, own.clone(), &[])), "12 is held still");
+        held.left(&queued(12, own.clone(), &[]));
+        assert!(held.stops(&queued(14, own, &[])), "13 stays in the table");
     }
 }

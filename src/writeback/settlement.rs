@@ -115,7 +115,9 @@ pub(super) fn settlement(
         }
         Verdict::Lost | Verdict::Unfit { .. } => {
             settled.orphans = work.operation == Operation::Insert;
-            settled.read_again = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. });
+            // Auth0 has not been asked: what is put back may have gone with another row meanwhile.
+            settled.read_again = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. })
+                || (work.operation != Operation::Insert && resource.kind.is_read());
             News::Dropped { ids }
         }
     };

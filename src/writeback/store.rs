@@ -18,6 +18,9 @@ use crate::ledger::Token;
 use crate::pg::mirror::{Operation, Row};
 use crate::pg::{Database, fault, literal, qualified};
 
+/// What is read of a mutation that is to be queued.
+const COLUMNS: &str = "id, \"table\", operation, key, coalesce(after, before) as image, state, options";
+
 /// `_sync_cdc` of one tenant.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -69,6 +72,8 @@ impl Standing {
 pub struct Page {
     /// Those that may be queued, in id order.
     pub queued: Vec<Queued>,
+    /// Those beyond the page that a call of these may have carried: what became of it is found out together.
+    pub rest: Vec<Queued>,
     /// Something is held in the schema, or has been until now: others may have to wait for it.
     pub holds: bool,
 }
@@ -152,16 +157,11 @@ impl Store {
         limit: i64,
         commit: Option<Token>,
     ) -> Result<Page> {
-        let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state, options";
         let cdc = self.cdc();
-        let schema = literal(&self.schema);
-        let import = format!(
-            "case when state in ('sending', 'verifying') then (select i.request_id from _auth0_sync.import i \
-             where i.schema = {schema} and i.request_id = c.request_id) end"
-        );
+        let (schema, import) = (literal(&self.schema), self.import());
         let select = |condition: &str| {
             AssertSqlSafe(format!(
-                "select {columns}, exists (select from _auth0_sync.held where schema = {schema}), {import} from {cdc} c \
+                "select {COLUMNS}, exists (select from _auth0_sync.held where schema = {schema}), {import} from {cdc} c \
                  where settled_at is null and state <> 'held' and {condition} order by id limit {limit}"
             ))
         };
@@ -185,8 +185,51 @@ impl Store {
         };
         let rows = rows.map_err(fault("cannot read unsettled mutations"))?;
         let holds = rows.first().is_some_and(|row| row.get(7));
-        let queued = rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<_>>()?;
-        Ok(Page { queued, holds })
+        let page = rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<Vec<_>>>()?;
+        let rest = match page.last() {
+            Some(last) if page.len() as i64 >= limit => {
+                self.rest_of_calls(catalog, &page, last.id, commit).await?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Page { queued: page, rest, holds })
+    }
+
+    /// The request of the import under way that carries the mutation `c`, as an SQL expression.
+    fn import(&self) -> String {
+        let schema = literal(&self.schema);
+        format!(
+            "case when state in ('sending', 'verifying') then (select i.request_id from _auth0_sync.import i \
+             where i.schema = {schema} and i.request_id = c.request_id) end"
+        )
+    }
+
+    /// What is behind a page and was sent in one call with what stands in it. Rows of an import go by themselves.
+    async fn rest_of_calls(
+        &self,
+        catalog: &Catalog,
+        page: &[Queued],
+        last: i64,
+        commit: Option<Token>,
+    ) -> Result<Vec<Queued>> {
+        let doubtful: Vec<i64> =
+            page.iter().filter(|queued| queued.uncertain).map(|queued| queued.id).collect();
+        if doubtful.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (cdc, import) = (self.cdc(), self.import());
+        let sql = format!(
+            "select {COLUMNS}, false, null::text from {cdc} c where settled_at is null \
+             and state in ('sending', 'verifying') and id > $1 \
+             and request_id in (select request_id from {cdc} where id = any ($2)) and {import} is null order by id"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(last)
+            .bind(doubtful)
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault("cannot read unsettled mutations"))?;
+        rows.iter().map(|row| queued(catalog, row, commit)).collect()
     }
 
     /// Whether something is held in the schema, or has been until now.

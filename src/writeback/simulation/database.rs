@@ -238,7 +238,13 @@ impl Database {
         self.sight.to_string()
     }
 
-    pub(super) fn load(&self, which: &Which, limit: i64, commit: Option<Token>) -> Vec<Queued> {
+    /// A page, and those beyond it that a call of these may have carried.
+    pub(super) fn load(
+        &self,
+        which: &Which,
+        limit: i64,
+        commit: Option<Token>,
+    ) -> (Vec<Queued>, Vec<Queued>) {
         let wanted = |mutation: &&Mutation| match which {
             Which::Ids(ids) => ids.contains(&mutation.id),
             Which::Snapshot { snapshot, after } => {
@@ -254,7 +260,21 @@ impl Database {
         let unsettled =
             self.mutations.values().filter(|mutation| !mutation.settled && mutation.state != "held");
         let limit = usize::try_from(limit).unwrap();
-        unsettled.filter(wanted).take(limit).map(|mutation| self.queued(mutation, commit)).collect()
+        let page: Vec<&Mutation> = unsettled.filter(wanted).take(limit).collect();
+        let last = page.last().map_or(i64::MAX, |mutation| mutation.id);
+        let doubtful = |mutation: &Mutation| matches!(mutation.state, "sending" | "verifying");
+        let calls: HashSet<&String> = page
+            .iter()
+            .filter(|mutation| doubtful(mutation))
+            .filter_map(|mutation| mutation.request_id.as_ref())
+            .collect();
+        let same_call = |mutation: &&Mutation| {
+            doubtful(mutation) && mutation.request_id.as_ref().is_some_and(|id| calls.contains(id))
+        };
+        let beyond = self.mutations.range(last.saturating_add(1)..).map(|(_, mutation)| mutation);
+        let queued = |mutation: &Mutation| self.queued(mutation, commit);
+        let rest = beyond.filter(|_| page.len() >= limit).filter(same_call).map(queued).collect();
+        (page.into_iter().map(queued).collect(), rest)
     }
 
     fn queued(&self, mutation: &Mutation, commit: Option<Token>) -> Queued {
@@ -382,7 +402,10 @@ impl Database {
             Operation::Delete => hangs_on(&other.node, &own.node),
             Operation::Update => false,
         };
-        let mut standing = earlier.filter(|other| !ids.contains(&other.id)).filter(stands);
+        // What is held keeps back what comes after it of its row, and what hangs on that, but not a delete above it.
+        let free =
+            |other: &&Mutation| own.operation == Operation::Delete && self.held.contains_key(&other.commit);
+        let mut standing = earlier.filter(|other| !ids.contains(&other.id) && !free(other)).filter(stands);
         standing.next().map(|other| format!("{} of {}", other.id, name(&other.node)))
     }
 }

@@ -11,7 +11,7 @@ use super::world::World;
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::Reading;
 use crate::retry::pause;
-use crate::writeback::desk::Stays;
+use crate::writeback::desk::Beside;
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::{Next, Node};
 use crate::writeback::late::orphans;
@@ -23,9 +23,9 @@ impl World {
     /// One step of the dispatcher; true where the database did not let it go on.
     pub(super) fn dispatch(&mut self, service: &mut Service<'_>) -> bool {
         match service.page.take() {
-            Some(Page::Mutations { page, limit, holds }) => {
+            Some(Page::Mutations { page, rest, limit, holds }) => {
                 let named: Vec<Node> = orphans(service.desk.lanes(), &page).into_keys().collect();
-                let mut stays = Stays::default();
+                let mut beside = Beside { rest, ..Beside::default() };
                 match self.statement(|db| db.replace_late(&named)) {
                     // With other keys now: the page is read again.
                     Ok(renamed) if !renamed.is_empty() => return false,
@@ -34,15 +34,15 @@ impl World {
                         let these = page
                             .iter()
                             .filter(|queued| queued.references.iter().any(|(node, _)| named.contains(node)));
-                        stays.busy.extend(these.map(|queued| queued.id));
+                        beside.busy.extend(these.map(|queued| queued.id));
                     }
                     _ => {}
                 }
                 if holds && self.flaw != Some(Flaw::NothingWaitsForWhatIsHeld) {
                     let Ok(held) = self.statement(|db| Ok(db.held_before(&page))) else { return true };
-                    stays.held = Some(held);
+                    beside.held = Some(held);
                 }
-                service.desk.loaded(page, limit, stays);
+                service.desk.loaded(page, limit, beside);
                 return false;
             }
             Some(Page::Nothing) => {
@@ -55,10 +55,12 @@ impl World {
         if let Some(segment) = service.desk.wanted(self.now) {
             let (limit, which, commit, seen) =
                 (segment.limit, segment.which.clone(), segment.commit, segment.seen);
-            let Ok(page) = self.statement(|db| Ok(db.load(&which, limit, Some(commit)))) else { return true };
+            let load = |db: &mut Database| Ok(db.load(&which, limit, Some(commit)));
+            let Ok((page, rest)) = self.statement(load) else { return true };
             let nothing = page.is_empty() && !seen;
             let holds = !page.is_empty() && !self.db.held.is_empty();
-            service.page = Some(if nothing { Page::Nothing } else { Page::Mutations { page, limit, holds } });
+            service.page =
+                Some(if nothing { Page::Nothing } else { Page::Mutations { page, rest, limit, holds } });
             return false;
         }
         service.wake = loop {

@@ -106,7 +106,7 @@ pub(super) struct Reader<'f> {
 /// A page that was read and is not in the lanes yet.
 #[derive(Debug)]
 pub(super) enum Page {
-    Mutations { page: Vec<Queued>, limit: i64, holds: bool },
+    Mutations { page: Vec<Queued>, rest: Vec<Queued>, limit: i64, holds: bool },
     Nothing,
 }
 
