@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
-use super::backlog::{Backlog, Segment};
+use super::backlog::{Backlog, Limits, Segment, Sight};
 use super::blocked::Blocks;
 use super::bulk;
 use super::call::{Holds, delay};
@@ -14,16 +14,15 @@ use super::held::Held;
 use super::lanes::{Company, Lanes, Next, Node, Queued, Work};
 use super::settlement::Settled;
 use super::store::Which;
+use super::unseen::Rows;
 use super::worker::Ended;
 use crate::error::{Kind, Result};
 use crate::ledger::Ledger;
 
-/// Mutations held in memory at most; the rest waits in the table.
-const HELD: usize = 10_000;
-
 /// The state of one tenant's dispatcher.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
+    limits: Limits,
     lanes: Lanes,
     ledger: Ledger<u64>,
     backlog: Backlog,
@@ -32,6 +31,8 @@ pub(super) struct Desk {
     gather: bulk::Gather,
     /// Calls that brought no decision, by the first mutation of their work.
     tries: HashMap<i64, u32>,
+    /// Works whose outcome is known and that are not settled yet, by their first mutations.
+    answered: HashSet<i64>,
     /// The way to Auth0 is closed: nothing leaves before this time.
     hold: Option<(Instant, Kind)>,
     /// What Auth0 does not allow.
@@ -60,6 +61,11 @@ pub(super) struct Follows {
 }
 
 impl Desk {
+    #[cfg(test)]
+    pub(super) fn limited(limits: Limits) -> Self {
+        Desk { limits, backlog: Backlog::limited(limits), ..Desk::default() }
+    }
+
     /// What `snapshot` (as text) sees unsettled is to be loaded before anything else.
     pub(super) fn rescan(&mut self, snapshot: String, now: Instant) {
         // What waited for something held is read again with the rest.
@@ -72,13 +78,13 @@ impl Desk {
     /// Takes what the stream tells; true where the table is to be scanned.
     pub(super) fn arrived(&mut self, arrival: Arrival, now: Instant) -> bool {
         match arrival {
-            Arrival::Commit { lsn, ids } => {
+            Arrival::Commit { lsn, ids, rows } => {
                 let commit = self.ledger.received(lsn);
-                self.backlog.told(Which::Ids(ids), commit, now);
+                self.backlog.told(Which::Ids(ids), commit, rows, now);
             }
             Arrival::Large { lsn, xid, first, last } => {
                 let commit = self.ledger.received(lsn);
-                self.backlog.told(Which::Transaction { xid, after: first - 1, last }, commit, now);
+                self.backlog.told(Which::Transaction { xid, after: first - 1, last }, commit, None, now);
             }
             Arrival::Quiet { lsn } => {
                 let nothing = self.ledger.received(lsn);
@@ -94,14 +100,20 @@ impl Desk {
         self.backlog.is_full()
     }
 
-    /// Puts one scan by `snapshot` in place of all that has been told.
-    pub(super) fn fold(&mut self, snapshot: String, now: Instant) {
-        self.backlog.fold(snapshot, &mut self.ledger, now);
+    /// The first mutation of each commit that has been told and is not loaded.
+    pub(super) fn told(&self) -> Vec<i64> {
+        self.backlog.firsts()
+    }
+
+    /// Puts one scan by `snapshot` in place of what has been told; `unseen` are those of [`Desk::told`]
+    /// that could not be seen before it was taken.
+    pub(super) fn fold(&mut self, snapshot: String, unseen: &HashSet<i64>, now: Instant) {
+        self.backlog.fold(snapshot, unseen, &mut self.ledger, now);
     }
 
     /// What to load next, unless the lanes are full or it cannot be seen yet.
     pub(super) fn wanted(&mut self, now: Instant) -> Option<&Segment> {
-        if self.lanes.len() >= HELD {
+        if self.lanes.len() >= self.limits.held {
             return None;
         }
         self.backlog.first(now).map(|segment| &*segment)
@@ -160,6 +172,58 @@ impl Desk {
         }
     }
 
+    /// Whether what was wanted takes so long to become visible that its commit may wait for us.
+    pub(super) fn may_wait(&self, now: Instant) -> bool {
+        self.backlog.may_wait(now)
+    }
+
+    /// What was wanted cannot be seen, and its commit may wait for us: these of its mutations go into the lanes
+    /// all the same; where none are given, nobody waits for it any more.
+    pub(super) fn loaded_unseen(&mut self, page: Option<Vec<Queued>>, now: Instant) {
+        match page {
+            Some(page) => {
+                let limit = page.len() as i64 + 1;
+                self.loaded(page, limit, Stays::default());
+            }
+            None => {
+                if let Some(commit) = self.backlog.put_aside(now) {
+                    self.ledger.loaded(commit);
+                }
+            }
+        }
+    }
+
+    /// An earlier process has claimed these mutations, and they cannot be seen yet.
+    pub(super) fn claimed(&mut self, left: Vec<(u32, i64)>, now: Instant) {
+        for (xid, id) in left {
+            let commit = self.ledger.received(0);
+            self.backlog.told(Which::Ids(vec![id]), commit, Some(Rows::claimed(xid)), now);
+        }
+    }
+
+    /// Commits that cannot be seen and hold up nobody; nothing where it is not time to look for them.
+    pub(super) fn aside(&self, now: Option<Instant>) -> Vec<(i64, Option<u32>)> {
+        if now.is_none_or(|now| self.backlog.is_look_due(now)) { self.backlog.aside() } else { Vec::new() }
+    }
+
+    /// Takes what a look at them has shown; true where some are to be loaded first.
+    pub(super) fn looked(&mut self, sights: &[Sight], now: Instant) -> bool {
+        self.backlog.looked(sights, now)
+    }
+
+    /// The outcome of a work is known: no commit waits for it any more.
+    pub(super) fn answered(&mut self, work: &Work) {
+        for commit in self.lanes.answered(work) {
+            self.ledger.ended(commit);
+        }
+        self.answered.extend(work.ids.first().filter(|id| self.lanes.is_answered(**id)));
+    }
+
+    /// Works that make no call any more, though they have not ended.
+    pub(super) fn past_calls(&self) -> usize {
+        self.answered.len()
+    }
+
     /// Whether all that has been told is in the lanes.
     pub(super) fn has_loaded(&self) -> bool {
         self.backlog.is_empty()
@@ -169,7 +233,7 @@ impl Desk {
     pub(super) fn not_before(&self) -> Option<Instant> {
         let together = self.gather.not_before().filter(|_| !self.paused);
         let together = together.map(|at| self.hold.map_or(at, |(until, _)| until.max(at)));
-        self.backlog.not_before.into_iter().chain(together).min()
+        self.backlog.not_before().into_iter().chain(together).min()
     }
 
     /// Whether rows wait to go together.
@@ -270,6 +334,7 @@ impl Desk {
     pub(super) fn took(&mut self, mut work: Work, ended: Result<Ended>, now: Instant) -> Follows {
         let first = work.ids.first().copied().unwrap_or_default();
         let mut follows = Follows::default();
+        self.answered.remove(&first);
         match ended {
             Ok(Ended::Settled(settled)) => {
                 self.hold = None;

@@ -13,6 +13,7 @@ use super::lanes::{Next, Work};
 use super::late;
 use super::settle::cancel;
 use super::store::Page;
+use super::unseen::{self, Rows};
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
@@ -21,6 +22,8 @@ use crate::pg::mirror::Row;
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
+/// The first look comes sooner: what the stream had told an earlier process may have come into sight since.
+const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 /// Works taken up and not ended at most; most of them wait for rows that clients hold.
 const TASKS: usize = 256;
 
@@ -36,6 +39,8 @@ pub enum Arrival {
         lsn: u64,
         /// `_sync_cdc` ids.
         ids: Vec<i64>,
+        /// What the stream has of it besides, where it comes from there.
+        rows: Option<Rows>,
     },
     /// A commit with too many mutations to hold.
     Large {
@@ -119,8 +124,10 @@ impl Dispatch {
     pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
         let (mut desk, mut tasks, mut jobs) = (Desk::default(), Tasks::new(), Jobs::default());
         self.rescan(&mut desk).await?;
-        let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+        desk.claimed(unseen::left(&self.context.store).await?, Instant::now());
+        let mut look = tokio::time::interval_at(Instant::now() + FIRST_LOOK, LOOK);
         loop {
+            self.context.answered.take().iter().for_each(|work| desk.answered(work));
             self.fill(&mut desk).await?;
             desk.pause(*self.paused.borrow_and_update());
             jobs.start(&self.context, &mut desk);
@@ -145,6 +152,7 @@ impl Dispatch {
                     Some(arrival) => self.arrived(&mut desk, arrival).await?,
                     None => break,
                 },
+                () = self.context.answered.noted() => {}
                 () = self.context.room.moved() => {}
                 Ok(()) = self.paused.changed() => {}
                 _ = look.tick(), if desk.has_loaded() => self.rescan(&mut desk).await?,
@@ -162,6 +170,8 @@ impl Dispatch {
 
     async fn rescan(&self, desk: &mut Desk) -> Result<()> {
         let snapshot = self.context.store.snapshot().await?;
+        // As it is, a claim that this snapshot sees would be sent again.
+        unseen::take_up(&self.context.store).await?;
         desk.rescan(snapshot, Instant::now());
         Ok(())
     }
@@ -171,8 +181,9 @@ impl Dispatch {
             self.rescan(desk).await?;
         }
         if desk.is_behind() {
+            let unseen = self.context.store.unseen(desk.told()).await?;
             let snapshot = self.context.store.snapshot().await?;
-            desk.fold(snapshot, Instant::now());
+            desk.fold(snapshot, &unseen, Instant::now());
         }
         Ok(())
     }
@@ -180,13 +191,29 @@ impl Dispatch {
     /// Loads from the backlog, in the order of commits, until the lanes are full.
     async fn fill(&self, desk: &mut Desk) -> Result<()> {
         let store = &self.context.store;
+        self.look_aside(desk, Some(Instant::now())).await?;
         while let Some(segment) = desk.wanted(Instant::now()) {
-            let (limit, commit) = (segment.limit(), Some(segment.commit));
+            let (limit, commit) = (segment.limit, Some(segment.commit));
             let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
             let Page { queued: page, holds } = loaded;
             if page.is_empty() && !segment.seen {
                 let sees = store.sees(&segment.which).await?;
-                desk.found_nothing(sees, Instant::now());
+                if !sees && segment.is_new(Instant::now()) {
+                    continue;
+                }
+                if !sees && desk.may_wait(Instant::now()) && unseen::waits(store).await? {
+                    self.fill_unseen(desk).await?;
+                } else {
+                    desk.found_nothing(sees, Instant::now());
+                }
+                continue;
+            }
+            let claimed = segment.rows.as_ref().is_some_and(Rows::is_claimed);
+            if claimed && !unseen::take_up(store).await?.is_empty() {
+                continue;
+            }
+            // What has come into sight since may be what this page depends on.
+            if self.look_aside(desk, None).await? {
                 continue;
             }
             let renamed = late::rename(store, &self.context.catalog, desk.lanes(), &page).await?;
@@ -201,10 +228,49 @@ impl Dispatch {
         Ok(())
     }
 
+    /// What is wanted cannot be seen, and its commit may wait for us: it is loaded from what the stream has told,
+    /// or not waited for.
+    async fn fill_unseen(&self, desk: &mut Desk) -> Result<()> {
+        let (store, now) = (&self.context.store, Instant::now());
+        let Some(segment) = desk.wanted(now) else { return Ok(()) };
+        let (commit, rows) = (segment.commit, segment.rows.clone());
+        let told = match (rows, segment.which.first()) {
+            (Some(rows), Some(id)) if rows.is_claimed() => Some(unseen::told(store, &[id]).await?),
+            // What stands behind something held is left to the table.
+            (Some(rows), _) if !store.holds().await? => rows.told(),
+            _ => None,
+        };
+        let told = match told {
+            Some(mut told) => unseen::open(store, &mut told).await?.then_some(told),
+            None => None,
+        };
+        let page = told.and_then(|told| unseen::queue(&self.context.catalog, told, commit));
+        if let Some(page) = &page {
+            unseen::keep(store, page).await?;
+        }
+        if page.is_none() {
+            tracing::info!(
+                "a COMMIT cannot wait for Auth0's answer, its changes are sent when they can be seen"
+            );
+        }
+        desk.loaded_unseen(page, Instant::now());
+        Ok(())
+    }
+
+    /// Looks for commits that have been put aside, where it is time; true where some are to be loaded first.
+    async fn look_aside(&self, desk: &mut Desk, now: Option<Instant>) -> Result<bool> {
+        let aside = desk.aside(now);
+        if aside.is_empty() {
+            return Ok(false);
+        }
+        let sights = unseen::look(&self.context.store, &aside).await?;
+        Ok(desk.looked(&sights, Instant::now()))
+    }
+
     /// Starts as much work as may leave; returns when to look again.
     fn start(&self, desk: &mut Desk, tasks: &mut Tasks) -> Option<Instant> {
         while self.context.room.has_place() {
-            match desk.next(tasks.len(), TASKS, Instant::now()) {
+            match desk.next(tasks.len().saturating_sub(desk.past_calls()), TASKS, Instant::now()) {
                 Next::Work(todo) => {
                     let (context, tries) = (self.context.clone(), desk.tries(&todo));
                     let ahead = context.room.enter();
@@ -224,7 +290,8 @@ impl Dispatch {
         for (todo, cause) in follows.cancel {
             let context = self.context.clone();
             tasks.spawn(async move {
-                let ended = cancel(&context.store, &context.catalog, &todo, cause).await;
+                let settle = || cancel(&context.store, &context.catalog, &todo, cause);
+                let ended = unseen::settled(&context, &todo, settle).await;
                 (todo, ended.map(Ended::Settled))
             });
         }

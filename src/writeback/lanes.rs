@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio::time::Instant;
 
+use super::unseen::Unseen;
 use crate::catalog::RowKey;
 use crate::ledger::Token;
-use crate::pg::mirror::Operation;
+use crate::pg::mirror::{Operation, PROVISIONAL};
 
 /// A row of a mirror table.
 pub type Node = (String, RowKey);
@@ -33,6 +34,8 @@ pub struct Terms {
     pub discarded: Option<String>,
     /// It leaves only where Auth0 still has what the client had read.
     pub checked: bool,
+    /// Its commit waits for the answer and cannot be seen: what there is to send.
+    pub(super) unseen: Option<Unseen>,
     /// It may go together with other rows.
     pub together: Option<Company>,
 }
@@ -40,7 +43,7 @@ pub struct Terms {
 impl Terms {
     /// Whether it never shares a call with another mutation.
     fn are_its_own(&self) -> bool {
-        self.discarded.is_some() || self.checked
+        self.discarded.is_some() || self.checked || self.unseen.is_some()
     }
 }
 
@@ -94,7 +97,8 @@ struct Lane {
     own: BTreeSet<i64>,
     /// Mutations of other rows that reference this one.
     referenced_by: BTreeSet<i64>,
-    busy: bool,
+    /// The first mutation of the work under way.
+    busy: Option<i64>,
     /// Nothing leaves before this time.
     delayed: Option<Instant>,
     /// A call with several mutations was refused: they go one by one.
@@ -108,6 +112,8 @@ pub struct Lanes {
     queued: HashMap<i64, Queued>,
     /// Further commits that mutations count for.
     also: HashMap<i64, Vec<Token>>,
+    /// Their outcome is known; they stand in nobody's way, and no commit waits for them.
+    answered: HashSet<i64>,
     /// Heads of lanes that may be able to leave.
     candidates: BTreeSet<i64>,
     delayed: BTreeSet<(Instant, i64)>,
@@ -133,7 +139,7 @@ impl Lanes {
 
     /// Whether a mutation of this row is held.
     pub fn has_row(&self, node: &Node) -> bool {
-        self.lanes.get(node).is_some_and(|lane| !lane.own.is_empty() || lane.busy)
+        self.lanes.get(node).is_some_and(|lane| !lane.own.is_empty() || lane.busy.is_some())
     }
 
     /// Queues a mutation, or counts one that is held for one more commit; false where it counts for
@@ -141,6 +147,9 @@ impl Lanes {
     /// position must wait for it all the same.
     pub fn push(&mut self, queued: Queued) -> bool {
         let id = queued.id;
+        if self.answered.contains(&id) {
+            return false;
+        }
         if let Some(held) = self.queued.get_mut(&id) {
             let Some(commit) = queued.commit.filter(|commit| held.commit != Some(*commit)) else {
                 return false;
@@ -156,13 +165,17 @@ impl Lanes {
             }
             return new;
         }
-        self.lanes.entry(queued.node.clone()).or_default().own.insert(id);
-        for (node, _) in &queued.references {
-            self.lanes.entry(node.clone()).or_default().referenced_by.insert(id);
-        }
+        self.line_up(&queued);
         self.queued.insert(id, queued);
         self.candidates.insert(id);
         true
+    }
+
+    fn line_up(&mut self, queued: &Queued) {
+        self.lanes.entry(queued.node.clone()).or_default().own.insert(queued.id);
+        for (node, _) in &queued.references {
+            self.lanes.entry(node.clone()).or_default().referenced_by.insert(queued.id);
+        }
     }
 
     /// The next call to make.
@@ -172,7 +185,7 @@ impl Lanes {
         while let Some(id) = self.candidates.pop_first() {
             if let Some(work) = self.work_from(id) {
                 if let Some(lane) = self.lanes.get_mut(&work.node) {
-                    lane.busy = true;
+                    lane.busy = work.ids.first().copied();
                 }
                 return Next::Work(work);
             }
@@ -220,7 +233,7 @@ impl Lanes {
         }
         let work = self.work_from(id).filter(|work| work.ids == [id]);
         match work.as_ref().and_then(|work| self.lanes.get_mut(&work.node)) {
-            Some(lane) => lane.busy = true,
+            Some(lane) => lane.busy = Some(id),
             None => {
                 self.kept.insert(id);
             }
@@ -231,7 +244,7 @@ impl Lanes {
     /// Work that was taken is not done; its mutation waits again.
     pub fn give_back(&mut self, work: &Work) {
         if let Some(lane) = self.lanes.get_mut(&work.node) {
-            lane.busy = false;
+            lane.busy = None;
         }
         self.kept.extend(&work.ids);
     }
@@ -243,8 +256,10 @@ impl Lanes {
 
     /// These mutations of `work`'s row have settled; their commits come back for the ledger.
     pub fn settled(&mut self, work: &Work, ids: &[i64]) -> Vec<Token> {
-        if let Some(lane) = self.lanes.get_mut(&work.node) {
-            lane.busy = false;
+        if let Some(lane) = self.lanes.get_mut(&work.node)
+            && lane.busy == work.ids.first().copied()
+        {
+            lane.busy = None;
             // What it was waiting with may be among those that have settled.
             lane.delayed = None;
         }
@@ -254,10 +269,50 @@ impl Lanes {
         commits
     }
 
+    /// The outcome of `work` is known, and it is not settled yet: no commit waits for it from now on, and what
+    /// comes after it goes on, unless the row has no key at Auth0 before. The commits come back for the ledger.
+    pub fn answered(&mut self, work: &Work) -> Vec<Token> {
+        let mut commits = Vec::new();
+        for id in &work.ids {
+            let Some(queued) = self.queued.get_mut(id) else { continue };
+            commits.extend(queued.commit.take());
+            commits.extend(self.also.remove(id).into_iter().flatten());
+            self.answered.insert(*id);
+        }
+        let is_provisional = work.node.1.0.iter().any(|part| part.starts_with(PROVISIONAL));
+        let first = work.ids.first().copied();
+        if let Some(lane) = self.lanes.get_mut(&work.node)
+            && lane.busy == first
+            && !is_provisional
+        {
+            lane.busy = None;
+            for id in &work.ids {
+                self.step_out(*id);
+            }
+            self.wake(&work.node);
+        }
+        commits
+    }
+
+    /// Whether its outcome is known.
+    pub fn is_answered(&self, id: i64) -> bool {
+        self.answered.contains(&id)
+    }
+
     /// Nothing happened; the work is taken up again at `until`, `alone` if one by one.
     pub fn put_back(&mut self, work: &Work, until: Instant, alone: bool) {
+        for id in &work.ids {
+            // It goes back to where it was.
+            if self.answered.remove(id)
+                && let Some(queued) = self.queued.get(id).cloned()
+            {
+                self.line_up(&queued);
+            }
+        }
         if let Some(lane) = self.lanes.get_mut(&work.node) {
-            lane.busy = false;
+            if lane.busy == work.ids.first().copied() {
+                lane.busy = None;
+            }
             lane.delayed = Some(until);
             if alone {
                 lane.alone.extend(&work.ids);
@@ -292,14 +347,14 @@ impl Lanes {
     /// The held mutation as work of its own, where its lane is free: to cancel it without a call.
     pub fn take(&mut self, id: i64) -> Option<Work> {
         let queued = self.queued.get(&id)?;
-        let lane = self.lanes.get_mut(&queued.node).filter(|lane| !lane.busy)?;
-        lane.busy = true;
+        let lane = self.lanes.get_mut(&queued.node).filter(|lane| lane.busy.is_none())?;
+        lane.busy = Some(id);
         Some(Work {
             ids: vec![id],
             node: queued.node.clone(),
             operation: queued.operation,
             uncertain: false,
-            terms: Terms::default(),
+            terms: Terms { unseen: queued.terms.unseen.clone(), ..Terms::default() },
         })
     }
 
@@ -338,7 +393,7 @@ impl Lanes {
         there.own.extend(lane.own);
         there.referenced_by.extend(lane.referenced_by);
         there.alone.extend(lane.alone);
-        there.busy |= lane.busy;
+        there.busy = there.busy.or(lane.busy);
         there.delayed = there.delayed.or(lane.delayed);
         // Rows below move as a whole lane each, and what hangs on them with them.
         for (old, new) in below {
@@ -347,24 +402,29 @@ impl Lanes {
     }
 
     fn remove(&mut self, id: i64) -> Option<Token> {
-        let queued = self.queued.remove(&id)?;
+        let node = self.step_out(id)?;
+        self.drop_if_empty(&node);
+        self.answered.remove(&id);
         self.kept.remove(&id);
-        if let Some(lane) = self.lanes.get_mut(&queued.node) {
+        self.queued.remove(&id)?.commit
+    }
+
+    /// Nothing waits for it any more: rows that reference its row, rows that it references, its own lane.
+    fn step_out(&mut self, id: i64) -> Option<Node> {
+        let queued = self.queued.get(&id)?;
+        let (own, references) = (queued.node.clone(), queued.references.clone());
+        if let Some(lane) = self.lanes.get_mut(&own) {
             lane.own.remove(&id);
             lane.alone.remove(&id);
+            self.candidates.extend(&lane.referenced_by);
         }
-        // What waited for this one to go: rows that reference it, rows that it references.
-        let children =
-            self.lanes.get(&queued.node).map(|lane| lane.referenced_by.clone()).unwrap_or_default();
-        self.candidates.extend(children);
-        for (node, _) in &queued.references {
+        for (node, _) in &references {
             if let Some(lane) = self.lanes.get_mut(node) {
                 lane.referenced_by.remove(&id);
             }
             self.wake(node);
         }
-        self.drop_if_empty(&queued.node);
-        queued.commit
+        Some(own)
     }
 
     fn wake(&mut self, node: &Node) {
@@ -375,7 +435,7 @@ impl Lanes {
     }
 
     fn drop_if_empty(&mut self, node: &Node) {
-        let empty = |lane: &Lane| lane.own.is_empty() && lane.referenced_by.is_empty() && !lane.busy;
+        let empty = |lane: &Lane| lane.own.is_empty() && lane.referenced_by.is_empty() && lane.busy.is_none();
         if self.lanes.get(node).is_some_and(empty) {
             self.lanes.remove(node);
         }
@@ -384,7 +444,7 @@ impl Lanes {
     fn work_from(&self, id: i64) -> Option<Work> {
         let queued = self.queued.get(&id)?;
         let lane = self.lanes.get(&queued.node)?;
-        if lane.busy || lane.delayed.is_some() {
+        if lane.busy.is_some() || lane.delayed.is_some() {
             return None;
         }
         let first = self.queued.get(lane.own.first()?)?;
@@ -398,14 +458,12 @@ impl Lanes {
         let mut operation = first.operation;
         for next in lane.own.iter().skip(1).filter_map(|id| self.queued.get(id)) {
             let apart = first.terms.are_its_own() || next.terms.are_its_own();
-            let together = if apart {
+            let together = if apart || operation != Operation::Update || next.operation == Operation::Insert {
                 false
             } else if first.uncertain || next.uncertain {
                 first.uncertain && next.uncertain
             } else {
-                operation == Operation::Update
-                    && next.operation != Operation::Insert
-                    && !lane.alone.contains(&first.id)
+                !lane.alone.contains(&first.id)
                     && !lane.alone.contains(&next.id)
                     && self.is_free(next, &ids.iter().copied().collect())
             };

@@ -17,6 +17,8 @@ mod held;
 pub mod lanes;
 mod late;
 mod links;
+#[cfg(test)]
+mod outage_tests;
 mod parts;
 mod readback;
 mod recognise;
@@ -33,6 +35,7 @@ mod simulation;
 mod store;
 mod strict;
 mod together;
+mod unseen;
 mod wake;
 mod worker;
 
@@ -43,5 +46,6 @@ pub use retention::forget_settled;
 pub use room::Room;
 pub use store::Store;
 pub use strict::Strict;
+pub use unseen::{Answered, Rows};
 pub use wake::wake;
 pub use worker::Context;

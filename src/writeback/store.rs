@@ -1,5 +1,6 @@
 //! What writeback reads and writes in `_sync_cdc` outside of claims and settling.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -30,8 +31,8 @@ pub struct Store {
     pub(super) settlements: Arc<Together<Judged, Option<Settled>>>,
 }
 
-/// Groups of claims, and of settlements, under way at once: one is sent while another is made durable.
-const GROUPS: usize = 2;
+/// Groups of claims, and of settlements, under way at once: the fewer there are, the more goes with each.
+const GROUPS: usize = 1;
 /// Claims, and settlements, that go together at most: a client that wants one of their rows waits for all of them.
 const TOGETHER: usize = 64;
 
@@ -96,6 +97,15 @@ pub enum Which {
 }
 
 impl Which {
+    /// A mutation that shows whether the rest can be seen; none of a snapshot, all of which can.
+    pub(super) fn first(&self) -> Option<i64> {
+        match self {
+            Which::Ids(ids) => ids.first().copied(),
+            Which::Transaction { after, .. } => Some(after + 1),
+            Which::Snapshot { .. } => None,
+        }
+    }
+
     /// Everything up to `id` has been loaded.
     pub(super) fn advance(&mut self, id: i64) {
         if let Which::Snapshot { after, .. } | Which::Transaction { after, .. } = self {
@@ -118,6 +128,20 @@ impl Store {
             .fetch_one(&self.database.pool)
             .await
             .map_err(fault("cannot take a snapshot"))
+    }
+
+    /// Those of these mutations whose commits cannot be seen yet.
+    pub(super) async fn unseen(&self, ids: Vec<i64>) -> Result<HashSet<i64>> {
+        let sql = format!(
+            "select told.id from unnest($1::bigint[]) told (id) where not exists (select from {} c where c.id = told.id)",
+            self.cdc()
+        );
+        let unseen: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(ids)
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault("cannot look for mutations"))?;
+        Ok(unseen.into_iter().collect())
     }
 
     /// At most `limit` unsettled mutations that are not held, in id order.
@@ -163,6 +187,15 @@ impl Store {
         let holds = rows.first().is_some_and(|row| row.get(7));
         let queued = rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<_>>()?;
         Ok(Page { queued, holds })
+    }
+
+    /// Whether something is held in the schema, or has been until now.
+    pub(super) async fn holds(&self) -> Result<bool> {
+        sqlx::query_scalar("select exists (select from _auth0_sync.held where schema = $1)")
+            .bind(&self.schema)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot look whether something is held"))
     }
 
     /// Mutations of these rows, and of those that they reference, that are held or have been until now.
@@ -226,12 +259,7 @@ impl Store {
     /// Whether a commit that the stream has told can be seen in the table. The stream may be ahead:
     /// Postgres sends a commit before it lets other sessions see it.
     pub async fn sees(&self, which: &Which) -> Result<bool> {
-        let id = match which {
-            Which::Ids(ids) => ids.first().copied(),
-            Which::Transaction { after, .. } => Some(after + 1),
-            Which::Snapshot { .. } => None,
-        };
-        let Some(id) = id else { return Ok(true) };
+        let Some(id) = which.first() else { return Ok(true) };
         let sql = format!("select exists (select from {} where id = $1)", self.cdc());
         sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(id)
@@ -325,6 +353,7 @@ fn terms(options: &Value) -> Terms {
     Terms {
         discarded: text("discarded_by").map(str::to_owned),
         checked: text("on_conflict") == Some("reject") && options.get("base").is_some(),
+        unseen: None,
         together: None,
     }
 }
