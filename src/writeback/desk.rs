@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
+use super::atomic::{Fate, Groups};
 use super::backlog::{Backlog, Segment};
 use super::call::delay;
 use super::dispatch::{Arrival, Report, Suspicion};
@@ -26,6 +27,7 @@ pub(super) struct Desk {
     ledger: Ledger<u64>,
     backlog: Backlog,
     held: Held,
+    atomic: Groups,
     /// Calls that brought no decision, by the first mutation of their work.
     tries: HashMap<i64, u32>,
     /// The way to Auth0 is closed: nothing leaves before this time.
@@ -40,6 +42,8 @@ pub(super) struct Stays {
     pub(super) busy: HashSet<i64>,
     /// Where something is held: held mutations of the page's rows, and of those that they reference.
     pub(super) held: Option<Vec<(Node, i64)>>,
+    /// Transactions of the page that are all or nothing and have failed.
+    pub(super) failed: Vec<u64>,
 }
 
 /// What follows from the end of work.
@@ -120,10 +124,12 @@ impl Desk {
                 self.held.note(node, id);
             }
         }
+        stays.failed.iter().for_each(|txid| self.atomic.failed(*txid));
         for queued in page {
             if stays.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
                 continue;
             }
+            self.atomic.queued(&queued);
             if self.lanes.push(queued) {
                 self.ledger.queued(commit);
             }
@@ -165,7 +171,40 @@ impl Desk {
             Some(_) => 1,
             None => most,
         };
-        if under_way >= most { Next::Idle } else { self.lanes.next(now) }
+        if under_way >= most {
+            return Next::Idle;
+        }
+        loop {
+            let next = self.lanes.next(now);
+            let Next::Work(mut work) = next else { return next };
+            if self.atomic.leaves(&mut work) {
+                return Next::Work(work);
+            }
+            // It comes back with the rest of its transaction.
+            self.lanes.rest(&work);
+        }
+    }
+
+    /// A transaction that is to be taken back, unless the way to Auth0 is closed.
+    pub(super) fn to_take_back(&mut self, now: Instant) -> Option<u64> {
+        match self.hold {
+            Some((until, _)) if until > now => None,
+            _ => self.atomic.due(),
+        }
+    }
+
+    /// A transaction has come back: these are all of its mutations.
+    pub(super) fn came_back(&mut self, txid: u64, ids: &[i64]) {
+        self.atomic.came_back(txid, ids);
+        self.gone(ids);
+    }
+
+    /// These have settled, none of them by work of their own.
+    fn gone(&mut self, ids: &[i64]) {
+        self.settled += ids.iter().filter(|id| self.lanes.has(**id)).count() as u64;
+        for commit in self.lanes.gone(ids) {
+            self.ledger.ended(commit);
+        }
     }
 
     /// How many calls of this work have brought no decision.
@@ -194,6 +233,7 @@ impl Desk {
                     }
                     None => self.hold = None,
                 }
+                self.atomic.back(&work, false);
                 self.lanes.put_back(&work, at, alone);
             }
             Err(error) => {
@@ -202,6 +242,7 @@ impl Desk {
                 let tries = self.tries.entry(first).or_default();
                 *tries += 1;
                 let at = now + delay(*tries);
+                self.atomic.back(&work, true);
                 self.lanes.put_back_in_doubt(&work, at);
             }
         }
@@ -215,9 +256,14 @@ impl Desk {
         }
         if settled.orphans {
             // What hangs on a refused insert is reverted without a call.
-            let dependents = self.lanes.dependents(&work.node, first);
-            let taken = dependents.into_iter().filter_map(|id| Some((self.lanes.take(id)?, first)));
-            follows.cancel.extend(taken);
+            for id in self.lanes.dependents(&work.node, first) {
+                let Some(mut taken) = self.lanes.take(id) else { continue };
+                if self.atomic.leaves(&mut taken) {
+                    follows.cancel.push((taken, first));
+                } else {
+                    self.lanes.rest(&taken);
+                }
+            }
         }
         if settled.read_again {
             follows.suspicions.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
@@ -226,10 +272,27 @@ impl Desk {
             follows.suspicions.push(Suspicion::Gone(work.node.0.clone()));
         }
         follows.suspicions.extend(settled.asks);
-        self.settled += settled.ids.len() as u64;
-        for commit in self.lanes.settled(work, &settled.ids) {
-            self.ledger.ended(commit);
+        if settled.applied {
+            self.atomic.applied(work);
+            self.lanes.applied(work);
+            self.gone(&settled.ids);
+        } else {
+            self.settled += settled.ids.len() as u64;
+            for commit in self.lanes.settled(work, &settled.ids) {
+                self.ledger.ended(commit);
+            }
         }
+        for (txid, fate) in settled.fates {
+            match fate {
+                Fate::Open => {}
+                Fate::Failed => self.atomic.failed(txid),
+                Fate::Confirmed(ids) => {
+                    self.atomic.confirmed(txid);
+                    self.gone(&ids);
+                }
+            }
+        }
+        self.atomic.settled(work, &settled.ids);
     }
 
     /// The position up to which every mutation has settled.

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::atomic::withdraw;
 use super::desk::{Desk, Stays};
 use super::lanes::{Next, Work};
 use super::late;
@@ -20,6 +21,8 @@ use crate::pg::mirror::Row;
 /// publication that is dropped while the stream runs goes unheard.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Transactions that are taken back, each with its mutations that have settled.
+type Withdrawals = JoinSet<(u64, Vec<i64>)>;
 /// Work under way.
 type Tasks = JoinSet<(Work, Result<Ended>)>;
 
@@ -109,11 +112,12 @@ impl Dispatch {
     /// # Errors
     /// Database errors that outlast repeated tries.
     pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
-        let (mut desk, mut tasks) = (Desk::default(), Tasks::new());
+        let (mut desk, mut tasks, mut withdrawals) = (Desk::default(), Tasks::new(), Withdrawals::new());
         self.rescan(&mut desk).await?;
         let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         loop {
             self.fill(&mut desk).await?;
+            self.withdraw(&mut desk, &mut withdrawals);
             let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
             self.tell(&mut desk, tasks.len());
             tokio::select! {
@@ -123,6 +127,11 @@ impl Dispatch {
                     let (work, ended) = ended
                         .map_err(|error| Error::with(Kind::Internal, "a worker of writeback broke", error))?;
                     self.took(&mut desk, &mut tasks, work, ended);
+                }
+                Some(ended) = withdrawals.join_next() => {
+                    let (txid, ids) = ended
+                        .map_err(|error| Error::with(Kind::Internal, "a withdrawal broke", error))?;
+                    desk.came_back(txid, &ids);
                 }
                 arrival = self.arrivals.recv() => match arrival {
                     Some(arrival) => self.arrived(&mut desk, arrival).await?,
@@ -163,7 +172,7 @@ impl Dispatch {
         while let Some(segment) = desk.wanted(Instant::now()) {
             let (limit, commit) = (segment.limit(), Some(segment.commit));
             let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
-            let Page { queued: page, holds } = loaded;
+            let Page { queued: page, holds, failed } = loaded;
             if page.is_empty() && !segment.seen {
                 let sees = store.sees(&segment.which).await?;
                 desk.found_nothing(sees, Instant::now());
@@ -175,7 +184,7 @@ impl Dispatch {
                     true => Some(store.held_before(&self.context.catalog, &page).await?),
                     false => None,
                 };
-                desk.loaded(page, limit, Stays { busy: renamed.busy, held });
+                desk.loaded(page, limit, Stays { busy: renamed.busy, held, failed });
             }
         }
         Ok(())
@@ -195,6 +204,14 @@ impl Dispatch {
                 Next::WaitUntil(until) => return Some(until),
                 Next::Idle => return None,
             }
+        }
+    }
+
+    /// Takes back the transactions that have failed.
+    fn withdraw(&self, desk: &mut Desk, withdrawals: &mut Withdrawals) {
+        while let Some(txid) = desk.to_take_back(Instant::now()) {
+            let (context, suspicions) = (self.context.clone(), self.suspicions.clone());
+            withdrawals.spawn(async move { (txid, withdraw(&context, txid, &suspicions).await) });
         }
     }
 

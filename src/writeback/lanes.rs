@@ -22,12 +22,26 @@ pub struct Terms {
     pub discarded: Option<String>,
     /// It leaves only where Auth0 still has what the client had read.
     pub checked: bool,
+    /// Its transaction is all or nothing at Auth0.
+    pub atomic: Option<Atomic>,
+}
+
+/// A mutation of a transaction that is all or nothing at Auth0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Atomic {
+    /// The transaction.
+    pub txid: u64,
+    /// Auth0 has it, and the transaction is not decided: nothing is to be sent for it, and nobody else's
+    /// mutation of the row leaves.
+    pub applied: bool,
+    /// The transaction has failed: nothing of it leaves that has not left yet.
+    pub withdrawn: bool,
 }
 
 impl Terms {
     /// Whether it never shares a call with another mutation.
     fn are_its_own(&self) -> bool {
-        self.discarded.is_some() || self.checked
+        self.discarded.is_some() || self.checked || self.atomic.is_some()
     }
 }
 
@@ -98,12 +112,14 @@ pub struct Lanes {
     /// Heads of lanes that may be able to leave.
     candidates: BTreeSet<i64>,
     delayed: BTreeSet<(Instant, i64)>,
+    /// How many are applied and not decided.
+    applied: usize,
 }
 
 impl Lanes {
-    /// How many mutations are held.
+    /// How many mutations wait to leave, or are under way: those that are applied wait for nothing of theirs.
     pub fn len(&self) -> usize {
-        self.queued.len()
+        self.queued.len() - self.applied
     }
 
     /// Whether none is held.
@@ -145,6 +161,7 @@ impl Lanes {
         for (node, _) in &queued.references {
             self.lanes.entry(node.clone()).or_default().referenced_by.insert(id);
         }
+        self.applied += usize::from(is_applied(&queued));
         self.queued.insert(id, queued);
         self.candidates.insert(id);
         true
@@ -181,6 +198,52 @@ impl Lanes {
         let mut commits: Vec<Token> = ids.iter().filter_map(|id| self.remove(*id)).collect();
         commits.extend(ids.iter().filter_map(|id| self.also.remove(id)).flatten());
         self.wake(&work.node);
+        commits
+    }
+
+    /// Auth0 has the mutation of `work`, and its transaction is not decided: it stays in its lane.
+    pub fn applied(&mut self, work: &Work) {
+        if let Some(lane) = self.lanes.get_mut(&work.node) {
+            lane.busy = false;
+            lane.delayed = None;
+        }
+        for id in &work.ids {
+            let Some(queued) = self.queued.get_mut(id) else { continue };
+            let Some(atomic) = queued.terms.atomic.as_mut().filter(|atomic| !atomic.applied) else {
+                continue;
+            };
+            (atomic.applied, queued.uncertain) = (true, false);
+            self.applied += 1;
+            let parents: Vec<Node> = queued.references.iter().map(|(node, _)| node.clone()).collect();
+            for node in parents {
+                self.wake(&node);
+            }
+        }
+        let children = self.lanes.get(&work.node).map(|lane| lane.referenced_by.clone());
+        self.candidates.extend(children.unwrap_or_default());
+        self.wake(&work.node);
+    }
+
+    /// The work stays where it is, until [`Lanes::gone`] takes it away.
+    pub fn rest(&mut self, work: &Work) {
+        if let Some(lane) = self.lanes.get_mut(&work.node) {
+            lane.busy = false;
+        }
+    }
+
+    /// These mutations, none of them under way, have settled; their commits come back for the ledger.
+    pub fn gone(&mut self, ids: &[i64]) -> Vec<Token> {
+        let mut commits = Vec::new();
+        for id in ids {
+            let Some(node) = self.queued.get(id).map(|queued| queued.node.clone()) else { continue };
+            if let Some(lane) = self.lanes.get_mut(&node) {
+                // It may be this one that the lane was waiting with.
+                lane.delayed = None;
+            }
+            commits.extend(self.remove(*id));
+            commits.extend(self.also.remove(id).into_iter().flatten());
+            self.wake(&node);
+        }
         commits
     }
 
@@ -229,7 +292,7 @@ impl Lanes {
             node: queued.node.clone(),
             operation: queued.operation,
             uncertain: false,
-            terms: Terms::default(),
+            terms: Terms { atomic: queued.terms.atomic, ..Terms::default() },
         })
     }
 
@@ -278,6 +341,7 @@ impl Lanes {
 
     fn remove(&mut self, id: i64) -> Option<Token> {
         let queued = self.queued.remove(&id)?;
+        self.applied -= usize::from(is_applied(&queued));
         if let Some(lane) = self.lanes.get_mut(&queued.node) {
             lane.own.remove(&id);
             lane.alone.remove(&id);
@@ -316,13 +380,13 @@ impl Lanes {
         if lane.busy || lane.delayed.is_some() {
             return None;
         }
-        let first = self.queued.get(lane.own.first()?)?;
+        let first = self.first_to_leave(lane)?;
         if !self.is_free(first, &HashSet::new()) {
             return None;
         }
         let mut ids = vec![first.id];
         let mut operation = first.operation;
-        for next in lane.own.iter().skip(1).filter_map(|id| self.queued.get(id)) {
+        for next in lane.own.range(first.id + 1..).filter_map(|id| self.queued.get(id)) {
             let apart = first.terms.are_its_own() || next.terms.are_its_own();
             let together = if apart {
                 false
@@ -350,20 +414,39 @@ impl Lanes {
         })
     }
 
-    /// Whether nothing outside its own lane stands in the way.
+    /// The first mutation of a lane that has not left: behind those that are applied only if it is of the
+    /// same transaction.
+    fn first_to_leave(&self, lane: &Lane) -> Option<&Queued> {
+        let mut undecided = None;
+        for queued in lane.own.iter().filter_map(|id| self.queued.get(id)) {
+            let of = queued.terms.atomic.map(|atomic| atomic.txid);
+            if !is_applied(queued) {
+                return (undecided.is_none() || undecided == of).then_some(queued);
+            }
+            undecided = of;
+        }
+        None
+    }
+
+    /// Whether nothing outside its own lane stands in the way. What is applied does not, though it may
+    /// be taken back: two transactions that wait for each other's decision would wait for ever.
     fn is_free(&self, queued: &Queued, with: &HashSet<i64>) -> bool {
-        let comes_or_goes = |id: &i64| self.queued.get(id).is_some_and(|q| q.operation != Operation::Update);
+        let waits = |id: &i64| self.queued.get(id).filter(|queued| !is_applied(queued));
+        let comes_or_goes = |id: &i64| waits(id).is_some_and(|q| q.operation != Operation::Update);
         let parents_are_there = queued.references.iter().all(|(node, _)| {
             let earlier = self.lanes.get(node).into_iter().flat_map(|lane| lane.own.range(..queued.id));
             !earlier.into_iter().any(comes_or_goes)
         });
         let children_are_done = queued.operation == Operation::Update
-            || self
-                .lanes
-                .get(&queued.node)
-                .is_none_or(|lane| lane.referenced_by.range(..queued.id).all(|id| with.contains(id)));
+            || self.lanes.get(&queued.node).is_none_or(|lane| {
+                lane.referenced_by.range(..queued.id).all(|id| with.contains(id) || waits(id).is_none())
+            });
         parents_are_there && children_are_done
     }
+}
+
+fn is_applied(queued: &Queued) -> bool {
+    queued.terms.atomic.is_some_and(|atomic| atomic.applied)
 }
 
 #[cfg(test)]

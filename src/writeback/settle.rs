@@ -1,16 +1,18 @@
 //! Settling: makes an outcome final in one transaction: row, mutations, secrets, NOTIFY. What the
 //! outcome means for them is decided in [`super::settlement`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
+use super::atomic::{Fate, close};
 use super::call::{Verdict, delay};
 use super::command;
 use super::lanes::Work;
-use super::settlement::{Note, Settled, Settlement, error_of, notes, settlement};
+use super::settlement::{APPLIED, Note, Settled, Settlement, error_of, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -70,7 +72,7 @@ pub(super) async fn cancel(store: &Store, catalog: &Catalog, work: &Work, cause:
 }
 
 /// Again, with growing pauses, as long as a client holds a row that is needed.
-async fn patiently<F: Future<Output = Result<Settled>>>(once: impl Fn() -> F) -> Result<Settled> {
+pub(super) async fn patiently<F: Future<Output = Result<Settled>>>(once: impl Fn() -> F) -> Result<Settled> {
     let mut pause = Duration::from_millis(5);
     loop {
         match once().await {
@@ -100,9 +102,10 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
         locked.remove_children(catalog).await?;
     }
     let notes = notes(work, error.as_ref(), &rebased.cancelled);
-    settled.ids = notes.iter().map(|(id, ..)| *id).collect();
+    settled.applied = notes.iter().any(|(_, state, _)| *state == APPLIED);
+    settled.ids = notes.iter().filter(|(_, state, _)| *state != APPLIED).map(|(id, ..)| *id).collect();
     let key = settled.rekeyed.as_ref().unwrap_or(key);
-    write_down(store, &mut locked, resource, key, &notes).await?;
+    settled.fates = write_down(store, &mut locked, resource, key, &notes).await?;
     locked.commit().await?;
     Ok(settled)
 }
@@ -154,21 +157,23 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     settled.ids.extend(rebased.cancelled.iter().filter(|id| !work.ids.contains(id)));
     settled.orphans = work.operation == Operation::Insert;
     let notes: Vec<_> = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
-    write_down(store, &mut locked, resource, key, &notes).await?;
+    settled.fates = write_down(store, &mut locked, resource, key, &notes).await?;
     locked.commit().await?;
     Ok(settled)
 }
 
-/// States, NOTIFY and the end of write-only values, in one statement.
-async fn write_down(
+/// States, NOTIFY and the end of write-only values, in one statement. Of transactions that are all or nothing
+/// nothing is told before they are decided; returns what has become of them.
+pub(super) async fn write_down(
     store: &Store,
     locked: &mut Locked<'_>,
     resource: &Resource,
     key: &RowKey,
     notes: &[Note],
-) -> Result<()> {
+) -> Result<Vec<(u64, Fate)>> {
     let pending = |id: i64| locked.unsettled.iter().find(|pending| pending.mutation.id == id);
-    let told = notes.iter().map(|(id, state, error)| {
+    let by_itself = |(id, ..): &&Note| pending(*id).is_none_or(|pending| !pending.atomic);
+    let told = notes.iter().filter(by_itself).map(|(id, state, error)| {
         let pending = pending(*id);
         let note = json!({
             "id": id,
@@ -183,6 +188,7 @@ async fn write_down(
         notification(note)
     });
     let told: Vec<String> = told.collect();
+    let undecided = notes.iter().filter_map(|(id, ..)| pending(*id)?.transaction()).collect::<BTreeSet<_>>();
     let sql = include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema));
     let settled: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(notes.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
@@ -193,11 +199,14 @@ async fn write_down(
         .fetch_one(&mut *locked.transaction)
         .await
         .map_err(fault("cannot settle mutations"))?;
-    if settled == notes.len() as i64 {
-        Ok(())
-    } else {
-        Err(Error::new(Kind::Internal, "a mutation settled twice"))
+    if settled != notes.len() as i64 {
+        return Err(Error::new(Kind::Internal, "a mutation settled twice"));
     }
+    let mut fates = Vec::new();
+    for txid in undecided {
+        fates.push((txid, close(&mut locked.transaction, store, txid).await?));
+    }
+    Ok(fates)
 }
 
 /// The note as JSON text; what makes it too long is left out, longest first.

@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::lanes::{Node, Queued, Terms};
+use super::atomic;
+use super::lanes::{Atomic, Node, Queued, Terms};
 use super::request::{Content, join, under};
+use super::settlement::APPLIED;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
@@ -57,6 +59,8 @@ pub struct Page {
     pub queued: Vec<Queued>,
     /// Something is held in the schema, or has been until now: others may have to wait for it.
     pub holds: bool,
+    /// Transactions of these that are all or nothing and have failed.
+    pub failed: Vec<u64>,
 }
 
 /// Which unsettled mutations to load.
@@ -109,7 +113,8 @@ impl Store {
         limit: i64,
         commit: Option<Token>,
     ) -> Result<Page> {
-        let columns = "id, \"table\", operation, key, coalesce(after, before) as image, state, options";
+        let columns =
+            "id, \"table\", operation, key, coalesce(after, before) as image, state, options, txid::text";
         let cdc = self.cdc();
         let schema = literal(&self.schema);
         let select = |condition: &str| {
@@ -137,9 +142,13 @@ impl Store {
             }
         };
         let rows = rows.map_err(fault("cannot read unsettled mutations"))?;
-        let holds = rows.first().is_some_and(|row| row.get(7));
-        let queued = rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<_>>()?;
-        Ok(Page { queued, holds })
+        let holds = rows.first().is_some_and(|row| row.get(8));
+        let queued = rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<Vec<_>>>()?;
+        let mut atomic: Vec<u64> =
+            queued.iter().filter_map(|queued| Some(queued.terms.atomic?.txid)).collect();
+        atomic.dedup();
+        let failed = if atomic.is_empty() { atomic } else { atomic::failed(self, &atomic).await? };
+        Ok(Page { queued, holds, failed })
     }
 
     /// Mutations of these rows, and of those that they reference, that are held or have been until now.
@@ -352,18 +361,26 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
         references,
         node: (table, key),
         operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
-        uncertain: state != "pending",
-        terms: row.get::<Option<Value>, _>(6).map(|options| terms(&options)).unwrap_or_default(),
+        uncertain: matches!(state.as_str(), "sending" | "verifying"),
+        terms: row
+            .get::<Option<Value>, _>(6)
+            .map(|options| terms(&options, row.get(7), &state))
+            .unwrap_or_default(),
         commit,
     })
 }
 
 /// What `_sync_cdc.options` say of how a mutation leaves.
-fn terms(options: &Value) -> Terms {
+fn terms(options: &Value, txid: &str, state: &str) -> Terms {
     let text = |name: &str| options.get(name).and_then(Value::as_str);
     Terms {
         discarded: text("discarded_by").map(str::to_owned),
         checked: text("on_conflict") == Some("reject") && options.get("base").is_some(),
+        atomic: txid.parse().ok().filter(|_| options.get("atomic").is_some()).map(|txid| Atomic {
+            txid,
+            applied: state == APPLIED,
+            withdrawn: false,
+        }),
     }
 }
 

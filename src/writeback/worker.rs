@@ -14,11 +14,11 @@ use super::request::{self, Content};
 use super::settle::{finish, settle};
 use super::settlement::{Settled, unheard};
 use super::store::{Standing, Store};
-use super::{command, conflict, parts, shown};
+use super::{atomic, command, conflict, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::Freshness;
+use crate::pg::mirror::{Freshness, Operation};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -63,6 +63,12 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
     // What a strict statement has done and its transaction has not kept is taken back before.
     context.freshness.undecided().free(&work.node).await;
     let mut uncertain = work.uncertain;
+    if uncertain && let Some(ended) = atomic::unheard(&context.store, resource, work).await? {
+        if let Ended::Settled(Settled { rekeyed: Some(new), .. }) = &ended {
+            context.freshness.settled(table, new);
+        }
+        return Ok(ended);
+    }
     if uncertain {
         match context.store.standing(resource, &work.ids).await? {
             Standing::Pending => uncertain = false,
