@@ -178,6 +178,35 @@ impl Catalog {
         self.iter().filter_map(move |resource| Some((resource, resource.depends.get(table)?.as_slice())))
     }
 
+    /// Tables whose rows take those of `resource` along when they go, each with the columns of the
+    /// key that hold theirs: what the key references, depends on, or can be listed below alone.
+    pub fn above<'a>(&'a self, resource: &'a Resource) -> impl Iterator<Item = (&'a str, Vec<&'a str>)> + 'a {
+        let in_key = |column: &&str| resource.key.iter().any(|key| key == column);
+        let referenced = resource.key.iter().filter_map(|column| {
+            Some((resource.columns.get(column)?.references.as_deref()?, vec![column.as_str()]))
+        });
+        let depended = resource.depends.iter().map(|(parent, columns)| {
+            (parent.as_str(), columns.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        let listed =
+            self.only_listed_below(resource).map(|(parent, columns)| (parent.table.as_str(), columns));
+        let above = referenced.chain(depended).chain(listed);
+        above.filter(move |(_, columns)| columns.iter().all(|column| in_key(column)))
+    }
+
+    /// The table below whose rows alone a resource can be listed, and the columns that hold its key.
+    pub fn only_listed_below<'a>(&'a self, resource: &'a Resource) -> Option<(&'a Resource, Vec<&'a str>)> {
+        let [list] = resource.list.as_slice() else { return None };
+        let parent = self.get(list.parent.as_deref()?)?;
+        let supplied = list.supplied(parent);
+        let holding = |key: &String| Some(supplied.iter().find(|(_, column)| column == key)?.0);
+        let columns: Vec<&str> = parent.key.iter().map(holding).collect::<Option<_>>()?;
+        let named = |(name, column): &(&str, &str)| {
+            resource.key.iter().any(|key| key == name) && parent.key.iter().any(|key| key == column)
+        };
+        supplied.iter().all(named).then_some((parent, columns))
+    }
+
     /// Tables of Postgres with a column that holds the last part of a key of `table`, each once.
     pub fn holders<'a>(&'a self, table: &'a str) -> impl Iterator<Item = (&'a Resource, &'a str)> + 'a {
         let last =

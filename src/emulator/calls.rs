@@ -18,15 +18,23 @@ use super::writes::{self, Done, status};
 use super::{links, logs, reads};
 use crate::catalog::{Call, Resource, WriteCall, placeholders};
 
-/// Runs a call whose sender may make it; a successful write leaves a tenant log.
-pub(super) fn run(
-    world: &World,
-    store: &mut Store,
-    request: &Request,
-    route: &Route,
-    values: &Fields,
-) -> Answer {
-    match act(world, store, request, route, values) {
+/// A call whose sender may make it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Incoming<'a> {
+    /// What never changes.
+    pub(super) world: &'a World,
+    /// The request.
+    pub(super) request: &'a Request,
+    /// The route that it took.
+    pub(super) route: &'a Route,
+    /// The values of its path by column.
+    pub(super) values: &'a Fields,
+}
+
+/// Runs a call; a successful write leaves a tenant log.
+pub(super) fn run(store: &mut Store, call: Incoming) -> Answer {
+    let Incoming { world, request, route, .. } = call;
+    match act(store, call) {
         Ok(answer) => {
             if request.method != "GET" {
                 logs::note(world, store, request, route, &answer);
@@ -37,13 +45,8 @@ pub(super) fn run(
     }
 }
 
-fn act(
-    world: &World,
-    store: &mut Store,
-    request: &Request,
-    route: &Route,
-    values: &Fields,
-) -> Result<Answer, Problem> {
+fn act(store: &mut Store, call: Incoming) -> Result<Answer, Problem> {
+    let Incoming { world, request, route, values } = call;
     match &route.action {
         Action::Logs => return logs::list(store, request, values),
         Action::Log => {
@@ -57,15 +60,16 @@ fn act(
     deeds::gates(world, shape.1, moment, request.body.as_ref())?;
     schema::path(shape.0, shape.1, values)?;
     let values = &by_alias(store, shape, values);
+    let call = Incoming { values, ..call };
     let quirks = quirks::of(&route.table);
-    if let Some(answer) = quirks.call(world, store, request, route, values) {
+    if let Some(answer) = quirks.call(store, call) {
         return answer;
     }
     if moment == Moment::Read {
         let answer = read(Scene { world, store, request }, shape, route, values)?;
         return Ok(deeds::answered(shape.1, moment, &Context::of(request, values), answer));
     }
-    let done = write(world, store, request, shape, route, values)?;
+    let done = write(store, call, shape)?;
     let context = Context { row: done.row.as_ref(), ..Context::of(request, values) };
     let sent = done.answer.body.clone();
     let context = Context { answer: sent.as_ref(), ..context };
@@ -73,7 +77,7 @@ fn act(
     let shown = answer.body.clone();
     let context = Context { answer: shown.as_ref(), ..context };
     deeds::effects(world, store, (shape.1, &route.path), moment, &context);
-    quirks.after(world, store, request, route, values, &mut answer);
+    quirks.after(store, call, &mut answer);
     Ok(answer)
 }
 
@@ -104,14 +108,8 @@ fn read(scene: Scene, shape: Shape, route: &Route, values: &Fields) -> Result<An
     }
 }
 
-fn write(
-    world: &World,
-    store: &mut Store,
-    request: &Request,
-    shape: Shape,
-    route: &Route,
-    values: &Fields,
-) -> Result<Done, Problem> {
+fn write(store: &mut Store, call: Incoming, shape: Shape) -> Result<Done, Problem> {
+    let Incoming { world, request, route, values } = call;
     match &route.action {
         Action::Create(call) => writes::create(world, store, request, shape, values, call),
         Action::Update(call) => writes::update(world, store, request, shape, values, call),

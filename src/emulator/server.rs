@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::calls::{self, Incoming};
 use super::faults::{Fault, Faults};
 use super::limits::{Headers, Limits};
 use super::options::{Credentials, Options};
@@ -24,7 +25,7 @@ use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
 use super::world::{Request, World};
-use super::{calls, control, events, exports, ids, interrupt, multipart, populate, preload, tenant_name};
+use super::{control, events, exports, ids, interrupt, multipart, populate, preload, tenant_name};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 
@@ -409,7 +410,8 @@ fn manage(
                 Err(problem) => problem.into(),
                 Ok(body) => {
                     request.body = body;
-                    calls::run(&shared.world, &mut state.store, request, route, &values)
+                    let call = Incoming { world: &shared.world, request, route, values: &values };
+                    calls::run(&mut state.store, call)
                 }
             }
         }

@@ -1,6 +1,5 @@
 //! The one apply function: puts a reading of Auth0 into a mirror row, if it still may.
 
-use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
 use super::bulk::Rows;
@@ -10,7 +9,7 @@ use super::target::Target;
 use super::{Context, sets};
 use crate::catalog::{Catalog, Each, Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Locked, News, Row, Tick, Usable, is_fresh, usable};
+use crate::pg::mirror::{Locked, News, Row, Tick, Usable, has_gone_since, is_fresh, usable};
 use crate::pg::{fault, has_unsettled, ident, qualified};
 
 /// What became of a reading.
@@ -41,7 +40,7 @@ pub(super) async fn apply(
     }
     let base = locked.base();
     // With the lock held: a call that has settled before has set its mark.
-    let fresh = is_fresh(&context.freshness, resource, key, began);
+    let fresh = is_fresh(&context.freshness, &context.catalog, resource, key, began);
     let first = locked.unsettled.first().map(|pending| pending.mutation.operation);
     if let Some(row) = &row
         && locked.is_unclaimed(row).await?
@@ -56,12 +55,18 @@ pub(super) async fn apply(
     let gone = news == News::Absent;
     let rebased = locked.apply(news).await?;
     if gone {
+        // Before it looks for them: what hangs on the row and is stored meanwhile sees the mark.
+        context.freshness.gone(&resource.table, key);
         locked.remove_children(&context.catalog).await?;
         remove_listed_below(context, &mut locked, resource, key).await?;
     }
     // Before the lock is free: whoever has it next must see it.
     context.freshness.applied(&resource.table, key, began);
     locked.commit().await?;
+    if !gone && has_gone_since(&context.freshness, &context.catalog, resource, key, began) {
+        // It has been stored while what it hangs on went.
+        return Ok(Applied::ReadAgain);
+    }
     if let Some(differences) = &context.compare
         && let Some(change) = Change::between(base.as_ref(), rebased.base.as_ref())
     {
@@ -108,24 +113,12 @@ async fn remove_listed_below(
     resource: &Resource,
     key: &RowKey,
 ) -> Result<()> {
-    let values = key.to_json(resource);
     for child in context.catalog.iter().filter(|child| child.is_read() && !child.keeps_rows) {
         // Below one parent alone: what other lists show too has not gone.
-        let [list] = child.list.as_slice() else { continue };
-        if list.parent.as_deref() != Some(resource.table.as_str()) {
-            continue;
-        }
-        let pairs = sets::supplied(list, resource);
-        let named = |(name, column): &(&str, &str)| {
-            child.key.iter().any(|k| k == name) && values.contains_key(*column)
-        };
-        if !pairs.iter().all(named)
-            || !resource.key.iter().all(|k| pairs.iter().any(|(_, column)| column == k))
-        {
-            continue;
-        }
+        let below = context.catalog.only_listed_below(child);
+        let Some((_, columns)) = below.filter(|(parent, _)| parent.table == resource.table) else { continue };
         let conditions =
-            pairs.iter().enumerate().map(|(n, (name, _))| format!("t.{} = ${}", ident(name), n + 1));
+            columns.iter().enumerate().map(|(n, name)| format!("t.{} = ${}", ident(name), n + 1));
         let delete = format!(
             "delete from {} t where {} and not {}",
             qualified(&context.schema, &child.table),
@@ -133,8 +126,8 @@ async fn remove_listed_below(
             has_unsettled(&context.schema, child, "t"),
         );
         let mut query = sqlx::query(AssertSqlSafe(delete));
-        for (_, column) in &pairs {
-            query = query.bind(values.get(*column).and_then(Value::as_str));
+        for part in &key.0 {
+            query = query.bind(part);
         }
         query
             .execute(&mut *locked.transaction)

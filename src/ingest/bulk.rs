@@ -15,7 +15,7 @@ use super::sweep::Change;
 use super::target::Target;
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Row, Tick, lock_names, lock_table};
+use crate::pg::mirror::{Row, Tick, has_gone_since, is_fresh, lock_names, lock_table};
 use crate::pg::{fault, selected_key};
 
 /// For more rows than this the lock of the table is taken: locks of rows are few.
@@ -95,6 +95,7 @@ pub(super) async fn merge(
         None => rows,
     };
     context.freshness.applied_all(&resource.table, rows.keys(), began);
+    let fresh = |key: &RowKey| is_fresh(&context.freshness, &context.catalog, resource, key, began);
     let differences = look(context, resource, statements, &rows).await?;
     stored.unchanged = rows.len() - differences.len();
     let (mut new, mut changed, mut single) = (Rows::new(), Rows::new(), Rows::new());
@@ -103,7 +104,7 @@ pub(super) async fn merge(
             None => {}
             Some(difference) if difference.newer && !difference.touched => stored.unchanged += 1,
             Some(difference) => {
-                let free = !difference.touched && context.freshness.may_apply(&resource.table, &key, began);
+                let free = !difference.touched && fresh(&key);
                 let kind = match (free, difference.known) {
                     (false, _) => &mut single,
                     (true, false) => &mut new,
@@ -155,6 +156,9 @@ pub(super) async fn merge(
             None => stored.again.push(key),
         }
     }
+    // Stored while what they hang on went.
+    let gone = |key: &&RowKey| has_gone_since(&context.freshness, &context.catalog, resource, key, began);
+    stored.again.extend(stored.inserted.iter().filter(gone).cloned());
     Ok(stored)
 }
 
@@ -250,7 +254,8 @@ async fn insert(
         stored.remove(&selected_key(resource, &row));
     }
     // The rows are locked now; a settlement that came before has set its mark.
-    if !stored.iter().all(|key| context.freshness.may_apply(&resource.table, key, began)) {
+    let fresh = |key: &RowKey| is_fresh(&context.freshness, &context.catalog, resource, key, began);
+    if !stored.iter().all(fresh) {
         return Ok(HashSet::new());
     }
     transaction.commit().await.map_err(fault("cannot commit a page of rows"))?;
@@ -280,8 +285,8 @@ async fn update(
         .map_err(fault("cannot lock a page of rows"))?;
     let befores: HashMap<RowKey, Option<Json<Row>>> =
         held.iter().map(|row| (selected_key(resource, row), row.get(resource.key.len()))).collect();
-    let free =
-        |key: &RowKey| befores.contains_key(key) && context.freshness.may_apply(&resource.table, key, began);
+    let fresh = |key: &RowKey| is_fresh(&context.freshness, &context.catalog, resource, key, began);
+    let free = |key: &RowKey| befores.contains_key(key) && fresh(key);
     let allowed: Vec<_> = rows.iter().filter(|(key, _)| free(key)).map(|(_, row)| row).collect();
     // In a new snapshot: what a client has committed before the locks is seen.
     let updated = sqlx::query(AssertSqlSafe(statements.update.clone()))

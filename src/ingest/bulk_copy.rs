@@ -36,7 +36,8 @@ pub(super) struct Loader<'c> {
     unsettled: String,
     began: Tick,
     gone: HashSet<RowKey>,
-    /// Rows have to meet the table whatever it has: one may be what a create under way has made, or is compared only.
+    /// Rows have to meet the table whatever it has: one may be what a create under way has made, may have gone
+    /// with what it hangs on, or is compared only.
     meets: bool,
     /// Most rows are there: COPY would meet them.
     crowded: bool,
@@ -71,7 +72,9 @@ impl<'c> Loader<'c> {
             ),
             began,
             gone,
-            meets: context.compare.is_some() || may_be_ours(resource, &context.schema, "r").is_some(),
+            meets: context.compare.is_some()
+                || may_be_ours(resource, &context.schema, "r").is_some()
+                || context.catalog.above(resource).next().is_some(),
             crowded,
         }
     }

@@ -224,7 +224,7 @@ impl<'a> Made<'a> {
         let list = part.list.iter().find(|list| list.array.is_some() && list.path.ends_with('}'))?;
         let whole = catalog.get(list.parent.as_deref()?).filter(|whole| whole.get.is_some())?;
         let values = writes(part).find_map(|call| self.matches(call, true))?;
-        let pairs = super::sets::supplied(list, whole).into_iter();
+        let pairs = list.supplied(whole).into_iter();
         let key = pairs.map(|(name, column)| Some((column.to_owned(), values.get(name)?.clone())));
         Target::row(catalog, &whole.table, RowKey::of(whole, &key.collect::<Option<Row>>()?)?)
     }
@@ -278,7 +278,7 @@ pub fn changed(catalog: &Catalog, resource: &Resource, row: &Row, table: &str) -
     let below = other.list.iter().enumerate().rev().find_map(|(n, list)| {
         let parent = catalog.get(list.parent.as_deref()?)?;
         let (_, values) = known.iter().find(|(of, _)| *of == parent.table)?;
-        let pairs = super::sets::supplied(list, parent).into_iter();
+        let pairs = list.supplied(parent).into_iter();
         let values = pairs.map(|(name, column)| Some((name.to_owned(), values.get(column)?.clone())));
         let values = values.collect::<Option<Row>>()?;
         match RowKey::of(other, &values) {

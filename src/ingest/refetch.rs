@@ -134,7 +134,7 @@ async fn forget_unwatched(context: &Context, resource: &Resource, key: &RowKey) 
     let (named, began, mut whole) = (key.to_json(resource), context.freshness.begin(), true);
     for other in context.catalog.iter().filter(|other| other.is_read() && !other.keeps_rows) {
         for list in other.list.iter().filter(|list| list.parent.as_ref() == Some(&resource.table)) {
-            let pairs = sets::supplied(list, resource).into_iter();
+            let pairs = list.supplied(resource).into_iter();
             let values = pairs.map(|(name, column)| Some((name.to_owned(), named.get(column)?.clone())));
             let Some(values) = values.collect::<Option<Row>>() else { continue };
             for row in known_below(context, other, &values).await? {

@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::Context;
 use crate::catalog::{Catalog, ColumnType, Each, List, Resource, ResourceKind, RowKey};
 use crate::error::Result;
-use crate::pg::mirror::Row;
-use crate::pg::{fault, ident, qualified};
+use crate::pg::mirror::{PROVISIONAL, Row};
+use crate::pg::{fault, ident, literal, qualified};
 
 /// Parents that are read from the mirror at a time.
 const AT_A_TIME: usize = 5_000;
@@ -35,17 +35,6 @@ pub(super) fn groups(catalog: &Catalog, resource: &Resource) -> Vec<Vec<usize>> 
 /// calls of their own make them: nothing new hangs on a new row.
 pub(super) fn is_one_way(resource: &Resource) -> bool {
     resource.list.windows(2).all(|lists| matches!(lists, [a, b] if a.path == b.path))
-}
-
-/// Placeholder → column of the parent, for those that the parent supplies.
-pub(super) fn supplied<'a>(list: &'a List, parent: &'a Resource) -> Vec<(&'a str, &'a str)> {
-    let mut key = parent.key.iter();
-    let names = list.names().into_iter().filter(|name| !list.each.contains_key(*name));
-    let pairs = names.map(|name| {
-        let column = list.from.get(name).or_else(|| key.next());
-        column.map(|column| (name, column.as_str()))
-    });
-    pairs.flatten().collect()
 }
 
 /// The values of a set as columns of its rows.
@@ -80,7 +69,7 @@ impl<'a> Sets<'a> {
                 return times_each(context, self.list, Vec::new(), vec![Vec::new()]).await;
             };
             let parent = context.catalog.resource(parent)?;
-            let supplied = supplied(self.list, parent);
+            let supplied = self.list.supplied(parent);
             let part = Part::After(self.after.as_deref());
             let rows = from_parent(context, self.list, parent, &supplied, part).await?;
             self.ended = rows.len() < AT_A_TIME;
@@ -171,7 +160,7 @@ pub(super) async fn count(context: &Context, list: &List) -> Result<u64> {
 pub(super) async fn below(context: &Context, list: &List, of: &RowKey) -> Result<Vec<Vec<String>>> {
     let Some(parent) = &list.parent else { return Ok(Vec::new()) };
     let parent = context.catalog.resource(parent)?;
-    let supplied = supplied(list, parent);
+    let supplied = list.supplied(parent);
     let rows = from_parent(context, list, parent, &supplied, Part::Of(of)).await?;
     times_each(context, list, supplied.iter().map(|(name, _)| *name).collect(), rows).await
 }
@@ -218,18 +207,19 @@ impl Part<'_> {
 
 /// The columns of the parent `t` that supply placeholders, as text.
 fn columns(list: &List, parent: &Resource) -> Vec<String> {
-    supplied(list, parent).iter().map(|(_, column)| scalar(parent, column)).collect()
+    list.supplied(parent).iter().map(|(_, column)| scalar(parent, column)).collect()
 }
 
 /// Which rows of the parent `t` have such a list; the values of [`List::only`] are `$1` and so on.
 fn conditions(list: &List, parent: &Resource) -> Vec<String> {
     let text = |column: &str| scalar(parent, column);
     let mut conditions: Vec<String> = Vec::new();
-    for (_, column) in supplied(list, parent) {
+    for (_, column) in list.supplied(parent) {
         conditions.push(format!("{} is not null", text(column)));
         // Auth0 does not know a provisional key; a client chooses what it watches.
         if parent.kind != ResourceKind::Watch && parent.key.iter().any(|key| key == column) {
-            conditions.push(format!("not pg_catalog.starts_with({}, 'new_')", text(column)));
+            let provisional = literal(PROVISIONAL);
+            conditions.push(format!("not pg_catalog.starts_with({}, {provisional})", text(column)));
         }
     }
     for (n, column) in list.only.keys().enumerate() {

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::call::Verdict;
+use super::dispatch::Suspicion;
 use super::request::{Content, request, values};
 use super::{body, settlement, shown};
 use crate::auth0::{Request, Upload};
@@ -90,8 +91,26 @@ pub(super) fn ended(verdict: &Verdict, now: String) -> Row {
     row
 }
 
+/// What is to be read once the command in row `key` has run.
+pub(super) fn asks(
+    catalog: &Catalog,
+    resource: &Resource,
+    key: &RowKey,
+    content: &Content,
+) -> Vec<Suspicion> {
+    let by = || resource.table.clone();
+    let rows = about(catalog, resource, content).into_iter();
+    let mut asks: Vec<_> = rows.map(|(table, key)| Suspicion::Row(table, key)).collect();
+    // What is listed by what the answer brought, such as a job.
+    asks.push(Suspicion::Row(by(), key.clone()));
+    let changed =
+        |table: &String| Suspicion::Changed { by: by(), row: content.after.clone(), table: table.clone() };
+    asks.extend(resource.changes.iter().map(changed));
+    asks
+}
+
 /// The rows that the path of the row's call starts with: the call was about them.
-pub(super) fn about(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<(String, RowKey)> {
+fn about(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<(String, RowKey)> {
     let values = values(content);
     let Ok(command) = fitting(resource, &values) else { return Vec::new() };
     let path: Vec<&str> = command.call.path.split('/').collect();

@@ -1,12 +1,16 @@
 //! Mutations that name a row by a provisional key although Auth0 has made the real one: their client
 //! had it from `INSERT … RETURNING`, and committed while it was being replaced. They get the real key,
-//! with their rows, before they are queued.
+//! with their rows, before they are queued, or before they leave where they were queued meanwhile.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use super::lanes::{Lanes, Node, Queued};
-use super::store::Store;
-use crate::catalog::{Catalog, RowKey};
+use serde_json::Value;
+
+use super::lanes::{Lanes, Node, Queued, Work};
+use super::request::Content;
+use super::store::{Store, references};
+use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{PROVISIONAL, replace_key};
 
@@ -47,8 +51,60 @@ pub(super) async fn rename(
     Ok(renamed)
 }
 
+/// The change as it leaves: rows that it names by a provisional key have settled by now, so where it
+/// still has one it came into the table while its parent settled. Waits for clients that hold its row.
+///
+/// # Errors
+/// Of the database.
+pub(super) async fn translate(
+    store: &Store,
+    catalog: &Catalog,
+    resource: &Resource,
+    work: &Work,
+    mut content: Content,
+) -> Result<Content> {
+    let named = provisional(catalog, resource, &content);
+    let (Some(first), false) = (work.ids.first(), named.is_empty()) else { return Ok(content) };
+    for (table, old, made) in store.made_keys(named.iter()).await? {
+        let (keys, mut pause) = ((old.as_str(), made.as_str()), Duration::from_millis(5));
+        loop {
+            match replace_key(&store.database, &store.schema, catalog, &table, keys, *first).await {
+                Ok(_) => break with(&mut content, &old, &made),
+                Err(error) if error.kind() == Kind::DatabaseBusy => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(500));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, %table, "a provisional key cannot be replaced any more");
+                    break;
+                }
+            }
+        }
+    }
+    Ok(content)
+}
+
+/// Rows that a change references by a provisional key.
+pub(super) fn provisional(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Node> {
+    let image = if content.after.is_empty() { &content.before } else { &content.after };
+    let key = RowKey::of(resource, &content.key).unwrap_or_else(|| RowKey(Vec::new()));
+    let named = references(catalog, resource, &key, &Value::Object(image.clone()));
+    let named = named.into_iter().map(|(node, _)| node);
+    named.filter(|(_, key)| key.0.last().is_some_and(|made| made.starts_with(PROVISIONAL))).collect()
+}
+
+/// Puts a key in the place of a provisional one, which is like no other value.
+pub(super) fn with(content: &mut Content, old: &str, made: &str) {
+    let images = [&mut content.key, &mut content.before, &mut content.after];
+    for value in images.into_iter().flat_map(|image| image.values_mut()) {
+        if value == old {
+            *value = Value::String(made.to_owned());
+        }
+    }
+}
+
 /// Provisional keys of rows whose own insert is not on its way, each with the mutations that name it.
-fn orphans(lanes: &Lanes, page: &[Queued]) -> HashMap<Node, Vec<i64>> {
+pub(super) fn orphans(lanes: &Lanes, page: &[Queued]) -> HashMap<Node, Vec<i64>> {
     let here: HashSet<&Node> = page.iter().map(|queued| &queued.node).collect();
     let mut named: HashMap<Node, Vec<i64>> = HashMap::new();
     for queued in page {

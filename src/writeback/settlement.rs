@@ -63,6 +63,22 @@ pub(super) fn unheard(work: &Work, key: RowKey, reverted: bool) -> Settled {
     }
 }
 
+/// Whether Auth0 has no such row by this verdict, so that what hangs on it has gone too.
+pub(super) fn takes_away(work: &Work, verdict: &Verdict) -> bool {
+    match (work.operation, verdict) {
+        (Operation::Insert, Verdict::Applied(_) | Verdict::Gone) => false,
+        (Operation::Insert, _) => true,
+        (Operation::Update, Verdict::Refused(refusal)) => refusal.status == 404,
+        (Operation::Update, _) => false,
+        (Operation::Delete, verdict) => matches!(verdict, Verdict::Applied(_) | Verdict::Gone),
+    }
+}
+
+/// Whether the row may have gone between Auth0's answer and its settling, by itself or with another.
+pub(super) fn may_have_gone(work: &Work, resource: &Resource) -> bool {
+    work.operation != Operation::Delete && resource.kind.is_read()
+}
+
 /// What a verdict on `work` means; `base` is the row as Auth0 last told it.
 pub(super) fn settlement(
     resource: &Resource,

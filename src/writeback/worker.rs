@@ -12,13 +12,13 @@ use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
 use super::settle::{finish, settle};
-use super::settlement::{Settled, unheard};
+use super::settlement::{self, Settled, unheard};
 use super::store::{Standing, Store};
-use super::{atomic, command, conflict, parts, shown};
+use super::{atomic, command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation};
+use crate::pg::mirror::{Freshness, Operation, has_gone_since};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -35,6 +35,13 @@ pub struct Context {
     pub instance: String,
     /// Parents whose lists of links are being edited.
     pub parents: Arc<Parents>,
+}
+
+impl Context {
+    /// A new X-Correlation-ID: the tenant log tells by it what this process has written.
+    pub(super) fn correlation(&self) -> String {
+        format!("{}-{:016x}", self.instance, rand::random::<u64>())
+    }
 }
 
 /// How work ended.
@@ -87,7 +94,7 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         let settled = if resource.kind == ResourceKind::Command {
             finish(&context.store, &context.catalog, work, &verdict).await?
         } else {
-            settle(&context.store, &context.catalog, work, &verdict).await?
+            settled_by(context, work, &verdict).await?
         };
         return Ok(Ended::Settled(settled));
     }
@@ -97,16 +104,31 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
-    let fresh_id = format!("{}-{:016x}", &context.instance, rand::random::<u64>());
-    let (content, request_id) = context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?;
+    let (content, request_id) =
+        context.store.claim(resource, &work.ids, uncertain, &context.correlation()).await?;
+    let content = late::translate(&context.store, &context.catalog, resource, work, content).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
-    let ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    let mut ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    if let Ok(Ended::Settled(settled)) = &mut ended {
+        // It may have gone after it was answered, and nobody could know it by its key.
+        let key = settled.rekeyed.as_ref().unwrap_or(key);
+        settled.read_again |= settlement::may_have_gone(work, resource)
+            && has_gone_since(&context.freshness, &context.catalog, resource, key, flight.began());
+    }
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// Settles; what hangs on a row that is gone by this does not come back by what was read before.
+async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+    if settlement::takes_away(work, verdict) {
+        context.freshness.gone(&work.node.0, &work.node.1);
+    }
+    settle(&context.store, &context.catalog, work, verdict).await
 }
 
 /// Rows of other tables that the write changed too.
@@ -139,23 +161,14 @@ async fn decide(
             Deed::Settle(verdict) if is_command => {
                 let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
-                    let rows = command::about(&context.catalog, resource, &content).into_iter();
-                    settled.asks.extend(rows.map(|(table, key)| Suspicion::Row(table, key)));
-                    // What is listed by what the answer brought, such as a job.
-                    settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                    let changed = |table: &String| Suspicion::Changed {
-                        by: work.node.0.clone(),
-                        row: content.after.clone(),
-                        table: table.clone(),
-                    };
-                    settled.asks.extend(resource.changes.iter().map(changed));
+                    settled.asks.extend(command::asks(&context.catalog, resource, &work.node.1, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
             Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let mut settled = settle(&context.store, &context.catalog, work, &verdict).await?;
+                let mut settled = settled_by(context, work, &verdict).await?;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
                     settled.asks.extend(touched(&context.catalog, resource, &content));
                 }

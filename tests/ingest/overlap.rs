@@ -88,6 +88,37 @@ async fn a_reading_that_a_write_has_overtaken_is_not_applied() {
 }
 
 #[tokio::test]
+async fn a_link_that_went_with_its_row_does_not_come_back_by_an_earlier_reading() {
+    let stand = Stand::start(10).await;
+    let (app, pool) = (stand.app().await, stand.admin().await);
+    let user = user(&pool, 0).await;
+    let made = stand.emulator.api.post("/api/v2/roles", json!({"name": "short-lived"})).await;
+    let role = made["id"].as_str().unwrap();
+    becomes(&pool, &format!("select name from auth0.role where id = '{role}'"), "short-lived").await;
+    // The list is made at once and comes late: it shows a link of a role that is gone by then.
+    let links = "^/api/v2/(users/[^/]+/roles|roles/[^/]+/users)$";
+    fault(
+        &stand,
+        json!({"match": {"method": "GET", "path": links}, "times": 1, "do": "delay_after", "delay_ms": 3000}),
+    )
+    .await;
+    stand.emulator.api.delete("/_emulator/calls").await;
+    stand.emulator.api.post(&format!("{}/roles", path(&user)), json!({"roles": [role]})).await;
+    faults_used_up(&stand).await;
+    let seen =
+        async || calls(&stand, "GET /users/{id}/roles").await + calls(&stand, "GET /roles/{id}/users").await;
+    wait_until("the list is made", SECONDS, async || seen().await > 0).await;
+    let before = seen().await;
+    execute(&app, &format!("delete from auth0.role where id = '{role}'")).await;
+    becomes(&pool, "select state from auth0._sync_cdc order by id desc limit 1", "confirmed").await;
+    wait_until("what the late answer showed is read again", SECONDS, async || seen().await > before).await;
+    let there = format!("select count(*) from auth0.user_role where role_id = '{role}'");
+    assert_eq!(count(&pool, &there).await, 0);
+    same(&stand).await;
+    assert_eq!(count(&pool, &there).await, 0);
+}
+
+#[tokio::test]
 async fn a_row_that_a_client_holds_delays_only_itself() {
     let stand = Stand::start(10).await;
     let (app, pool) = (stand.app().await, stand.admin().await);

@@ -3,6 +3,8 @@
 use indexmap::IndexMap;
 use serde::Deserialize;
 
+use super::Resource;
+
 /// One way to list rows.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +99,17 @@ impl List {
             }
         }
         names
+    }
+
+    /// Placeholder → column of the parent, for those that the parent supplies.
+    pub fn supplied<'a>(&'a self, parent: &'a Resource) -> Vec<(&'a str, &'a str)> {
+        let mut key = parent.key.iter();
+        let names = self.names().into_iter().filter(|name| !self.each.contains_key(*name));
+        let pairs = names.map(|name| {
+            let column = self.from.get(name).or_else(|| key.next());
+            column.map(|column| (name, column.as_str()))
+        });
+        pairs.flatten().collect()
     }
 
     /// Names of the placeholders of path and query, in order.

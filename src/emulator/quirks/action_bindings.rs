@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 
 use super::Quirks;
 use super::actions::{TABLE as ACTIONS, VERSIONS};
+use crate::emulator::calls::Incoming;
 use crate::emulator::keys;
 use crate::emulator::links;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::{Action, Route};
+use crate::emulator::routes::Action;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
-use crate::emulator::world::{Request, World};
+use crate::emulator::world::Request;
 
 /// The table.
 pub(super) const TABLE: &str = "action_trigger_binding";
@@ -26,11 +27,8 @@ impl Quirks for Bindings {
     /// An action can be named by its id, by its name, and by the binding that it has already.
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let Action::Set(replace) = &route.action else { return None };
         let mut body = request.body.clone()?;

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::actions::name_secrets;
 use super::{Draft, Quirks};
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::{Action, Route};
+use crate::emulator::routes::Action;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -64,11 +65,8 @@ impl Quirks for Modules {
 
     fn call(
         &self,
-        _: &World,
         store: &mut Store,
-        _: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { route, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let id = values.get("id").and_then(Value::as_str)?;
         let used = store.table(USES).keys().any(|key| keys::first(key) == Some(id));
@@ -76,15 +74,7 @@ impl Quirks for Modules {
         (matches!(route.action, Action::Delete(_)) && used).then(|| Err(Problem::plain(412, what)))
     }
 
-    fn after(
-        &self,
-        _: &World,
-        store: &mut Store,
-        request: &Request,
-        route: &Route,
-        _: &Fields,
-        answer: &mut Answer,
-    ) {
+    fn after(&self, store: &mut Store, Incoming { request, route, .. }: Incoming, answer: &mut Answer) {
         let asked = request.body.as_ref().and_then(|body| body.get("publish")) == Some(&Value::Bool(true));
         let id = answer.body.as_ref().and_then(|body| body.get("id")).and_then(Value::as_str);
         if let (Action::Create(_), true, Some(id)) = (&route.action, asked, id) {
@@ -112,15 +102,7 @@ impl Quirks for Versions {
         Ok(())
     }
 
-    fn after(
-        &self,
-        _: &World,
-        store: &mut Store,
-        _: &Request,
-        route: &Route,
-        values: &Fields,
-        answer: &mut Answer,
-    ) {
+    fn after(&self, store: &mut Store, Incoming { route, values, .. }: Incoming, answer: &mut Answer) {
         let id = values.get("module_id").and_then(Value::as_str).unwrap_or_default();
         if let (Action::Create(_), Some(Value::Object(version))) = (&route.action, &answer.body) {
             show_latest(store, id, version);
@@ -131,11 +113,8 @@ impl Quirks for Versions {
 impl Quirks for Rollback {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, request, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let id = values.get("module_id").and_then(Value::as_str).unwrap_or_default();
         let version = request.body.as_ref().and_then(|body| body.get("module_version_id"));

@@ -4,10 +4,11 @@
 use serde_json::{Value, json};
 
 use super::{Draft, Quirks, action_bindings, action_modules};
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::{Action, Route};
+use crate::emulator::routes::Action;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -72,11 +73,8 @@ impl Quirks for Actions {
 
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         build(world, store, request);
         let deleted = matches!(route.action, Action::Delete(_)) && !request.flag("force");
@@ -86,15 +84,7 @@ impl Quirks for Actions {
         (deleted && bound).then(|| Err(Problem::plain(400, what)))
     }
 
-    fn after(
-        &self,
-        _: &World,
-        store: &mut Store,
-        request: &Request,
-        route: &Route,
-        _: &Fields,
-        answer: &mut Answer,
-    ) {
+    fn after(&self, store: &mut Store, Incoming { request, route, .. }: Incoming, answer: &mut Answer) {
         let asked = request.body.as_ref().and_then(|body| body.get("deploy")) == Some(&Value::Bool(true));
         let id = answer.body.as_ref().and_then(|body| Some(body.get("id")?.as_str()?.to_owned()));
         if let (Action::Create(_), true, Some(id)) = (&route.action, asked, id) {
@@ -112,11 +102,8 @@ impl Quirks for Actions {
 impl Quirks for Deploys {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, request, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let text = |name: &str| values.get(name).and_then(Value::as_str);
         let id = text("action_id").unwrap_or_default();

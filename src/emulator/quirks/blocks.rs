@@ -6,12 +6,10 @@ use serde_json::{Value, json};
 
 use super::Quirks;
 use super::users::TABLE as USERS;
+use crate::emulator::calls::Incoming;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
-use crate::emulator::rules::Fields;
 use crate::emulator::select;
 use crate::emulator::store::Store;
-use crate::emulator::world::{Request, World};
 
 pub(super) const TABLE: &str = "user_block";
 pub(super) const COMMAND: &str = "user_unblock";
@@ -25,11 +23,8 @@ pub(super) struct Blocks;
 impl Quirks for Blocks {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         if let Some(id) = values.get("user_id").and_then(Value::as_str) {
             return world.row(store, USERS, id).err().map(|_| Err(world.missing(TABLE, id)));

@@ -4,9 +4,9 @@
 use serde_json::Value;
 
 use super::{Draft, Quirks};
+use crate::emulator::calls::Incoming;
 use crate::emulator::keys::path_key;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
 use crate::emulator::world::{Request, Scene, World};
@@ -52,11 +52,8 @@ pub(super) struct Theme;
 impl Quirks for Theme {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, request, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let verb = match request.method.as_str() {
             "DELETE" => "deleting",

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Draft, Quirks, certificate, credentials};
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -77,15 +77,7 @@ impl Quirks for Clients {
         Ok(())
     }
 
-    fn after(
-        &self,
-        _: &World,
-        store: &mut Store,
-        _: &Request,
-        route: &Route,
-        _: &Fields,
-        answer: &mut Answer,
-    ) {
+    fn after(&self, store: &mut Store, Incoming { route, .. }: Incoming, answer: &mut Answer) {
         // Credentials that came with the client are rows of their own.
         if let Some(body) = answer.body.as_ref().filter(|_| route.method != "DELETE") {
             credentials::keep(store, body["client_id"].as_str().unwrap_or_default(), body);

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Quirks, connections};
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -33,11 +33,8 @@ pub(super) struct Commands;
 impl Quirks for Keys {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        _: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let id = values.get("connection_id").and_then(Value::as_str)?;
         let signs = signing(world, store, id, "keys are not available for this connection");
@@ -48,11 +45,8 @@ impl Quirks for Keys {
 impl Quirks for Commands {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let id = values.get("connection_id").and_then(Value::as_str)?;
         let wrong = match route.table.as_str() {

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{Draft, Quirks, connection_keys, discovery, saml, users};
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::keys::{self, key_of};
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::{Fields, KindOf, fill};
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -88,15 +88,7 @@ impl Quirks for Connections {
         Ok(())
     }
 
-    fn after(
-        &self,
-        _: &World,
-        store: &mut Store,
-        request: &Request,
-        _: &Route,
-        _: &Fields,
-        answer: &mut Answer,
-    ) {
+    fn after(&self, store: &mut Store, Incoming { request, .. }: Incoming, answer: &mut Answer) {
         if let Some(key) = answer.body.as_ref().and_then(|body| Some(body.get("id")?.as_str()?.to_owned())) {
             link(store, &key);
         }
@@ -121,7 +113,7 @@ impl Quirks for Connections {
 }
 
 impl Quirks for Clients {
-    fn after(&self, _: &World, store: &mut Store, _: &Request, _: &Route, values: &Fields, _: &mut Answer) {
+    fn after(&self, store: &mut Store, Incoming { values, .. }: Incoming, _: &mut Answer) {
         // The connection's own list shows the same.
         let Some(key) = values.get("connection_id").and_then(Value::as_str) else { return };
         let Some(row) = store.get(TABLE, key).cloned() else { return };

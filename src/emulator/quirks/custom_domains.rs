@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 
 use super::{Draft, Quirks};
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::keys::SINGLE;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
 use crate::emulator::world::{Request, World};
@@ -76,7 +76,7 @@ impl Quirks for Default {
     }
 
     /// The rows know whether they are the default.
-    fn after(&self, _: &World, store: &mut Store, request: &Request, _: &Route, _: &Fields, _: &mut Answer) {
+    fn after(&self, store: &mut Store, Incoming { request, .. }: Incoming, _: &mut Answer) {
         if request.method == "GET" {
             return;
         }
@@ -103,11 +103,8 @@ pub(super) struct Verify;
 impl Quirks for Verify {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, request, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let key = values.get("custom_domain_id")?.as_str()?;
         Some(verify(world, store, request, key))

@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{Draft, Quirks, clients};
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -23,11 +23,8 @@ pub(super) struct Documents;
 impl Quirks for Documents {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        _: &Fields,
+        Incoming { world, request, route, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         Some(document(world, store, request, route.path.ends_with("/register")))
     }
@@ -103,11 +100,8 @@ pub(super) struct Rotate;
 impl Quirks for Rotate {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        _: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let id = values.get("client_id").and_then(Value::as_str).unwrap_or_default();
         let row = match world.row(store, clients::TABLE, id) {

@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{Draft, Quirks};
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
 use crate::emulator::world::{Request, Scene, World};
@@ -33,11 +33,8 @@ impl Quirks for Enrolments {
 
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let user = values.get(USER).and_then(Value::as_str).unwrap_or_default();
         match (route.method.as_str(), values.get("id").and_then(Value::as_str)) {
@@ -54,7 +51,7 @@ impl Quirks for Enrolments {
         }
     }
 
-    fn after(&self, _: &World, _: &mut Store, _: &Request, _: &Route, _: &Fields, answer: &mut Answer) {
+    fn after(&self, _: &mut Store, _: Incoming, answer: &mut Answer) {
         if let Some(Value::Object(fields)) = &mut answer.body {
             mask(fields);
         }

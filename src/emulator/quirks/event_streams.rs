@@ -6,12 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::Quirks;
+use crate::emulator::calls::Incoming;
 use crate::emulator::keys::key_of;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
-use crate::emulator::world::{Request, World};
 
 /// The table of streams.
 pub(in crate::emulator) const TABLE: &str = "event_stream";
@@ -44,11 +43,8 @@ pub(super) struct Commands;
 impl Quirks for Commands {
     fn call(
         &self,
-        _: &World,
         store: &mut Store,
-        _: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { route, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let named = |column: &str| values.get(column).and_then(Value::as_str).unwrap_or_default();
         let stream = named(STREAM);
@@ -62,11 +58,8 @@ impl Quirks for Commands {
 
     fn after(
         &self,
-        _: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { request, route, values, .. }: Incoming,
         answer: &mut Answer,
     ) {
         let stream = values.get(STREAM).and_then(Value::as_str).unwrap_or_default();

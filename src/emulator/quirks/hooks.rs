@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Quirks;
+use crate::emulator::calls::Incoming;
 use crate::emulator::keys::path_key;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
-use crate::emulator::world::{Request, World};
 
 /// The table.
 pub(in crate::emulator) const TABLE: &str = "hook_secret";
@@ -22,11 +21,8 @@ pub(super) struct HookSecrets;
 impl Quirks for HookSecrets {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         if request.method == "GET" {
             return None;

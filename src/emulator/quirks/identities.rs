@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::Quirks;
 use super::users::TABLE as USERS;
+use crate::emulator::calls::Incoming;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
@@ -46,11 +46,8 @@ impl Quirks for Identities {
 
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         Some(match route.method.as_str() {
             "POST" => link(world, store, request, values),
@@ -76,11 +73,8 @@ impl Quirks for Factors {
 
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        _: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let row = match user(world, store, values) {
             Ok(row) => row,

@@ -5,9 +5,9 @@
 use serde_json::{Value, json};
 
 use super::{Draft, Quirks, users};
+use crate::emulator::calls::Incoming;
 use crate::emulator::exports::{self, Asked, Order};
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, Scene, World};
@@ -38,11 +38,8 @@ pub(super) struct Jobs;
 impl Quirks for Jobs {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, request, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let id = text(values, "id")?;
         let job = store.get(JOB, id)?;
@@ -66,11 +63,8 @@ pub(super) struct Export;
 impl Quirks for Export {
     fn call(
         &self,
-        world: &World,
         _: &mut Store,
-        request: &Request,
-        _: &Route,
-        _: &Fields,
+        Incoming { world, request, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let rules = world.rules.get(EXPORT)?.export.as_ref()?;
         let sent = request.body.as_ref()?.as_object()?;
@@ -87,15 +81,7 @@ impl Quirks for Export {
         Some(Err(Problem::body(what)))
     }
 
-    fn after(
-        &self,
-        world: &World,
-        store: &mut Store,
-        request: &Request,
-        _: &Route,
-        _: &Fields,
-        answer: &mut Answer,
-    ) {
+    fn after(&self, store: &mut Store, Incoming { world, request, .. }: Incoming, answer: &mut Answer) {
         let id = answer.body.as_ref().and_then(|body| body["id"].as_str()).unwrap_or_default();
         let rules = world.rules.get(EXPORT).and_then(|rules| rules.export.as_ref());
         let (Some(job), Some(rules), Ok(sent)) = (store.get(JOB, id).cloned(), rules, request.object())
@@ -136,11 +122,8 @@ pub(super) struct Import;
 impl Quirks for Import {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        _: &Route,
-        _: &Fields,
+        Incoming { world, request, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         Some(import(world, store, request))
     }
@@ -152,11 +135,8 @@ pub(super) struct Errors;
 impl Quirks for Errors {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        _: &Request,
-        _: &Route,
-        values: &Fields,
+        Incoming { world, values, .. }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let job = values.get("job_id").and_then(Value::as_str).unwrap_or_default();
         if let Err(problem) = world.row(store, JOB, job) {

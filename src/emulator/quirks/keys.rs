@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Quirks;
+use crate::emulator::calls::Incoming;
 use crate::emulator::ids;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
 use crate::emulator::world::{Request, Scene, World};
@@ -38,11 +38,8 @@ pub(super) struct Keys;
 impl Quirks for Keys {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         let kid = values.get("kid").and_then(Value::as_str).unwrap_or_default();
         match route.table.as_str() {

@@ -43,8 +43,8 @@ mod token_exchange_profiles;
 mod tokens;
 pub(super) mod users;
 
+use super::calls::Incoming;
 use super::problem::{Answer, Problem};
-use super::routes::Route;
 use super::rules::Fields;
 use super::store::{Row, Store};
 use super::world::{Request, Scene, World};
@@ -108,19 +108,12 @@ pub(super) trait Quirks: Sync {
     }
 
     /// Answers a call in place of the rules that hold for other resources.
-    fn call(
-        &self,
-        _: &World,
-        _: &mut Store,
-        _: &Request,
-        _: &Route,
-        _values: &Fields,
-    ) -> Option<Result<Answer, Problem>> {
+    fn call(&self, _: &mut Store, _: Incoming) -> Option<Result<Answer, Problem>> {
         None
     }
 
     /// Changes the answer of a call that succeeded, or rows elsewhere.
-    fn after(&self, _: &World, _: &mut Store, _: &Request, _: &Route, _values: &Fields, _: &mut Answer) {}
+    fn after(&self, _: &mut Store, _: Incoming, _: &mut Answer) {}
 
     /// Rows `(table, key)` that go with the row of this key.
     fn dependents(&self, _: &Store, _: &str) -> Vec<(String, String)> {

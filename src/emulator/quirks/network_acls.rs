@@ -4,9 +4,8 @@
 use serde_json::Value;
 
 use super::{Draft, Quirks};
+use crate::emulator::calls::Incoming;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
-use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
 use crate::emulator::world::{Request, World};
 
@@ -34,7 +33,7 @@ impl Quirks for NetworkAcls {
             LISTS.join(", ")
         )))
     }
-    fn after(&self, _: &World, _: &mut Store, _: &Request, _: &Route, _: &Fields, answer: &mut Answer) {
+    fn after(&self, _: &mut Store, _: Incoming, answer: &mut Answer) {
         if let Some(Value::Object(shown)) = answer.body.as_mut() {
             shown.shift_remove("tenant_id");
         }

@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::Quirks;
+use crate::emulator::calls::Incoming;
 use crate::emulator::keys::key_of;
 use crate::emulator::problem::Answer;
-use crate::emulator::routes::{Action, Route};
-use crate::emulator::rules::Fields;
+use crate::emulator::routes::Action;
 use crate::emulator::show;
 use crate::emulator::store::Store;
-use crate::emulator::world::{Request, Scene, World};
+use crate::emulator::world::Scene;
 
 /// The table.
 pub(super) const TABLE: &str = "organization_client";
@@ -20,11 +20,8 @@ pub(super) struct OrganizationClients;
 impl Quirks for OrganizationClients {
     fn after(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
         answer: &mut Answer,
     ) {
         let made = matches!(route.action, Action::Links { .. }) && answer.status == 201;

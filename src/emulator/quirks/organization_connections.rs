@@ -4,13 +4,14 @@
 use serde_json::Value;
 
 use super::Quirks;
+use crate::emulator::calls::Incoming;
 use crate::emulator::keys::key_of;
 use crate::emulator::problem::{Answer, Problem};
 use crate::emulator::reads;
 use crate::emulator::routes::{Action, Route};
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
-use crate::emulator::world::{Request, Scene, World};
+use crate::emulator::world::Scene;
 
 pub(super) const TABLE: &str = "organization_connection";
 
@@ -24,11 +25,8 @@ fn newer(route: &Route) -> bool {
 impl Quirks for OrganizationConnections {
     fn call(
         &self,
-        world: &World,
         store: &mut Store,
-        request: &Request,
-        route: &Route,
-        values: &Fields,
+        Incoming { world, request, route, values }: Incoming,
     ) -> Option<Result<Answer, Problem>> {
         if !newer(route) {
             return None;
@@ -46,15 +44,7 @@ impl Quirks for OrganizationConnections {
         Some(answer)
     }
 
-    fn after(
-        &self,
-        _: &World,
-        store: &mut Store,
-        _: &Request,
-        route: &Route,
-        values: &Fields,
-        answer: &mut Answer,
-    ) {
+    fn after(&self, store: &mut Store, Incoming { route, values, .. }: Incoming, answer: &mut Answer) {
         if let Some(body) = answer.body.as_mut().filter(|_| newer(route)) {
             show(store, values, body);
         }

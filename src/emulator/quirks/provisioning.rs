@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::{Draft, Quirks, connections};
+use crate::emulator::calls::Incoming;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
 use crate::emulator::rules::Fields;
 use crate::emulator::store::Store;
 use crate::emulator::world::{Request, World};
@@ -36,14 +36,7 @@ impl Quirks for Scim {
         Ok(())
     }
 
-    fn call(
-        &self,
-        _: &World,
-        store: &mut Store,
-        _: &Request,
-        _: &Route,
-        values: &Fields,
-    ) -> Option<Result<Answer, Problem>> {
+    fn call(&self, store: &mut Store, Incoming { values, .. }: Incoming) -> Option<Result<Answer, Problem>> {
         let unfit = !SCIM_STRATEGIES.contains(&strategy(store, values)?);
         let what = "This connection type does not support SCIM. Please see our documentation for the currently \
                     supported connection types: https://auth0.com/docs/authenticate/protocols/scim/configure-inbound-scim.";
@@ -52,14 +45,7 @@ impl Quirks for Scim {
 }
 
 impl Quirks for Directory {
-    fn call(
-        &self,
-        _: &World,
-        store: &mut Store,
-        _: &Request,
-        _: &Route,
-        values: &Fields,
-    ) -> Option<Result<Answer, Problem>> {
+    fn call(&self, store: &mut Store, Incoming { values, .. }: Incoming) -> Option<Result<Answer, Problem>> {
         let unfit = !DIRECTORY_STRATEGIES.contains(&strategy(store, values)?);
         let what = "The connection strategy does not support inbound directory provisioning";
         unfit.then(|| Err(Problem::plain(400, what)))

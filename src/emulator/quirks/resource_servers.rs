@@ -4,10 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{Draft, Quirks, certificate};
+use crate::emulator::calls::Incoming;
 use crate::emulator::keys;
 use crate::emulator::problem::{Answer, Problem};
-use crate::emulator::routes::Route;
-use crate::emulator::rules::Fields;
 use crate::emulator::store::{Row, Store};
 use crate::emulator::world::{Request, World};
 
@@ -75,15 +74,7 @@ impl Quirks for ResourceServers {
         Ok(())
     }
 
-    fn after(
-        &self,
-        world: &World,
-        store: &mut Store,
-        _: &Request,
-        route: &Route,
-        _: &Fields,
-        answer: &mut Answer,
-    ) {
+    fn after(&self, store: &mut Store, Incoming { world, route, .. }: Incoming, answer: &mut Answer) {
         let Some(body) = answer.body.as_ref().filter(|_| route.method == "PATCH") else { return };
         let has = |name: &str| {
             body["scopes"].as_array().is_some_and(|scopes| scopes.iter().any(|scope| scope["value"] == name))

@@ -97,7 +97,11 @@ impl Events {
         let taken = Locked::take(&context.database, &context.schema, resource, key).await;
         let mut locked = match taken {
             Ok(locked) => locked,
-            Err(error) if error.kind() == Kind::DatabaseBusy => return Ok(Taken::Hint),
+            Err(error) if error.kind() == Kind::DatabaseBusy => {
+                // It is being settled, most likely: then it is known in a moment.
+                let ours = context.freshness.in_flight(&resource.table, key);
+                return Ok(if ours { Taken::Wait } else { Taken::Hint });
+            }
             Err(error) => return Err(error),
         };
         if context.freshness.undecided().has(&resource.table, key) {

@@ -3,9 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Access, Function, Site};
+use super::{Access, Function, Site, by_table};
 use crate::catalog::{Call, Catalog, Class, Merge, NewKey, Resource, ResourceKind, WriteCall, placeholders};
-use crate::pg::ident::literal;
 
 /// A function that returns the calls of a table by operation; see [`calls`].
 pub(super) fn calls_of(site: &Site<'_>, catalog: &Catalog) -> Function {
@@ -14,14 +13,7 @@ pub(super) fn calls_of(site: &Site<'_>, catalog: &Catalog) -> Function {
         .filter(|resource| resource.is_table() && resource.kind != ResourceKind::Watch)
         .map(|resource| (resource.table.clone(), calls(resource)))
         .collect();
-    let name = "_calls_of".to_owned();
-    let sql = format!(
-        "create or replace function {}(\"table\" text) returns jsonb\nlanguage sql immutable parallel safe\n\
-         set search_path = pg_catalog, pg_temp\nas $body$\n    select {}::jsonb -> $1\n$body$",
-        site.name(&name),
-        literal(&Value::Object(tables).to_string()),
-    );
-    Function { name, sql, access: Access::Nobody }
+    by_table(site, "_calls_of", tables, Access::Nobody)
 }
 
 /// For each operation an array of calls, of which the first fits whose `when` the row fulfils. `fields`

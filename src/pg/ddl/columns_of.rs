@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Access, Function, Site};
+use super::{Access, Function, Site, by_table};
 use crate::catalog::{Catalog, Class, NewKey, Resource, ResourceKind, WriteCall};
-use crate::pg::ident::literal;
 
 /// A function that returns, for each table, the columns that an INSERT may give (`insert`) and those
 /// whose objects are captured key by key (`keys`), and its `kind`.
@@ -14,14 +13,7 @@ pub(super) fn columns_of(site: &Site<'_>, catalog: &Catalog) -> Function {
         .filter(|resource| resource.is_table())
         .map(|resource| (resource.table.clone(), columns(resource)))
         .collect();
-    let name = "_columns_of".to_owned();
-    let sql = format!(
-        "create or replace function {}(\"table\" text) returns jsonb\nlanguage sql immutable parallel safe\n\
-         set search_path = pg_catalog, pg_temp\nas $body$\n    select {}::jsonb -> $1\n$body$",
-        site.name(&name),
-        literal(&Value::Object(tables).to_string()),
-    );
-    Function { name, sql, access: Access::Readers }
+    by_table(site, "_columns_of", tables, Access::Readers)
 }
 
 fn columns(resource: &Resource) -> Value {

@@ -20,6 +20,8 @@ pub(super) use refusal::deselected;
 use refusal::refusals;
 pub(super) use table::{ColumnDef, columns, hidden_comment, is_hidden, is_ours, table_comment, view};
 
+use serde_json::{Map, Value};
+
 use super::ident::{ident, literal};
 use crate::catalog::{Catalog, Resource};
 
@@ -122,6 +124,17 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         access,
     });
     filled.chain(strict::functions(site)).collect()
+}
+
+/// A function that returns what is known of a table.
+fn by_table(site: &Site<'_>, name: &str, tables: Map<String, Value>, access: Access) -> Function {
+    let sql = format!(
+        "create or replace function {}(\"table\" text) returns jsonb\nlanguage sql immutable parallel safe\n\
+         set search_path = pg_catalog, pg_temp\nas $body$\n    select {}::jsonb -> $1\n$body$",
+        site.name(name),
+        literal(&Value::Object(tables).to_string()),
+    );
+    Function { name: name.to_owned(), sql, access }
 }
 
 /// Functions that tell others what is selected of the catalogue.

@@ -29,8 +29,13 @@ struct State {
     rows: HashMap<Name, Marks>,
     /// Of whole tables: nothing that was read before is applied to any row.
     tables: HashMap<String, Tick>,
+    /// Rows that are gone with what hung on them, since when.
+    gone: HashMap<Name, Tick>,
+    gone_at: usize,
     /// How many readings are outstanding that began at a tick.
     outstanding: BTreeMap<Tick, u32>,
+    /// The same of calls.
+    calls: BTreeMap<Tick, u32>,
     forgotten_at: usize,
 }
 
@@ -60,6 +65,14 @@ impl Reading<'_> {
 pub struct Flight<'a> {
     of: &'a Freshness,
     name: Name,
+    began: Tick,
+}
+
+impl Flight<'_> {
+    /// When the call left.
+    pub fn began(&self) -> Tick {
+        self.began
+    }
 }
 
 impl Drop for Flight<'_> {
@@ -70,6 +83,7 @@ impl Drop for Flight<'_> {
             marks.in_flight = marks.in_flight.saturating_sub(1);
             marks.settled = now;
         }
+        end(&mut state.calls, self.began);
         state.forget();
     }
 }
@@ -77,12 +91,7 @@ impl Drop for Flight<'_> {
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         let mut state = self.of.state();
-        if let Some(count) = state.outstanding.get_mut(&self.began) {
-            *count -= 1;
-            if *count == 0 {
-                state.outstanding.remove(&self.began);
-            }
-        }
+        end(&mut state.outstanding, self.began);
         state.forget();
     }
 }
@@ -104,8 +113,12 @@ impl Freshness {
     /// A call for the row leaves; it is under way until the flight is dropped, settled or not.
     pub fn send(&self, table: &str, key: &RowKey) -> Flight<'_> {
         let name = (table.to_owned(), key.clone());
-        self.state().rows.entry(name.clone()).or_default().in_flight += 1;
-        Flight { of: self, name }
+        let mut state = self.state();
+        let began = state.tick();
+        state.rows.entry(name.clone()).or_default().in_flight += 1;
+        *state.calls.entry(began).or_default() += 1;
+        drop(state);
+        Flight { of: self, name, began }
     }
 
     /// The row has just been settled, under this key too.
@@ -145,6 +158,26 @@ impl Freshness {
         let state = self.state();
         let marks = state.rows.get(&(table.to_owned(), key.clone()));
         marks.is_some_and(|marks| marks.in_flight > 0 || marks.settled > Tick::default())
+    }
+
+    /// The row is gone at Auth0, and what hangs on it with it: say it before that is removed.
+    pub fn gone(&self, table: &str, key: &RowKey) {
+        let mut state = self.state();
+        let now = state.tick();
+        if state.oldest() < now {
+            state.gone.insert((table.to_owned(), key.clone()), now);
+        }
+    }
+
+    /// Whether any row is remembered to be gone.
+    pub fn remembers_gone(&self) -> bool {
+        !self.state().gone.is_empty()
+    }
+
+    /// Whether the row has gone since a reading or a call began.
+    pub fn has_gone(&self, table: &str, key: &RowKey, began: Tick) -> bool {
+        let state = self.state();
+        state.gone.get(&(table.to_owned(), key.clone())).is_some_and(|gone| began <= *gone)
     }
 
     /// A reading has been applied.
@@ -195,14 +228,37 @@ impl State {
         Tick(self.now)
     }
 
-    /// Drops marks that no outstanding reading can meet; looks only when the map has doubled.
+    /// When the oldest reading or call that is outstanding began.
+    fn oldest(&self) -> Tick {
+        let began = [&self.outstanding, &self.calls].into_iter().filter_map(|these| these.keys().next());
+        began.min().copied().unwrap_or(Tick(self.now + 1))
+    }
+
+    /// Drops marks that no outstanding reading can meet; looks only when a map has doubled.
     fn forget(&mut self) {
+        if self.outstanding.is_empty() && self.calls.is_empty() {
+            self.gone.clear();
+        } else if self.gone.len() >= 2 * self.gone_at.max(1024) {
+            let oldest = self.oldest();
+            self.gone.retain(|_, gone| *gone >= oldest);
+            self.gone_at = self.gone.len();
+        }
         if self.rows.len() < 2 * self.forgotten_at.max(1024) {
             return;
         }
         let oldest = self.outstanding.keys().next().copied().unwrap_or(Tick(self.now + 1));
         self.rows.retain(|_, marks| marks.in_flight > 0 || marks.settled >= oldest || marks.applied > oldest);
         self.forgotten_at = self.rows.len();
+    }
+}
+
+/// One of those that began at a tick has ended.
+fn end(outstanding: &mut BTreeMap<Tick, u32>, began: Tick) {
+    if let Some(count) = outstanding.get_mut(&began) {
+        *count -= 1;
+        if *count == 0 {
+            outstanding.remove(&began);
+        }
     }
 }
 
@@ -232,6 +288,29 @@ mod tests {
         assert!(!freshness.may_apply("user", &RowKey::single("u2"), older.began()));
         assert!(freshness.may_apply("user", &RowKey::single("u2"), newer.began()));
         assert!(freshness.may_apply("role", &RowKey::single("u2"), early.began()));
+    }
+
+    #[test]
+    fn a_row_that_is_gone_is_remembered_while_an_earlier_reading_is_outstanding() {
+        let freshness = Freshness::default();
+        let key = RowKey::single("p1");
+        freshness.gone("parent", &key);
+        assert!(!freshness.remembers_gone(), "nobody reads anything");
+        let early = freshness.begin();
+        freshness.gone("parent", &key);
+        let late = freshness.begin();
+        assert!(freshness.has_gone("parent", &key, early.began()));
+        assert!(!freshness.has_gone("parent", &key, late.began()), "it began afterwards");
+        assert!(!freshness.has_gone("other", &key, early.began()));
+        drop(early);
+        assert!(freshness.remembers_gone());
+        drop(late);
+        assert!(!freshness.remembers_gone());
+        let call = freshness.send("child", &RowKey::single("c1"));
+        freshness.gone("parent", &key);
+        assert!(freshness.has_gone("parent", &key, call.began()));
+        drop(call);
+        assert!(!freshness.remembers_gone());
     }
 
     #[test]

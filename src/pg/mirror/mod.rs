@@ -16,7 +16,7 @@ mod version;
 pub use copy::{COPY_HEADER, COPY_TRAILER, Layout, row_of_line};
 pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending, committed_base, lock_names, lock_table};
-pub use reading::{Usable, is_fresh, usable};
+pub use reading::{Usable, has_gone_since, is_fresh, usable};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, base_of, described, rebase};
 pub use rekey::{PROVISIONAL, replace_key};
 pub use shape::{row_from_answer, row_from_auth0, row_listed};

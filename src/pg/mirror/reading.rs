@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::version::version_order;
 use super::{Freshness, News, Operation, Row, Tick};
-use crate::catalog::{Resource, RowKey};
+use crate::catalog::{Catalog, Resource, RowKey};
 
 /// What is to be done with a reading.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,20 +41,36 @@ pub fn usable(
     }
 }
 
-/// Whether the three rules let a reading of a row pass that began then, for the row and for those that
-/// it hangs on: a row that went with its parent must not come back by an earlier reading of its own.
-pub fn is_fresh(freshness: &Freshness, resource: &Resource, key: &RowKey, began: Tick) -> bool {
-    let part = |column: &String| {
+/// Whether the three rules let a reading of a row pass that began then, and nothing has gone since
+/// by which the row went: it must not come back by an earlier reading of its own.
+pub fn is_fresh(
+    freshness: &Freshness,
+    catalog: &Catalog,
+    resource: &Resource,
+    key: &RowKey,
+    began: Tick,
+) -> bool {
+    freshness.may_apply(&resource.table, key, began)
+        && !has_gone_since(freshness, catalog, resource, key, began)
+}
+
+/// Whether the row has gone since then, by itself or with one that it hangs on. Ask again when what was
+/// read has been committed: who removes it may not have seen it.
+pub fn has_gone_since(
+    freshness: &Freshness,
+    catalog: &Catalog,
+    resource: &Resource,
+    key: &RowKey,
+    began: Tick,
+) -> bool {
+    let part = |column: &&str| {
         let place = resource.key.iter().position(|own| own == column)?;
         key.0.get(place).cloned()
     };
-    let referenced = resource.key.iter().filter_map(|column| {
-        let parent = resource.columns.get(column)?.references.as_ref()?;
-        Some((parent, RowKey::single(part(column)?)))
-    });
-    let depended = resource.depends.iter().filter_map(|(parent, columns)| {
-        Some((parent, RowKey(columns.iter().map(part).collect::<Option<_>>()?)))
-    });
-    freshness.may_apply(&resource.table, key, began)
-        && referenced.chain(depended).all(|(parent, key)| freshness.may_apply(parent, &key, began))
+    freshness.remembers_gone()
+        && (freshness.has_gone(&resource.table, key, began)
+            || catalog.above(resource).any(|(parent, columns)| {
+                let key = columns.iter().map(part).collect::<Option<_>>().map(RowKey);
+                key.is_some_and(|key| freshness.has_gone(parent, &key, began))
+            }))
 }

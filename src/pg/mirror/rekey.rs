@@ -51,12 +51,10 @@ impl Locked<'_> {
         }
         // A child's mutation has a larger id than its parent's.
         let first = self.unsettled.first().map_or(0, |pending| pending.mutation.id);
-        Place::new(&self.schema, resource, column, first).replace(&mut self.transaction, old, made).await?;
+        // Its lock keeps clients out of the row itself.
+        Place::new(&self.schema, resource, column, first).pass(&mut self.transaction, old, made).await?;
         for (holder, column) in catalog.holders(&resource.table) {
-            let place = Place::new(&self.schema, holder, column, first);
-            // A client that has read the provisional key may commit between two statements. Its row
-            // and its mutation change together, or neither does.
-            while place.replace(&mut self.transaction, old, made).await? {}
+            Place::new(&self.schema, holder, column, first).replace(&mut self.transaction, old, made).await?;
         }
         let images = self.unsettled.iter_mut().flat_map(|p| [&mut p.mutation.before, &mut p.mutation.after]);
         for row in images.flatten().chain(&mut self.visible).filter(|row| row.contains_key(column)) {
@@ -117,9 +115,19 @@ impl Place {
         }
     }
 
+    /// Replaces the key; whether mutations named it. A client that has read the provisional key may
+    /// commit between two statements: its row and its mutation change together, or neither does.
+    async fn replace(&self, on: &mut PgConnection, old: &str, made: &str) -> Result<bool> {
+        let mut any = false;
+        while self.pass(on, old, made).await? {
+            any = true;
+        }
+        Ok(any)
+    }
+
     /// Rows first, then mutations: whether there were any of these. Where there were none, no client
     /// had committed between the two.
-    async fn replace(&self, on: &mut PgConnection, old: &str, made: &str) -> Result<bool> {
+    async fn pass(&self, on: &mut PgConnection, old: &str, made: &str) -> Result<bool> {
         put(on, &self.mirror, old, made).await?;
         let any = put(on, &self.mutations, old, made).await? > 0;
         if any {

@@ -92,6 +92,10 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
         "after": cause,
     });
     let id = left.applied.id;
+    let goes = || context.freshness.gone(&left.node.0, &left.node.1);
+    if left.applied.operation == Operation::Insert {
+        goes();
+    }
     if left.state != "applied" {
         return patiently(|| async {
             let mut locked = Locked::take(&store.database, &store.schema, resource, &left.node.1).await?;
@@ -122,7 +126,10 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
     };
     let (first, news) = match &answer {
         Ok(answer) => left.applied.news(answer.clone()),
-        Err(None) => left.applied.gone(),
+        Err(None) => {
+            goes();
+            left.applied.gone()
+        }
         Err(Some(error)) => return keep(context, resource, left, error).await,
     };
     let mut settled = patiently(|| async {
@@ -161,7 +168,7 @@ async fn make(context: &Context, resource: &Resource, left: &Left, content: &Con
         uncertain: false,
         terms: Terms::default(),
     };
-    let request_id = format!("{}-{:016x}", context.instance, rand::random::<u64>());
+    let request_id = context.correlation();
     context.freshness.undecided().free(&left.node).await;
     let mut tries = 0;
     let mut step = if content.operation == Operation::Insert {

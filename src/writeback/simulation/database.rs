@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Flaw;
 use super::tables::{LINK, PLACE, THING, name};
-use crate::catalog::{Catalog, Resource};
+use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
 use crate::pg::mirror::{Operation, Row};
@@ -51,7 +51,7 @@ pub(super) struct Commit {
 
 #[derive(Debug)]
 pub(super) struct Database {
-    catalog: &'static Catalog,
+    pub(super) catalog: &'static Catalog,
     pub(super) rows: BTreeMap<Node, Row>,
     pub(super) mutations: BTreeMap<i64, Mutation>,
     pub(super) sessions: Vec<Session>,
@@ -62,6 +62,8 @@ pub(super) struct Database {
     pub(super) touched: Vec<Node>,
     /// The stored position in the tenant log.
     pub(super) position: u64,
+    /// Provisional keys of places, with those that Auth0 has made.
+    pub(super) made: BTreeMap<String, RowKey>,
     next_id: i64,
     sight: u64,
     pub(super) flaw: Option<Flaw>,
@@ -86,6 +88,7 @@ impl Database {
             told: Vec::new(),
             touched: Vec::new(),
             position: 0,
+            made: BTreeMap::new(),
             next_id: 0,
             sight: 0,
             flaw,

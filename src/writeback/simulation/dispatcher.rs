@@ -12,7 +12,8 @@ use crate::pg::mirror::Reading;
 use crate::retry::pause;
 use crate::writeback::desk::Stays;
 use crate::writeback::dispatch::Suspicion;
-use crate::writeback::lanes::Next;
+use crate::writeback::lanes::{Next, Node};
+use crate::writeback::late::orphans;
 
 /// Calls that the service makes at a time.
 const CALLS: usize = 4;
@@ -22,7 +23,21 @@ impl World {
     pub(super) fn dispatch(&mut self, service: &mut Service<'_>) -> bool {
         match service.page.take() {
             Some(Page::Mutations(page, limit)) => {
-                service.desk.loaded(page, limit, Stays::default());
+                let named: Vec<Node> = orphans(service.desk.lanes(), &page).into_keys().collect();
+                let mut stays = Stays::default();
+                match self.statement(|db| db.replace_late(&named)) {
+                    // With other keys now: the page is read again.
+                    Ok(renamed) if !renamed.is_empty() => return false,
+                    Err(error) if error.kind() == Kind::DatabaseUnavailable => return true,
+                    Err(error) if error.kind() == Kind::DatabaseBusy => {
+                        let these = page
+                            .iter()
+                            .filter(|queued| queued.references.iter().any(|(node, _)| named.contains(node)));
+                        stays.busy.extend(these.map(|queued| queued.id));
+                    }
+                    _ => {}
+                }
+                service.desk.loaded(page, limit, stays);
                 return false;
             }
             Some(Page::Nothing) => {

@@ -77,14 +77,17 @@ impl Database {
         self.lock(node)?;
         let unsettled = self.unsettled(node);
         let base = base_of(resource, self.rows.get(node), &unsettled);
-        let fresh =
-            self.flaw == Some(Flaw::ReadingsAreAlwaysFresh) || is_fresh(freshness, resource, &node.1, began);
+        let fresh = self.flaw == Some(Flaw::ReadingsAreAlwaysFresh)
+            || is_fresh(freshness, self.catalog, resource, &node.1, began);
         if read.as_ref().is_some_and(|row| self.is_unclaimed(node, row)) {
             return Ok(false);
         }
         let first = unsettled.first().map(|mutation| mutation.operation);
         match usable(resource, read, base.as_ref(), first, fresh) {
             Usable::Now(news) => {
+                if news == News::Absent {
+                    freshness.gone(&node.0, &node.1);
+                }
                 if !self.put(node, news).is_empty() {
                     return Err(internal("a reading cancels mutations"));
                 }
@@ -146,10 +149,36 @@ impl Database {
 
     /// A provisional key gives way to the one that Auth0 made, in rows and in unsettled mutations.
     fn rekey(&mut self, node: &Node, made: &RowKey) -> Result<()> {
-        let (old, new) = (node.1.0[0].clone(), made.0[0].clone());
         if self.rows.contains_key(&(PLACE.to_owned(), made.clone())) {
             return Err(internal("two rows with one key"));
         }
+        self.made.insert(node.1.0[0].clone(), made.clone());
+        self.replace_key(&node.1, made);
+        Ok(())
+    }
+
+    /// The same for what named the row and came into sight too late; false where a client holds one of these.
+    pub(super) fn replace_late(&mut self, named: &[Node]) -> Result<Vec<(String, String)>> {
+        let made = named.iter().filter_map(|(_, key)| Some((key.clone(), self.made.get(&key.0[0])?.clone())));
+        let made: Vec<(RowKey, RowKey)> = made.collect();
+        for (old, made) in &made {
+            let place = (PLACE.to_owned(), old.clone());
+            let links: Vec<&Node> = self.rows.keys().filter(|link| hangs_on(link, &place)).collect();
+            if links.iter().any(|link| self.is_held(link)) {
+                return Err(busy());
+            }
+            let renamed =
+                |link: &&Node| (link.0.clone(), RowKey(vec![made.0[0].clone(), link.1.0[1].clone()]));
+            if links.iter().any(|link| self.rows.contains_key(&renamed(link))) {
+                return Err(internal("two rows with one key"));
+            }
+            self.replace_key(old, made);
+        }
+        Ok(made.into_iter().map(|(old, made)| (old.0[0].clone(), made.0[0].clone())).collect())
+    }
+
+    fn replace_key(&mut self, old: &RowKey, made: &RowKey) {
+        let (old, new) = (old.0[0].clone(), made.0[0].clone());
         let rename = |node: &Node| {
             let mut node = node.clone();
             let names = (node.0 == PLACE || node.0 == LINK) && node.1.0[0] == old;
@@ -178,7 +207,6 @@ impl Database {
                 }
             }
         }
-        Ok(())
     }
 
     fn write_down(&mut self, notes: Vec<Note>) -> Result<()> {

@@ -11,13 +11,15 @@ use super::trouble::Trouble;
 use super::world::World;
 use crate::auth0::{Now, Request, TransportError, Wire, decide};
 use crate::catalog::{Resource, RowKey};
-use crate::error::{Error, Kind};
-use crate::pg::mirror::{Freshness, Row};
+use crate::error::{Error, Kind, Result};
+use crate::pg::mirror::{Freshness, Row, has_gone_since};
 use crate::writeback::call::{Deed, Found, Step, Verdict, after_call, after_read_back, not_read_back};
+use crate::writeback::lanes::Work;
+use crate::writeback::late::{provisional, with};
 use crate::writeback::readback::{Way, way};
 use crate::writeback::recognise::{BETWEEN_LOOKS, LOOKS, is_alike};
 use crate::writeback::request::{build, says_nothing, values};
-use crate::writeback::settlement::{Settled, unheard};
+use crate::writeback::settlement::{Settled, may_have_gone, takes_away, unheard};
 use crate::writeback::shown;
 use crate::writeback::store::Standing;
 use crate::writeback::worker::Ended;
@@ -48,7 +50,7 @@ impl World {
                 Err(error) => Stage::Ended(Err(error)),
             },
             Stage::Claim { uncertain } => self.claim(&mut worker, resource, uncertain, freshness),
-            Stage::Leave(request) => match self.strikes(8, &Trouble::ON_THE_WAY) {
+            Stage::Leave(request) => match self.strikes(20, &Trouble::ON_THE_WAY) {
                 Some(Trouble::NeverLeft) => {
                     Stage::Answer(request, Err(TransportError::Connect("refused".into())))
                 }
@@ -89,15 +91,18 @@ impl World {
                 Ok(()) => Stage::Ended(Ok(Ended::Back { at, alone, everybody })),
                 Err(error) => Stage::Ended(Err(error)),
             },
-            Stage::Settle(verdict) => match self.statement(|db| db.settle(&worker.work, &verdict)) {
+            Stage::Settle(verdict) => match self.settle(&worker.work, &verdict, freshness) {
                 Ok(settled) => {
                     self.say(|| format!("{:?} settle: {}", settled.ids, short(&verdict)));
                     Stage::Landed(settled)
                 }
                 Err(error) => self.later(&mut worker, Stage::Settle(verdict), error),
             },
-            Stage::Landed(settled) => {
-                worker.flight = None;
+            Stage::Landed(mut settled) => {
+                let left = worker.flight.take().map(|flight| flight.began());
+                let key = settled.rekeyed.as_ref().unwrap_or(&worker.work.node.1);
+                settled.read_again |= may_have_gone(&worker.work, resource)
+                    && left.is_some_and(|left| has_gone_since(freshness, self.catalog, resource, key, left));
                 if let Some(new) = &settled.rekeyed {
                     freshness.settled(&worker.work.node.0, new);
                 }
@@ -109,6 +114,13 @@ impl World {
             worker.flight = None;
         }
         worker
+    }
+
+    fn settle(&mut self, work: &Work, verdict: &Verdict, freshness: &Freshness) -> Result<Settled> {
+        if takes_away(work, verdict) {
+            freshness.gone(&work.node.0, &work.node.1);
+        }
+        self.statement(|db| db.settle(work, verdict))
     }
 
     /// While a client holds the row it is tried again; any other error is the dispatcher's.
@@ -129,10 +141,18 @@ impl World {
         freshness: &'f Freshness,
     ) -> Stage {
         let fresh = format!("sim-{}", self.steps);
-        let (content, request_id) = match self.statement(|db| db.claim(&worker.work.ids, uncertain, &fresh)) {
-            Ok(claimed) => claimed,
+        let (mut content, request_id) =
+            match self.statement(|db| db.claim(&worker.work.ids, uncertain, &fresh)) {
+                Ok(claimed) => claimed,
+                Err(error) => return Stage::Ended(Err(error)),
+            };
+        let named = provisional(self.catalog, resource, &content);
+        match self.statement(|db| db.replace_late(&named)) {
+            Ok(made) => made.iter().for_each(|(old, made)| with(&mut content, old, made)),
+            Err(error) if error.kind() == Kind::Internal => {}
+            // While a client holds the row.
             Err(error) => return Stage::Ended(Err(error)),
-        };
+        }
         worker.flight = Some(freshness.send(&worker.work.node.0, &worker.work.node.1));
         let request = build(resource, &content, None, &request_id);
         worker.content = Some(content);
@@ -154,7 +174,7 @@ impl World {
         if let Some(before) = self.db.stands_before(ids) {
             self.tenant.broken = Some(format!("{ids:?} are sent before {before} has settled"));
         }
-        let trouble = self.strikes(12, &Trouble::AT_AUTH0);
+        let trouble = self.strikes(40, &Trouble::AT_AUTH0);
         let nothing_happened = match trouble {
             Some(Trouble::Throttled) => Some(429),
             Some(Trouble::TimedOut) => Some(408),

@@ -156,6 +156,8 @@ impl World {
     /// Requests on their way arrive or do not; answers are heard by nobody.
     fn die(&mut self, service: Service<'_>) {
         self.say(|| "the service is killed".to_owned());
+        let taken_along = std::mem::take(&mut self.tenant.taken_along);
+        self.tenant.notices.extend(taken_along);
         for worker in service.workers {
             if let Stage::Arrive(request) = &worker.stage
                 && self.chance.percent(50)
@@ -269,7 +271,7 @@ impl World {
     }
 
     fn trouble(&mut self, service: &mut Service<'_>) -> bool {
-        match self.strikes(100, &Trouble::BY_ITSELF) {
+        match self.strikes(10, &Trouble::BY_ITSELF) {
             Some(Trouble::StreamBroke) => self.repeat_stream(),
             Some(Trouble::SlotLost) => {
                 // A new slot waits for the transactions that are running.

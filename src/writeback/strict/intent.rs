@@ -54,7 +54,7 @@ impl Intent {
         statement: i64,
         place: usize,
         asked: Asked,
-        instance: &str,
+        request_id: String,
     ) -> Result<Intent> {
         let strange =
             || Error::new(Kind::Internal, format!("a strict change of {} cannot be read", asked.table));
@@ -73,7 +73,7 @@ impl Intent {
                 after: asked.after.unwrap_or_default(),
                 write_only: asked.write_only,
             },
-            request_id: format!("{instance}-{:016x}", rand::random::<u64>()),
+            request_id,
             stands: Stands::Unknown,
         })
     }

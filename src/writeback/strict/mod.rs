@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::dispatch::Suspicion;
+use super::lanes::Node;
 use super::worker::Context;
 use crate::error::Result;
 use crate::pg::Database;
@@ -40,6 +41,19 @@ struct Shared {
     calls: Semaphore,
     /// The same as a number.
     concurrency: usize,
+}
+
+impl Shared {
+    /// Asks ingest to look.
+    fn suspect(&self, suspicion: Suspicion) {
+        // The receiver is gone only at shutdown.
+        let _ = self.suspicions.send(suspicion);
+    }
+
+    /// Asks for a row to be read.
+    fn suspect_row(&self, (table, key): Node) {
+        self.suspect(Suspicion::Row(table, key));
+    }
 }
 
 /// Answers strict statements of one tenant.

@@ -33,7 +33,7 @@ pub(super) async fn undo(shared: &Shared, intent: &Intent, until: Instant) -> bo
     }
     let target = Some(before).filter(|_| *operation != Operation::Insert);
     let Some(back) = back(resource, &intent.content, made, target) else { return false };
-    let (row, id) = (intent.row(), correlation(shared));
+    let (row, id) = (intent.row(), shared.context.correlation());
     let taken = make(shared, resource, &row, &back, &id, Some(until));
     matches!(
         tokio::time::timeout_at(until, taken).await,
@@ -50,7 +50,7 @@ pub(super) async fn restore(shared: &Shared, intent: &Intent) {
         tracing::warn!(%error, table = %resource.table, "what was rolled back cannot be taken back at Auth0 yet");
         tokio::time::sleep(delays.next_delay()).await;
     }
-    suspect(shared, intent.row());
+    shared.suspect_row(intent.row());
 }
 
 async fn restore_once(shared: &Shared, resource: &Resource, intent: &Intent) -> Result<()> {
@@ -69,7 +69,7 @@ async fn restore_once(shared: &Shared, resource: &Resource, intent: &Intent) -> 
     if intent.sealed && back.operation == Operation::Update {
         tracing::warn!(table = %resource.table, "write-only values that were rolled back cannot be taken back at Auth0");
     }
-    match make(shared, resource, &row, &back, &correlation(shared), None).await {
+    match make(shared, resource, &row, &back, &shared.context.correlation(), None).await {
         Made::Decided(Verdict::Applied(answer)) if back.operation == Operation::Insert => {
             made_again(shared, resource, &row.1, answer).await
         }
@@ -138,21 +138,11 @@ async fn made_again(shared: &Shared, resource: &Resource, key: &RowKey, answer: 
             Err(error) if error.kind() == Kind::DatabaseBusy => tokio::time::sleep(delays.next_delay()).await,
             done => {
                 // What hung on it has gone with it.
-                let _ = shared.suspicions.send(Suspicion::Gone(resource.table.clone()));
+                shared.suspect(Suspicion::Gone(resource.table.clone()));
                 return done;
             }
         }
     }
-}
-
-/// Asks for the row to be read.
-pub(super) fn suspect(shared: &Shared, (table, key): Node) {
-    // The receiver is gone only at shutdown.
-    let _ = shared.suspicions.send(Suspicion::Row(table, key));
-}
-
-fn correlation(shared: &Shared) -> String {
-    format!("{}-{:016x}", shared.context.instance, rand::random::<u64>())
 }
 
 #[cfg(test)]

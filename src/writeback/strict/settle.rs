@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::intent::{Intent, Stands};
-use super::restore::suspect;
 use crate::catalog::{Resource, ResourceKind};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{Locked, News, Operation, Row, Tick, version_order};
+use crate::pg::mirror::{Locked, News, Operation, Row, Tick, has_gone_since, is_fresh, version_order};
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::{command, settle, settlement, worker};
 
@@ -42,22 +41,13 @@ pub(super) fn notes(shared: &Shared, txid: u64, committed: &[(&Intent, i64)]) ->
 pub(super) async fn land(shared: &Shared, intent: &Intent, began: Tick) {
     let Ok(resource) = shared.context.catalog.resource(&intent.node.0) else { return };
     let context = &shared.context;
-    let tell = |suspicion| {
-        // The receiver is gone only at shutdown.
-        let _ = shared.suspicions.send(suspicion);
-    };
     if resource.kind == ResourceKind::Command {
-        let rows = command::about(&context.catalog, resource, &intent.content).into_iter();
-        rows.for_each(|(table, key)| tell(Suspicion::Row(table, key)));
-        suspect(shared, intent.row());
-        for table in &resource.changes {
-            let (by, row) = (resource.table.clone(), intent.content.after.clone());
-            tell(Suspicion::Changed { by, row, table: table.clone() });
-        }
-        return;
+        let asks = command::asks(&context.catalog, resource, &intent.node.1, &intent.content);
+        return asks.into_iter().for_each(|ask| shared.suspect(ask));
     }
-    worker::touched(&context.catalog, resource, &intent.content).into_iter().for_each(tell);
-    let Stands::Applied { answer, .. } = &intent.stands else { return suspect(shared, intent.row()) };
+    let touched = worker::touched(&context.catalog, resource, &intent.content);
+    touched.into_iter().for_each(|ask| shared.suspect(ask));
+    let Stands::Applied { answer, .. } = &intent.stands else { return shared.suspect_row(intent.row()) };
     let operation = intent.content.operation;
     let open =
         operation != Operation::Delete && settlement::leaves_open(resource, operation, answer.as_ref());
@@ -69,10 +59,10 @@ pub(super) async fn land(shared: &Shared, intent: &Intent, began: Tick) {
         (Operation::Insert | Operation::Update, None) => false,
     };
     if open || !known {
-        suspect(shared, intent.row());
+        shared.suspect_row(intent.row());
     }
     if operation == Operation::Delete && resource.kind.is_read() {
-        tell(Suspicion::Gone(resource.table.clone()));
+        shared.suspect(Suspicion::Gone(resource.table.clone()));
     }
 }
 
@@ -113,7 +103,7 @@ async fn apply_once(
     let mut locked = Locked::take(&context.store.database, &context.store.schema, resource, &key).await?;
     // With the lock held: another statement of the row has set its mark before.
     let undecided = context.freshness.undecided().has(&table, &key);
-    if undecided || !context.freshness.may_apply(&table, &key, began) {
+    if undecided || !is_fresh(&context.freshness, &context.catalog, resource, &key, began) {
         return Ok(false);
     }
     match row {
@@ -125,11 +115,12 @@ async fn apply_once(
         }
         None if locked.visible.is_some() || !locked.unsettled.is_empty() => return Ok(false),
         None => {
+            context.freshness.gone(&table, &key);
             locked.apply(News::Absent).await?;
             locked.remove_children(&context.catalog).await?;
         }
     }
     context.freshness.applied(&table, &key, began);
     locked.commit().await?;
-    Ok(true)
+    Ok(row.is_none() || !has_gone_since(&context.freshness, &context.catalog, resource, &key, began))
 }

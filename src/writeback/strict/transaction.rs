@@ -14,7 +14,7 @@ use super::Shared;
 use super::intent::{Intent, Stands};
 use super::make::ask;
 use super::question::Question;
-use super::restore::{restore, suspect, undo};
+use super::restore::{restore, undo};
 use super::settle::{land, notes};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Flight, Freshness, Operation};
@@ -114,7 +114,7 @@ async fn answer<'f>(
     let new = changes
         .into_iter()
         .enumerate()
-        .map(|(place, asked)| Intent::new(&context.catalog, statement, place, asked, &context.instance));
+        .map(|(place, asked)| Intent::new(&context.catalog, statement, place, asked, context.correlation()));
     let mut new = new.collect::<Result<Vec<_>>>()?;
     // Where the same transaction inserts a row again that it has inserted, it has rolled back to a savepoint.
     for old in intents.iter_mut() {
@@ -182,7 +182,7 @@ async fn take_back_one(shared: &Shared, intent: &mut Intent, deadline: Instant) 
         intent.stands = Stands::Nothing;
     }
     // A conflict says that Auth0 has something that the table does not show.
-    suspect(shared, intent.row());
+    shared.suspect_row(intent.row());
 }
 
 /// The reply is tried as long as somebody waits for it.
@@ -247,7 +247,7 @@ async fn decide(
         if fresh {
             land(shared, intent, reading.began()).await;
         } else {
-            suspect(shared, row);
+            shared.suspect_row(row);
         }
     }
     if !kept.is_empty()
