@@ -7,6 +7,8 @@
 
 mod close;
 mod decision;
+#[cfg(test)]
+mod desk_tests;
 mod groups;
 mod opposite;
 mod withdraw;
