@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod holds;
 mod kills;
 mod lost;
 mod outages;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use super::{at_auth0, becomes, decided, strict, there, user};
+use super::{SOON, at_auth0, becomes, decided, returned, strict, there, user};
 use crate::support::{Session, Stand, equal, wait_until};
 
 /// Runs a statement in a session of its own; its error's SQLSTATE, or nothing.
@@ -37,8 +37,7 @@ async fn a_service_killed_between_the_call_and_the_answer_leaves_both_sides_equa
 
     stand.emulator.fault(late("POST")).await;
     let waiting = apart(&stand, "insert into auth0.role (name) values ('half')".to_owned());
-    wait_until("Auth0 has the role", super::SOON, async || there(&stand, "role", "name", "half").await == 1)
-        .await;
+    wait_until("Auth0 has the role", SOON, async || there(&stand, "role", "name", "half").await == 1).await;
     stand.kill_service().await;
     stand.restart_service().await;
     assert_eq!(waiting.await.unwrap().as_deref(), Some("57014"));
@@ -60,6 +59,50 @@ async fn a_service_killed_between_the_call_and_the_answer_leaves_both_sides_equa
         decided(&stand).await;
         assert_eq!(at_auth0(&stand, &mine).await["nickname"], wanted, "{end}");
     }
+    equal(&stand).await;
+}
+
+#[tokio::test]
+async fn a_service_killed_while_it_takes_back_what_was_rolled_back_does_it_once() {
+    let mut stand = Stand::start(10).await;
+    let mut session = strict(&stand).await;
+    let mine = user(&mut session, 0).await;
+    let nickname = at_auth0(&stand, &mine).await["nickname"].clone();
+    let late = |method: &str, path: &str| json!({"match": {"method": method, "path": path}, "times": 1, "do": "delay_after", "delay_ms": 5_000});
+
+    session.run(&format!("begin; update auth0.user set nickname = 'gone' where user_id = '{mine}'")).await;
+    stand.emulator.fault(late("PATCH", "/users/")).await;
+    session.run("rollback").await;
+    becomes(&stand, &mine, "nickname", &nickname).await;
+    stand.kill_service().await;
+    stand.restart_service().await;
+    decided(&stand).await;
+    assert_eq!(at_auth0(&stand, &mine).await["nickname"], nickname);
+
+    session.run("begin; insert into auth0.role (name) values ('gone')").await;
+    stand.emulator.fault(late("DELETE", "/roles/")).await;
+    session.run("rollback").await;
+    let gone = async || there(&stand, "role", "name", "gone").await == 0;
+    wait_until("Auth0 has deleted the role", SOON, gone).await;
+    stand.kill_service().await;
+    stand.restart_service().await;
+    decided(&stand).await;
+    assert_eq!(there(&stand, "role", "name", "gone").await, 0);
+
+    // Auth0 takes any number of clients of one name.
+    let old =
+        returned(&mut session, "insert into auth0.client (name) values ('once') returning client_id").await;
+    session.run(&format!("begin; delete from auth0.client where client_id = '{old}'")).await;
+    stand.emulator.fault(late("POST", "/clients$")).await;
+    session.run("rollback").await;
+    let made = async || there(&stand, "client", "name", "once").await == 1;
+    wait_until("Auth0 has made the client again", SOON, made).await;
+    stand.kill_service().await;
+    stand.restart_service().await;
+    decided(&stand).await;
+    assert_eq!(there(&stand, "client", "name", "once").await, 1);
+    let new = session.text("select client_id from auth0.client where name = 'once'").await;
+    assert_ne!(new, old, "the row has the key that it has at Auth0");
     equal(&stand).await;
 }
 

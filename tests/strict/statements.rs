@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
 
-use super::{at_auth0, decided, returned, strict, there, user};
-use crate::support::{Stand, equal};
+use super::{SOON, at_auth0, decided, returned, strict, there, user};
+use crate::support::{Stand, equal, wait_until};
 
 #[tokio::test]
 async fn a_statement_is_at_auth0_when_it_returns_and_stores_nothing_when_it_is_refused() {
@@ -124,6 +124,31 @@ async fn one_refused_row_takes_the_others_back_at_auth0() {
     session.run("update auth0.user set nickname = 'all'").await;
     let users = session.count("select count(*) from auth0.user").await;
     assert_eq!(there(&stand, "user", "nickname", "all").await as i64, users);
+    decided(&stand).await;
+    equal(&stand).await;
+}
+
+#[tokio::test]
+async fn what_auth0_had_in_between_never_shows_in_the_table() {
+    let stand = Stand::start(10).await;
+    let (mut session, mut root) = (strict(&stand).await, stand.root().await);
+    let (mine, other) = (user(&mut session, 0).await, user(&mut session, 1).await);
+    let nickname = at_auth0(&stand, &mine).await["nickname"].clone();
+    // The event of the change comes at once, and the one of its end late.
+    stand.emulator.fault(json!({"do": "events_delay", "times": 1, "after": 1, "delay_ms": 5_000})).await;
+    let path = format!("{}$", other.replace('|', "%7C"));
+    let order =
+        json!({"match": {"method": "PATCH", "path": path}, "times": 1, "do": "status", "status": 400});
+    stand.emulator.fault(order).await;
+    let position = "select coalesce(max(position), '') from _auth0_sync.checkpoint where source = 'events'";
+    let before = root.text(position).await;
+    let update = format!("update auth0.user set nickname = 'between' where user_id in ('{mine}', '{other}')");
+    assert_eq!(session.refused(&update).await.code, "22023");
+    wait_until("the event is taken", SOON, async || root.text(position).await != before).await;
+    let shown = session.one(&format!("select nickname from auth0.user where user_id = '{mine}'")).await;
+    assert_eq!(shown, nickname);
+    session.run(&update).await;
+    assert_eq!(there(&stand, "user", "nickname", "between").await, 2, "nothing was taken for done");
     decided(&stand).await;
     equal(&stand).await;
 }

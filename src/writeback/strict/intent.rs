@@ -26,6 +26,8 @@ pub(super) struct Intent {
     pub(super) request_id: String,
     /// What Auth0 has made of it.
     pub(super) stands: Stands,
+    /// Whether an earlier process may have begun to take it back.
+    pub(super) left: bool,
 }
 
 /// What Auth0 has made of an intent.
@@ -75,6 +77,7 @@ impl Intent {
             },
             request_id,
             stands: Stands::Unknown,
+            left: false,
         })
     }
 

@@ -17,66 +17,93 @@ use crate::writeback::lanes::Node;
 use crate::writeback::readback;
 use crate::writeback::request::Content;
 
+/// A row that Auth0 has as it was.
+#[derive(Debug)]
+pub(super) struct Back {
+    pub(super) row: Node,
+    /// As Auth0 has answered, where it did.
+    pub(super) shown: Option<Row>,
+}
+
 /// Takes back one of several changes of a statement, another of which was refused: the row gets what
-/// it had before the statement. True where Auth0 has it no more; what is left waits for the
+/// it had before the statement. None where Auth0 may have the change still: it waits for the
 /// transaction's end.
-pub(super) async fn undo(shared: &Shared, intent: &Intent, until: Instant) -> bool {
-    let (Ok(resource), Stands::Applied { made, .. }) =
-        (shared.context.catalog.resource(&intent.node.0), &intent.stands)
-    else {
-        return false;
-    };
+pub(super) async fn undo(shared: &Shared, intent: &Intent, until: Instant) -> Option<Back> {
+    let resource = shared.context.catalog.resource(&intent.node.0).ok()?;
+    let Stands::Applied { made, .. } = &intent.stands else { return None };
     let Content { operation, before, .. } = &intent.content;
     // The row would get another key, which nobody can write down while its client holds it.
     if *operation == Operation::Delete && resource.new_key == NewKey::Server {
-        return false;
+        return None;
     }
     let target = Some(before).filter(|_| *operation != Operation::Insert);
-    let Some(back) = back(resource, &intent.content, made, target) else { return false };
+    let back = back(resource, &intent.content, made, target)?;
     let (row, id) = (intent.row(), shared.context.correlation());
     let taken = make(shared, resource, &row, &back, &id, Some(until));
-    matches!(
-        tokio::time::timeout_at(until, taken).await,
-        Ok(Made::Decided(Verdict::Applied(_) | Verdict::Gone))
-    )
+    match tokio::time::timeout_at(until, taken).await {
+        Ok(Made::Decided(Verdict::Applied(shown))) => Some(Back { row, shown }),
+        Ok(Made::Decided(Verdict::Gone)) => Some(Back { row, shown: None }),
+        _ => None,
+    }
 }
 
 /// Takes back a change that was not committed: Auth0 gets what Postgres has. Ends when that is done, or
-/// when Auth0 refuses it; then the row is read, so that the table follows.
-pub(super) async fn restore(shared: &Shared, intent: &Intent) {
-    let Ok(resource) = shared.context.catalog.resource(&intent.node.0) else { return };
-    let mut delays = Delays::default();
-    while let Err(error) = restore_once(shared, resource, intent).await {
-        tracing::warn!(%error, table = %resource.table, "what was rolled back cannot be taken back at Auth0 yet");
+/// when Auth0 refuses it; then the row is read, so that the table follows. Tells what Auth0 has
+/// answered to an update.
+pub(super) async fn restore(shared: &Shared, intent: &Intent) -> Option<Back> {
+    let resource = shared.context.catalog.resource(&intent.node.0).ok()?;
+    let (mut delays, mut again) = (Delays::default(), intent.left);
+    let back = loop {
+        match restore_once(shared, resource, intent, again).await {
+            Ok(back) => break back,
+            Err(error) => {
+                again = true;
+                tracing::warn!(%error, table = %resource.table, "what was rolled back cannot be taken back at Auth0 yet");
+            }
+        }
         tokio::time::sleep(delays.next_delay()).await;
-    }
+    };
     shared.suspect_row(intent.row());
+    back
 }
 
-async fn restore_once(shared: &Shared, resource: &Resource, intent: &Intent) -> Result<()> {
+/// `again`: an earlier try may have come as far as Auth0.
+async fn restore_once(
+    shared: &Shared,
+    resource: &Resource,
+    intent: &Intent,
+    again: bool,
+) -> Result<Option<Back>> {
     let context = &shared.context;
-    let Some(row) = there(shared, resource, intent).await? else { return Ok(()) };
+    let Some(row) = there(shared, resource, intent).await? else { return Ok(None) };
     let store = &context.store;
     // Not locked: a client that waits for this to be done may hold it.
     let base = committed_base(&store.database, &store.schema, resource, &row.1).await?;
     let Some(back) = back(resource, &intent.content, &row.1, base.as_ref()) else {
         if base.is_some() == (intent.content.operation == Operation::Insert) {
-            return Ok(());
+            return Ok(None);
         }
         tracing::error!(table = %resource.table, "what was rolled back cannot be taken back at Auth0");
-        return Ok(());
+        return Ok(None);
     };
     if intent.sealed && back.operation == Operation::Update {
         tracing::warn!(table = %resource.table, "write-only values that were rolled back cannot be taken back at Auth0");
     }
+    if again
+        && back.operation == Operation::Insert
+        && let Found::Row(made) = readback::read_back(context, resource, &back).await?
+    {
+        return made_again(shared, resource, &row.1, Some(made)).await.map(|()| None);
+    }
     match make(shared, resource, &row, &back, &shared.context.correlation(), None).await {
         Made::Decided(Verdict::Applied(answer)) if back.operation == Operation::Insert => {
-            made_again(shared, resource, &row.1, answer).await
+            made_again(shared, resource, &row.1, answer).await.map(|()| None)
         }
-        Made::Decided(Verdict::Applied(_) | Verdict::Gone) => Ok(()),
+        Made::Decided(Verdict::Applied(shown)) => Ok(Some(Back { row, shown })),
+        Made::Decided(Verdict::Gone) => Ok(None),
         _ => {
             tracing::error!(table = %resource.table, "Auth0 refuses to take back what was rolled back; the table follows Auth0");
-            Ok(())
+            Ok(None)
         }
     }
 }

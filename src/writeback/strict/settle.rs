@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::intent::{Intent, Stands};
+use super::restore::Back;
 use crate::catalog::{Resource, ResourceKind};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Locked, News, Operation, Row, Tick, has_gone_since, is_fresh, version_order};
 use crate::writeback::dispatch::Suspicion;
+use crate::writeback::lanes::Node;
 use crate::writeback::{command, settle, settlement, worker};
 
 /// How often a row that a client holds is tried; then it is read from Auth0 instead.
@@ -36,9 +38,56 @@ pub(super) fn notes(shared: &Shared, txid: u64, committed: &[(&Intent, i64)]) ->
     committed.iter().map(note).collect()
 }
 
-/// Gives a row what Auth0 answered to its last committed change, unless something newer has come since
-/// `began`; else it is read.
-pub(super) async fn land(shared: &Shared, intent: &Intent, began: Tick) {
+/// What has become of Auth0's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Landed {
+    /// The table has it.
+    Stored,
+    /// A client holds the row.
+    Held,
+    /// The row has to be read.
+    Unread,
+}
+
+/// While nobody else may apply anything to the row: it gets what Auth0 answered to its last committed
+/// change. An answer that is not fresh counts by Auth0's time of change alone.
+pub(super) async fn land(shared: &Shared, intent: &Intent, fresh: bool) -> Landed {
+    let Ok(resource) = shared.context.catalog.resource(&intent.node.0) else { return Landed::Unread };
+    let Stands::Applied { answer, .. } = &intent.stands else { return Landed::Unread };
+    match (intent.content.operation, answer) {
+        _ if resource.kind == ResourceKind::Command => Landed::Stored,
+        // The statement has stored it.
+        (Operation::Insert, Some(_)) => Landed::Stored,
+        (Operation::Update, Some(row)) => put(shared, resource, &intent.row(), Some(row), fresh).await,
+        (Operation::Delete, _) => put(shared, resource, &intent.row(), None, fresh).await,
+        (Operation::Insert | Operation::Update, None) => Landed::Unread,
+    }
+}
+
+/// The same of a row that Auth0 has back as it was: the time of that is known, so that what was seen of
+/// the row before is known to be older.
+pub(super) async fn land_back(shared: &Shared, back: &Back) {
+    let Ok(resource) = shared.context.catalog.resource(&back.row.0) else { return };
+    // Where it is not stored, it is read: that has been asked for.
+    if let Some(shown) = &back.shown {
+        put(shared, resource, &back.row, Some(shown), false).await;
+    }
+}
+
+async fn put(shared: &Shared, resource: &Resource, row: &Node, shown: Option<&Row>, fresh: bool) -> Landed {
+    match put_once(shared, resource, row, shown, None, fresh).await {
+        Ok(landed) => landed,
+        Err(error) if error.kind() == Kind::DatabaseBusy => Landed::Held,
+        Err(error) => {
+            tracing::warn!(%error, table = %resource.table, "what Auth0 answered cannot be stored, the row is read");
+            Landed::Unread
+        }
+    }
+}
+
+/// When others may apply something again, from `began` on: an answer that has not landed does so now, or
+/// the row is read; so is what the change has touched elsewhere.
+pub(super) async fn follow(shared: &Shared, intent: &Intent, landed: Landed, began: Tick) {
     let Ok(resource) = shared.context.catalog.resource(&intent.node.0) else { return };
     let context = &shared.context;
     if resource.kind == ResourceKind::Command {
@@ -49,14 +98,12 @@ pub(super) async fn land(shared: &Shared, intent: &Intent, began: Tick) {
     touched.into_iter().for_each(|ask| shared.suspect(ask));
     let Stands::Applied { answer, .. } = &intent.stands else { return shared.suspect_row(intent.row()) };
     let operation = intent.content.operation;
-    let open =
-        operation != Operation::Delete && settlement::leaves_open(resource, operation, answer.as_ref());
-    let known = match (operation, answer) {
-        // The statement has stored it.
-        (Operation::Insert, Some(_)) => true,
-        (Operation::Update, Some(row)) => apply(shared, resource, intent, Some(row), began).await,
-        (Operation::Delete, _) => apply(shared, resource, intent, None, began).await,
-        (Operation::Insert | Operation::Update, None) => false,
+    let answer = answer.as_ref().filter(|_| operation != Operation::Delete);
+    let open = operation != Operation::Delete && settlement::leaves_open(resource, operation, answer);
+    let known = match landed {
+        Landed::Stored => true,
+        Landed::Held => put_later(shared, resource, &intent.row(), answer, began).await,
+        Landed::Unread => false,
     };
     if open || !known {
         shared.suspect_row(intent.row());
@@ -67,17 +114,17 @@ pub(super) async fn land(shared: &Shared, intent: &Intent, began: Tick) {
 }
 
 /// False where the row has to be read instead.
-async fn apply(
+async fn put_later(
     shared: &Shared,
     resource: &Resource,
-    intent: &Intent,
-    row: Option<&Row>,
+    row: &Node,
+    shown: Option<&Row>,
     began: Tick,
 ) -> bool {
     let mut pause = Duration::from_millis(2);
     for _ in 0..TRIES {
-        match apply_once(shared, resource, intent, row, began).await {
-            Ok(done) => return done,
+        match put_once(shared, resource, row, shown, Some(began), true).await {
+            Ok(landed) => return landed == Landed::Stored,
             Err(error) if error.kind() == Kind::DatabaseBusy => {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
@@ -91,36 +138,46 @@ async fn apply(
     false
 }
 
-async fn apply_once(
+/// `began`: where others may apply something too, what is newer is not to be written over.
+async fn put_once(
     shared: &Shared,
     resource: &Resource,
-    intent: &Intent,
-    row: Option<&Row>,
-    began: Tick,
-) -> Result<bool> {
+    (table, key): &Node,
+    shown: Option<&Row>,
+    began: Option<Tick>,
+    fresh: bool,
+) -> Result<Landed> {
     let context = &shared.context;
-    let (table, key) = intent.row();
-    let mut locked = Locked::take(&context.store.database, &context.store.schema, resource, &key).await?;
-    // With the lock held: another statement of the row has set its mark before.
-    let undecided = context.freshness.undecided().has(&table, &key);
-    if undecided || !is_fresh(&context.freshness, &context.catalog, resource, &key, began) {
-        return Ok(false);
-    }
-    match row {
-        Some(row) => {
-            if version_order(resource, Some(row), locked.base().as_ref()) == Some(Ordering::Less) {
-                return Ok(true);
-            }
-            locked.apply(News::Present(row.clone())).await?;
+    let mut locked = Locked::take(&context.store.database, &context.store.schema, resource, key).await?;
+    if let Some(began) = began {
+        // With the lock held: another statement of the row has set its mark before.
+        let undecided = context.freshness.undecided().has(table, key);
+        if undecided || !is_fresh(&context.freshness, &context.catalog, resource, key, began) {
+            return Ok(Landed::Unread);
         }
-        None if locked.visible.is_some() || !locked.unsettled.is_empty() => return Ok(false),
+    }
+    match shown {
+        Some(row) => match version_order(resource, Some(row), locked.base().as_ref()) {
+            Some(Ordering::Less) => return Ok(Landed::Stored),
+            Some(Ordering::Equal) | None if !fresh => return Ok(Landed::Unread),
+            _ => drop(locked.apply(News::Present(row.clone())).await?),
+        },
+        None if !fresh || locked.visible.is_some() || !locked.unsettled.is_empty() => {
+            return Ok(Landed::Unread);
+        }
         None => {
             context.freshness.gone(&table, &key);
             locked.apply(News::Absent).await?;
             locked.remove_children(&context.catalog).await?;
         }
     }
-    context.freshness.applied(&table, &key, began);
+    if let Some(began) = began {
+        context.freshness.applied(table, key, began);
+    }
     locked.commit().await?;
-    Ok(row.is_none() || !has_gone_since(&context.freshness, &context.catalog, resource, &key, began))
+    // What it hangs on may have gone in the meantime.
+    let stands = began.is_none_or(|began| {
+        shown.is_none() || !has_gone_since(&context.freshness, &context.catalog, resource, key, began)
+    });
+    Ok(if stands { Landed::Stored } else { Landed::Unread })
 }

@@ -205,6 +205,7 @@ impl Store {
                 sealed: row.get("sealed"),
                 request_id: row.get("request_id"),
                 stands: if applied { Stands::Applied { made, answer: None } } else { Stands::Unknown },
+                left: true,
             };
             match left.iter_mut().find(|(of, _)| *of == txid) {
                 Some((_, intents)) => intents.push(intent),

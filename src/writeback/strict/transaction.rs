@@ -14,8 +14,8 @@ use super::Shared;
 use super::intent::{Intent, Stands};
 use super::make::ask;
 use super::question::Question;
-use super::restore::{restore, undo};
-use super::settle::{land, notes};
+use super::restore::{Back, restore, undo};
+use super::settle::{follow, land, land_back, notes};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Flight, Freshness, Operation};
 use crate::retry::Delays;
@@ -36,20 +36,21 @@ pub(super) async fn run(
     mut questions: mpsc::UnboundedReceiver<Question>,
 ) {
     let freshness = Arc::clone(&shared.context.freshness);
-    let mut flights = Vec::new();
+    let (mut flights, mut backs) = (Vec::new(), Vec::new());
     let mut statements: HashSet<i64> = intents.iter().map(|intent| intent.statement).collect();
     take_up(&shared, &freshness, &mut flights, txid, &intents).await;
-    let (mut pause, mut answered) = (SOON, Instant::now());
+    let (mut pause, mut last) = (SOON, Instant::now());
     loop {
         tokio::select! {
             biased;
             Some(question) = questions.recv() => {
                 let statement = question.statement;
                 statements.insert(statement);
-                if let Err(error) = answer(&shared, &freshness, &mut flights, question, &mut intents).await {
+                let answered = answer(&shared, &freshness, &mut flights, question, &mut intents, &mut backs);
+                if let Err(error) = answered.await {
                     tracing::error!(%error, statement, "a strict statement could not be answered");
                 }
-                (pause, answered) = (SOON, Instant::now());
+                (pause, last) = (SOON, Instant::now());
             }
             // Whoever wants one of its rows has got past the transaction's locks.
             () = freshness.undecided().wanted() => {}
@@ -64,9 +65,20 @@ pub(super) async fn run(
             }
         }
     }
-    let fresh = answered.elapsed() < FRESH;
-    decide(&shared, &freshness, flights, txid, intents, &statements.into_iter().collect::<Vec<_>>(), fresh)
-        .await;
+    let fresh = last.elapsed() < FRESH;
+    let ended = Ended { txid, intents, backs, statements: statements.into_iter().collect(), fresh };
+    decide(&shared, &freshness, flights, ended).await;
+}
+
+/// What is known of a transaction at its end.
+struct Ended {
+    txid: u64,
+    intents: Vec<Intent>,
+    /// Rows that were taken back before.
+    backs: Vec<Back>,
+    statements: Vec<i64>,
+    /// Whether its answers are so new that nobody else has changed the rows since.
+    fresh: bool,
 }
 
 /// Marks what an earlier process has left, and tells statements that still wait that it is gone.
@@ -104,6 +116,7 @@ async fn answer<'f>(
     flights: &mut Vec<Flight<'f>>,
     question: Question,
     intents: &mut Vec<Intent>,
+    backs: &mut Vec<Back>,
 ) -> Result<()> {
     let Question { statement, txid, until, patience, changes, .. } = question;
     let patience = Duration::from_secs_f64(patience.clamp(0.0, PATIENCE));
@@ -153,7 +166,7 @@ async fn answer<'f>(
     let reply = match refused.into_iter().flatten().next() {
         None => json!({ "answers": new.iter().map(|intent| answer_to(shared, intent)).collect::<Vec<_>>() }),
         Some(refused) => {
-            take_back(shared, &mut new, deadline).await;
+            backs.extend(take_back(shared, &mut new, deadline).await);
             json!({ "refused": refused })
         }
     };
@@ -171,18 +184,21 @@ fn answer_to(shared: &Shared, intent: &Intent) -> Value {
 }
 
 /// A statement is refused: what Auth0 has taken of it goes back, as far as there is time.
-async fn take_back(shared: &Shared, intents: &mut [Intent], deadline: Instant) {
+async fn take_back(shared: &Shared, intents: &mut [Intent], deadline: Instant) -> Vec<Back> {
     let undone: Vec<_> =
         intents.iter_mut().map(|intent| take_back_one(shared, intent, deadline).boxed()).collect();
-    stream::iter(undone).buffered(shared.concurrency).collect::<Vec<()>>().await;
+    let undone: Vec<Option<Back>> = stream::iter(undone).buffered(shared.concurrency).collect().await;
+    undone.into_iter().flatten().collect()
 }
 
-async fn take_back_one(shared: &Shared, intent: &mut Intent, deadline: Instant) {
-    if matches!(intent.stands, Stands::Applied { .. }) && undo(shared, intent, deadline).await {
+async fn take_back_one(shared: &Shared, intent: &mut Intent, deadline: Instant) -> Option<Back> {
+    let back = undo(shared, intent, deadline).await;
+    if back.is_some() {
         intent.stands = Stands::Nothing;
     }
     // A conflict says that Auth0 has something that the table does not show.
     shared.suspect_row(intent.row());
+    back
 }
 
 /// The reply is tried as long as somebody waits for it.
@@ -204,17 +220,10 @@ async fn store_reply(
     }
 }
 
-/// The transaction has ended: takes back what it has not committed, and stores what Auth0 has answered
-/// to the rest.
-async fn decide(
-    shared: &Shared,
-    freshness: &Freshness,
-    flights: Vec<Flight<'_>>,
-    txid: u64,
-    intents: Vec<Intent>,
-    statements: &[i64],
-    fresh: bool,
-) {
+/// The transaction has ended: takes back what it has not committed, and stores what Auth0 has answered.
+/// Only then is anything else that was seen of the rows worth a look: it may be from in between.
+async fn decide(shared: &Shared, freshness: &Freshness, flights: Vec<Flight<'_>>, ended: Ended) {
+    let Ended { txid, intents, mut backs, statements, fresh } = ended;
     let intents: Vec<Intent> =
         intents.into_iter().filter(|intent| intent.stands != Stands::Nothing).collect();
     let what = "what a strict transaction has committed cannot be read yet";
@@ -226,29 +235,30 @@ async fn decide(
         let (row, operation) = (intent.row(), intent.content.operation);
         // A row that has been made again is whole.
         if operation != Operation::Update || !made_again.contains(&row) {
-            restore(shared, intent).await;
+            backs.extend(restore(shared, intent).await);
         }
         if operation == Operation::Delete {
             made_again.insert(row.clone());
         }
         taken_back.insert(row);
     }
+    for back in &backs {
+        land_back(shared, back).await;
+    }
+    let kept: Vec<(&Intent, i64)> =
+        intents.iter().filter_map(|intent| Some((intent, *committed.get(&intent.request_id)?))).collect();
+    let mut last = Vec::new();
+    for (n, (intent, _)) in kept.iter().enumerate() {
+        let row = intent.row();
+        if !taken_back.contains(&row) && !kept[n + 1..].iter().any(|(later, _)| later.row() == row) {
+            last.push((*intent, land(shared, intent, fresh).await));
+        }
+    }
     drop(flights);
     freshness.undecided().release(txid);
     let reading = freshness.begin();
-    let kept: Vec<(&Intent, i64)> =
-        intents.iter().filter_map(|intent| Some((intent, *committed.get(&intent.request_id)?))).collect();
-    for (n, (intent, _)) in kept.iter().enumerate() {
-        let row = intent.row();
-        let last = !kept[n + 1..].iter().any(|(later, _)| later.row() == row);
-        if !last || taken_back.contains(&row) {
-            continue;
-        }
-        if fresh {
-            land(shared, intent, reading.began()).await;
-        } else {
-            shared.suspect_row(row);
-        }
+    for (intent, landed) in last {
+        follow(shared, intent, landed, reading.began()).await;
     }
     if !kept.is_empty()
         && let Err(error) = shared.store.tell(&notes(shared, txid, &kept)).await
@@ -256,7 +266,7 @@ async fn decide(
         tracing::warn!(%error, "what strict statements have written could not be told");
     }
     let what = "a strict transaction cannot be forgotten yet";
-    insist(what, || shared.store.finish(txid, statements)).await;
+    insist(what, || shared.store.finish(txid, &statements)).await;
 }
 
 /// Again, until the database does it.
