@@ -18,7 +18,7 @@ pub(super) fn deletes(site: &Site<'_>, resource: &Resource) -> String {
         return String::new();
     }
     let most = format!(
-        "case when coalesce(current_setting('auth0.max_deletes', true), '') = '' then {MAX_DELETES} else {}() end",
+        "(case when coalesce(current_setting('auth0.max_deletes', true), '') = '' then {MAX_DELETES} else {}() end)",
         site.name("_max_deletes")
     );
     let message = literal(&format!(

@@ -25,11 +25,12 @@ fn queued(id: i64, row: &str, txid: Option<u64>) -> Queued {
 }
 
 /// A desk that has loaded a commit.
-fn desk(page: Vec<Queued>) -> Desk {
+fn told(page: Vec<Queued>) -> Desk {
     let (mut desk, now) = (Desk::default(), Instant::now());
     let ids = page.iter().map(|queued| queued.id).collect();
     desk.arrived(Arrival::Commit { lsn: 10, ids }, now);
-    assert!(desk.wanted(now).is_some());
+    let commit = desk.wanted(now).map(|segment| segment.commit);
+    let page = page.into_iter().map(|queued| Queued { commit, ..queued }).collect();
     desk.loaded(page, i64::MAX, Stays::default());
     desk
 }
@@ -49,7 +50,7 @@ fn ended(desk: &mut Desk, work: &Work, applied: bool, fate: Fate) {
 
 #[test]
 fn what_is_applied_is_not_done_before_the_transaction_is_decided() {
-    let mut desk = desk(vec![queued(1, "a", Some(7)), queued(2, "b", Some(7)), queued(3, "a", None)]);
+    let mut desk = told(vec![queued(1, "a", Some(7)), queued(2, "b", Some(7)), queued(3, "a", None)]);
     let (first, second) = (next(&mut desk).unwrap(), next(&mut desk).unwrap());
     ended(&mut desk, &first, true, Fate::Open);
     assert_eq!((next(&mut desk), desk.applied()), (None, 0));
@@ -64,7 +65,7 @@ fn what_is_applied_is_not_done_before_the_transaction_is_decided() {
 fn what_has_failed_is_taken_back_when_nothing_of_it_is_under_way_and_once() {
     let rows = ["a", "b", "c", "c"];
     let page = rows.iter().zip(1..).map(|(row, id)| queued(id, row, Some(7)));
-    let mut desk = desk(page.chain([queued(5, "c", None)]).collect());
+    let mut desk = told(page.chain([queued(5, "c", None)]).collect());
     let works: Vec<Work> = std::iter::from_fn(|| next(&mut desk)).collect();
     assert_eq!(works.len(), 3, "the fourth waits behind the third");
     ended(&mut desk, &works[0], true, Fate::Open);
