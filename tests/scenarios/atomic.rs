@@ -240,11 +240,7 @@ pub async fn what_cannot_be_taken_back_is_said_in_the_statement(stand: &mut Stan
     for (statement, table) in [
         (format!("update auth0.user set password = 'a-new-one-0' where user_id = '{id}'"), "user"),
         (format!("delete from auth0.user where user_id = '{id}'"), "user"),
-        (
-            "delete from auth0.client where client_id = (select client_id from auth0.client limit 1)"
-                .to_owned(),
-            "client",
-        ),
+        ("delete from auth0.connection".to_owned(), "connection"),
     ] {
         let refusal = session.refused(&format!("{ATOMIC} {statement}; commit")).await;
         assert_eq!(
@@ -298,11 +294,11 @@ pub async fn a_wrong_value_of_a_setting_is_refused_by_its_name(stand: &mut Stand
 pub async fn a_mail_that_nothing_calls_back_is_said_before(stand: &mut Stand) {
     let mut session = stand.session().await;
     let client = stand.emulator.client_id.clone();
-    session.confirmed("insert into auth0.organization (name) values ('inviting')").await;
+    session.confirmed("insert into auth0.organization (name) values ('inviting'), ('other')").await;
     let invite = |more: &str, value: &str| {
         format!(
             "insert into auth0.organization_invitation (organization_id, client_id, inviter, invitee{more}) \
-             select id, '{client}', '{{\"name\": \"a\"}}', '{{\"email\": \"a@example.com\"}}'{value} from auth0.organization"
+             select id, '{client}', '{{\"name\": \"a\"}}', '{{\"email\": \"a@example.com\"}}'{value} from auth0.organization where name = 'inviting'"
         )
     };
     let refusal = session.refused(&format!("{ATOMIC} {}; commit", invite("", ""))).await;
@@ -313,7 +309,7 @@ pub async fn a_mail_that_nothing_calls_back_is_said_before(stand: &mut Stand) {
     let quiet = invite(", send_invitation_email", ", false");
     session
         .run(&format!(
-            "{ATOMIC} {quiet}; update auth0.organization set name = 'Not A Name' where name = 'inviting'; commit"
+            "{ATOMIC} {quiet}; update auth0.organization set name = 'other' where name = 'inviting'; commit"
         ))
         .await;
     let template = "insert into auth0.email_template (template, body, \"from\", subject, syntax, enabled) \
