@@ -93,6 +93,8 @@ kinds! {
     Auth0Token = "auth0_token", Backoff, "Authorize the application for the Auth0 Management API of this tenant.";
     /// Auth0 answered 403.
     Auth0Forbidden = "auth0_forbidden", Never, "Grant the scope named in the message to the application, or upgrade the plan.";
+    /// Auth0 answered 403 for a scope that the application does not have any more.
+    Auth0Scope = "auth0_scope", Never, "Grant the application the scope that is missing (`auth0-sync doctor` names it); writes that need it wait meanwhile.";
     /// Auth0 answered 429.
     Auth0Throttled = "auth0_throttled", Backoff, "Nothing to do: the call is made again when the limit allows.";
     /// Auth0 refused the request (another 4xx).
@@ -101,6 +103,8 @@ kinds! {
     Auth0NotFound = "auth0_not_found", Never, "It was deleted at Auth0; the table follows.";
     /// Auth0 answered something that the catalogue does not describe.
     Auth0Answer = "auth0_answer", Backoff, "Report it with the log line: the catalogue may be behind Auth0.";
+    /// An operator has paused writes.
+    Paused = "paused", Never, "Wait until an operator ends the pause with `auth0-sync resume`.";
     /// A client has taken held changes back.
     Discarded = "discarded", Never, "Nothing to do: the changes were held and then discarded.";
     /// Auth0 has something else than the client had read.
@@ -115,6 +119,14 @@ kinds! {
     Io = "io", Never, "Check the named path or program.";
     /// A fault of this program.
     Internal = "internal", Backoff, "Report it with the log line.";
+}
+
+impl Kind {
+    /// Whether somebody takes away and gives back what it is about, whatever is asked: nothing may be
+    /// reverted or forgotten for it.
+    pub fn is_of_access(self) -> bool {
+        matches!(self, Kind::Auth0Credentials | Kind::Auth0Token | Kind::Auth0Scope)
+    }
 }
 
 impl Error {

@@ -1,7 +1,8 @@
 //! What the service costs and how fast it is, on this machine, against the emulator: `cargo bench`,
 //! or a part of it by name (`cargo bench -- backfill live`). Postgres keeps its promises here: fsync
 //! is on. A table goes to stdout, JSON to `target/figures.json` or where `--json FILE` says; `--users N` and
-//! `--runs N` set the size of the backfill, `--budget-seconds N` how long a plan's budget is used.
+//! `--runs N` set the size of the backfill, `--rows N` that of the large table, `--budget-seconds N` how long a
+//! plan's budget is used.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,6 +11,7 @@
 )]
 
 mod backfill;
+mod bare;
 mod budget;
 mod copy;
 mod emulator;
@@ -18,6 +20,7 @@ mod idle;
 mod live;
 mod options;
 mod process;
+mod size;
 mod strict;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -32,6 +35,15 @@ async fn main() {
     let mut figures = Figures::default();
     if options.wants("writeback") {
         writeback::measure(&mut figures).await;
+    }
+    if options.wants("rate") {
+        writeback::rate(&mut figures).await;
+    }
+    if options.wants("capture") {
+        writeback::captured(&mut figures).await;
+    }
+    if options.wants("size") {
+        size::measure(&mut figures, &options).await;
     }
     if options.wants("strict") {
         strict::measure(&mut figures).await;

@@ -1,4 +1,5 @@
-//! From a client's commit to Auth0: one by one, and many rows at once.
+//! From a client's commit to Auth0: one by one, and many rows at once, each beside a bare HTTP client that
+//! makes the same calls to the same emulator.
 
 use std::time::{Duration, Instant};
 
@@ -6,38 +7,90 @@ use serde_json::Value;
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-use crate::figures::{Figures, at};
+use crate::bare;
+use crate::figures::{Aim, Figures, at};
 use crate::process::processor_time;
 use crate::support::{self, Emulator, Postgres, Stand};
 
 const UPDATES: usize = 500;
 const MANY: u32 = 10_000;
 const ROWS: u32 = 100_000;
+const SINGLE: u32 = 500;
+
+/// Calls of the service under way at once, as it is configured by itself.
+const CONCURRENCY: usize = 16;
+/// Of one emulator, and of one that is far away.
+const LATENCIES: [(u32, usize); 2] = [(0, UPDATES), (80, 100)];
 
 pub(crate) async fn measure(figures: &mut Figures) {
-    let mut stand = stand(500).await;
-    figures.note("ready with 500 users, tables empty before", "s", start(&mut stand).await);
-    let (heard, settled) = one_by_one(&stand).await;
-    figures.spread("commit to NOTIFY", &heard, None);
-    figures.spread("created_at to settled_at", &settled, None);
-    drop(stand);
+    for (latency, updates) in LATENCIES {
+        let mut stand = stand(500, latency).await;
+        figures.note(
+            &named("ready with 500 users, tables empty before", latency),
+            "s",
+            start(&mut stand).await,
+        );
+        let (_, heard) = one_by_one(&stand, updates).await;
+        let settled = settled(&stand).await;
+        let bare = bare::one_by_one(&stand.emulator, &users(&stand).await, updates).await;
+        figures.spread(&named("bare PATCH", latency), &bare, None);
+        figures.spread(&named("commit to NOTIFY", latency), &heard, None);
+        figures.spread(&named("created_at to settled_at", latency), &settled, None);
+        for (word, share, most) in [("p50", 0.50, 3.0), ("p99", 0.99, 10.0)] {
+            let name = named(&format!("commit to NOTIFY, above a bare PATCH, {word}"), latency);
+            figures.aim(&name, "ms", at(&heard, share) - at(&bare, share), Aim::Below(most));
+        }
+    }
+}
 
-    let mut stand = self::stand(MANY).await;
+/// Many rows at once.
+pub(crate) async fn rate(figures: &mut Figures) {
+    let mut stand = stand(MANY, 0).await;
     figures.note("ready with 10,000 users, tables empty before", "s", start(&mut stand).await);
     let service = stand.service.as_ref().unwrap().pid();
     let before = processor_time(service).unwrap();
     let taken = all_at_once(&stand).await;
-    figures.note("10,000 rows in one UPDATE, until all are settled", "rows/s", f64::from(MANY) / taken);
+    let rate = f64::from(MANY) / taken;
+    figures.note("10,000 rows in one UPDATE, until all are settled", "rows/s", rate);
     let used = (processor_time(service).unwrap() - before) * 1000.0 / f64::from(MANY);
     figures.note("the service's processor time for each of them", "ms", used);
     stand.service.take().unwrap().terminate().await;
+    let users = users(&stand).await;
+    let bare = f64::from(MANY) / bare::all_at_once(&stand.emulator, &users, CONCURRENCY).await;
+    figures.note("the same calls by a bare client", "calls/s", bare);
+    figures.aim("rows settled for each call of the bare client", "", rate / bare, Aim::AtLeast(0.8));
+}
+
+/// What the triggers cost whoever writes.
+pub(crate) async fn captured(figures: &mut Figures) {
+    let stand = stand(0, 0).await;
     let (plain, captured) = capture(&stand).await;
     figures.note("UPDATE of 100,000 rows without capture", "s", plain);
     figures.note("UPDATE of 100,000 rows with capture", "s", captured);
+    figures.aim("UPDATE of 100,000 rows, with capture to without", "", captured / plain, Aim::Below(3.5));
+    let (plain, captured) = single(&stand).await;
+    figures.aim(
+        "what capture adds to the UPDATE of one row, p50",
+        "ms",
+        at(&captured, 0.5) - at(&plain, 0.5),
+        Aim::Below(0.3),
+    );
 }
 
-async fn stand(users: u32) -> Stand {
-    Stand::set_up(Postgres::with(&[("fsync", "on")]), Emulator::start(users).await).await
+fn named(what: &str, latency: u32) -> String {
+    if latency == 0 { what.to_owned() } else { format!("{what} ({latency} ms away)") }
+}
+
+/// Those that Auth0 has.
+async fn users(stand: &Stand) -> Vec<String> {
+    let sql = "select user_id from auth0.\"user\" where user_id not like 'auth0|filled-%' order by 1";
+    sqlx::query_scalar(sql).fetch_all(&stand.app().await).await.unwrap()
+}
+
+async fn stand(users: u32, latency: u32) -> Stand {
+    let (users, latency) = (users.to_string(), latency.to_string());
+    let emulator = Emulator::with(&["--users", &users, "--rate-limits", "off", "--latency", &latency]).await;
+    Stand::set_up(Postgres::with(&[("fsync", "on")]), emulator).await
 }
 
 /// Seconds from the start of the process until it says that it is ready.
@@ -47,30 +100,34 @@ async fn start(stand: &mut Stand) -> f64 {
     begun.elapsed().as_secs_f64()
 }
 
-/// Milliseconds from the return of each commit until the client hears of its confirmation, and
-/// between the times that `_sync_cdc` shows.
-async fn one_by_one(stand: &Stand) -> (Vec<f64>, Vec<f64>) {
-    let app = stand.app().await;
+/// Milliseconds of each UPDATE with its commit, and from its return until the client hears that it is confirmed.
+pub(crate) async fn one_by_one(stand: &Stand, updates: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut app = PgConnection::connect(&stand.app_url).await.unwrap();
     let mut listener = PgListener::connect(&stand.app_url).await.unwrap();
     listener.listen("auth0_sync").await.unwrap();
-    let users: Vec<String> =
-        sqlx::query_scalar("select user_id from auth0.\"user\" order by 1").fetch_all(&app).await.unwrap();
-    let mut heard = Vec::new();
-    for n in 0..UPDATES {
+    let users = users(stand).await;
+    let (mut committed, mut heard) = (Vec::new(), Vec::new());
+    for n in 0..updates {
+        let begun = Instant::now();
         sqlx::query("update auth0.\"user\" set nickname = $1 where user_id = $2")
             .bind(format!("n{n}"))
             .bind(&users[n % users.len()])
-            .execute(&app)
+            .execute(&mut app)
             .await
             .unwrap();
-        let committed = Instant::now();
+        let returned = Instant::now();
+        committed.push((returned - begun).as_secs_f64() * 1000.0);
         let told: Value = serde_json::from_str(listener.recv().await.unwrap().payload()).unwrap();
-        heard.push(committed.elapsed().as_secs_f64() * 1000.0);
+        heard.push(returned.elapsed().as_secs_f64() * 1000.0);
         assert_eq!(told["state"], "confirmed", "{told}");
     }
+    (committed, heard)
+}
+
+/// Milliseconds between the times that `_sync_cdc` shows.
+async fn settled(stand: &Stand) -> Vec<f64> {
     let sql = "select (extract(epoch from settled_at - created_at) * 1000)::float8 from auth0._sync_cdc";
-    let settled = sqlx::query_scalar(sql).fetch_all(&stand.admin().await).await.unwrap();
-    (heard, settled)
+    sqlx::query_scalar(sql).fetch_all(&stand.admin().await).await.unwrap()
 }
 
 /// Seconds from the commit of one statement that changes every user until all is settled.
@@ -117,6 +174,28 @@ async fn capture(stand: &Stand) -> (f64, f64) {
         captured.push(update(&mut app).await);
     }
     (at(&plain, 0.5), at(&captured, 0.5))
+}
+
+/// Milliseconds of UPDATEs of one row each, without and with the triggers, in turns.
+async fn single(stand: &Stand) -> (Vec<f64>, Vec<f64>) {
+    let mut admin = stand.postgres.admin(support::stand::DATABASE).await;
+    let mut app = PgConnection::connect(&stand.app_url).await.unwrap();
+    sqlx::query("set session_replication_role = replica").execute(&mut admin).await.unwrap();
+    let (mut plain, mut captured) = (Vec::new(), Vec::new());
+    for n in 1..=SINGLE {
+        for (who, connection, taken) in [("admin", &mut admin, &mut plain), ("app", &mut app, &mut captured)]
+        {
+            let begun = Instant::now();
+            sqlx::query("update auth0.\"user\" set nickname = $1 where user_id = $2")
+                .bind(format!("{who} {n}"))
+                .bind(format!("auth0|{n}"))
+                .execute(connection)
+                .await
+                .unwrap();
+            taken.push(begun.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    (plain, captured)
 }
 
 /// Commits: what is not kept costs less.

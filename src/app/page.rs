@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::writes;
 use crate::auth0::{Budget, Lane};
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{EventsShown, EventsState, Queue, Tally};
@@ -83,6 +84,7 @@ impl Source for Page {
                 "settled": writeback.settled,
                 "waiting_for": writeback.waiting_for.map(Kind::as_str),
                 "hint": writeback.waiting_for.map(|kind| kind.policy().hint),
+                "writes": writes::shown(&writeback),
             },
             "refetch": { "open": queue.open, "done": queue.done },
             "webhook": self.webhook(),

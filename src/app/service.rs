@@ -17,11 +17,12 @@ use super::follow::fill_and_follow;
 use super::mail::{Mailer, keep_telling};
 use super::owner::Owner;
 use super::page::{Page, recorder};
+use super::pause;
 use super::reading::reading;
 use super::stream::stream;
 use super::tasks::{forever, until, until_shutdown};
-use super::tenant::{selection_kept, tenant};
-use super::webhook;
+use super::tenant::{granted, selection_kept, tenant};
+use super::{webhook, writes};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
@@ -111,19 +112,14 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         return Ok(());
     };
     let auth0 = Client::new(&config.auth0)?;
-    let Some(scopes) = until(&shutdown, || auth0.scopes()).await? else { return Ok(()) };
-    tracing::info!(domain = %config.auth0.domain, scopes = scopes.len(), "Auth0 has given a token");
-
-    let mut slot = wal::Settings::new(config.database_url.clone());
-    slot.slot.clone_from(&config.slot);
-    let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
-
     let queue = Arc::new(Queue::default());
-    let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let releases = arrivals_in.clone();
     let (applied_in, applied) = watch::channel(0);
-    let (report_in, report) = watch::channel(Report::default());
+    let look = || pause::is_paused(&database, &config.schema);
+    let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
+    let (report_in, report) = watch::channel(Report { paused, ..Report::default() });
+    let (paused_in, paused) = watch::channel(paused);
     let (suspicions_in, suspicions) = mpsc::unbounded_channel();
     let events = Arc::<EventsShown>::default();
     let page = Arc::new(Page {
@@ -138,39 +134,58 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         events: Arc::clone(&events),
         recorder: standing.recorder.clone(),
     });
+    // Whoever asks meanwhile is told what the start waits for.
+    let mut tasks = JoinSet::new();
+    let stop = shutdown.clone();
+    tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
+        stop.cancelled().await;
+    }));
+    let told = writes::tell(database.clone(), config.schema.clone(), page.writeback.clone());
+    tasks.spawn(forever(shutdown.clone(), told));
+
+    let ask = || async {
+        let scopes = auth0.scopes().await;
+        report_in.send_modify(|report| report.waiting_for = scopes.as_ref().err().map(Error::kind));
+        granted(scopes, &database, &config.schema).await
+    };
+    let Some(scopes) = until(&shutdown, ask).await? else { return Ok(()) };
+    tracing::info!(domain = %config.auth0.domain, scopes = scopes.len(), "Auth0 has given a token");
+
+    let mut slot = wal::Settings::new(config.database_url.clone());
+    slot.slot.clone_from(&config.slot);
+    let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
+
+    let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let context = writeback::Context {
         catalog: Arc::clone(catalog),
-        store: writeback::Store { database: database.clone(), schema: config.schema.clone() },
+        store: writeback::Store::new(database.clone(), config.schema.clone()),
         auth0,
         freshness: Arc::clone(&reading.freshness),
         instance,
         parents: Arc::default(),
+        room: writeback::Room::new(config.concurrency),
     };
     let strict = || async {
         let own = connect(&config.database_url, STRICT_CONNECTIONS).await?;
-        Strict::open(context.clone(), own, config.concurrency, suspicions_in.clone()).await
+        let asks = (suspicions_in.clone(), paused.clone());
+        Strict::open(context.clone(), own, config.concurrency, asks.0, asks.1).await
     };
     let Some(strict) = until(&shutdown, strict).await? else { return Ok(()) };
     let (questions_in, questions) = mpsc::channel(ARRIVALS);
     let dispatch = Dispatch {
         context,
-        concurrency: config.concurrency,
         arrivals,
         applied: applied_in,
         report: report_in,
         suspicions: suspicions_in,
+        paused,
     };
 
-    let mut tasks = JoinSet::new();
     let counted = (database.clone(), config.schema.clone(), page.budget.clone());
     tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
     let shown = (database.clone(), config.schema.clone(), page.budget.clone());
     let noting = note_budget(shown.0, shown.1, shown.2, Arc::clone(catalog));
     tasks.spawn(forever(shutdown.clone(), noting));
-    let stop = shutdown.clone();
-    tasks.spawn(status::serve(listener, Arc::clone(&page) as Arc<dyn status::Source>, async move {
-        stop.cancelled().await;
-    }));
     let ends = (arrivals_in, questions_in);
     tasks.spawn(forever(shutdown.clone(), stream(slot, ends, applied, Arc::clone(&page))));
     tasks.spawn(forever(shutdown.clone(), strict.run(questions)));
@@ -179,6 +194,8 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let kept = dispatch.context.store.clone();
     tasks.spawn(forever(shutdown.clone(), writeback::forget_settled(kept, config.keep_settled)));
     tasks.spawn(write_back(dispatch, shutdown.clone()));
+    let asked = pause::follow(database.clone(), config.schema.clone(), paused_in);
+    tasks.spawn(forever(shutdown.clone(), asked));
     for _ in 0..READERS {
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });

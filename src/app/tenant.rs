@@ -51,6 +51,33 @@ pub(super) async fn tenant(database: &Database, config: &Config, catalog: &Catal
     Ok(instance)
 }
 
+/// The scopes that the application was granted, or why it was not. Where this tenant has been served before, a
+/// credential that is refused has been taken away, and is worth waiting for; at the first start somebody is there to
+/// correct it.
+///
+/// # Errors
+/// Of Auth0 and of the database.
+pub(super) async fn granted(
+    scopes: Result<Vec<String>>,
+    database: &Database,
+    schema: &str,
+) -> Result<Vec<String>> {
+    let error = match scopes {
+        Err(error) if error.kind() == Kind::Auth0Credentials => error,
+        other => return other,
+    };
+    let served: bool =
+        sqlx::query_scalar("select filled_at is not null from _auth0_sync.tenant where schema = $1")
+            .bind(schema)
+            .fetch_one(&database.pool)
+            .await
+            .map_err(fault("cannot look whether the tenant was served before"))?;
+    if !served {
+        return Err(error);
+    }
+    Err(Error::with(Kind::Auth0Token, "Auth0 does not accept the service's credentials any more", error))
+}
+
 /// Ends with an error once setup has made other tables or columns than this service was told of: it
 /// would fill what nobody keeps up to date.
 pub(super) async fn selection_kept(database: Database, schema: String, made: String) -> Result<()> {

@@ -83,7 +83,13 @@ impl Client {
                     continue;
                 }
             }
-            return answer(&request.method, result, now);
+            let answer = answer(&request.method, result, now);
+            if let Err(Failure { outcome: Outcome::Refused(refusal), .. }) = &answer
+                && refusal.lacks_scope()
+            {
+                self.0.token.doubt(&grant);
+            }
+            return answer;
         }
     }
 

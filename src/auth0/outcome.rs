@@ -28,7 +28,7 @@ pub enum Outcome {
     /// Credentials or their grant do not let us call. Nothing happened, and nothing may be
     /// reverted for it: the operator mends it and the call is made again.
     Blocked {
-        /// `Auth0Token` or `Auth0Credentials`.
+        /// `Auth0Token`, `Auth0Credentials` or `Auth0Scope`.
         kind: Kind,
         /// Auth0's words.
         message: String,
@@ -75,9 +75,15 @@ impl Refusal {
         }
     }
 
+    /// Whether the token's scopes do not allow the call; of some paid features Auth0 says the same.
+    pub fn lacks_scope(&self) -> bool {
+        self.status == 403 && self.error_code.as_deref() == Some("insufficient_scope")
+    }
+
     /// The kind of the error that a status stands for.
     pub fn kind(&self) -> Kind {
         match self.status {
+            403 if self.lacks_scope() => Kind::Auth0Scope,
             403 => Kind::Auth0Forbidden,
             404 => Kind::Auth0NotFound,
             _ => Kind::Auth0Refused,

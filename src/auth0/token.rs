@@ -24,6 +24,8 @@ use crate::error::Kind;
 const RENEW_AGAIN: Duration = Duration::from_secs(10);
 /// A token is renewed this long before its end, or at four fifths of its life, whichever is later.
 const BEFORE_END: Duration = Duration::from_secs(300);
+/// A token that may not say any more what the application may do is renewed, once it is so old.
+const DOUBTED_AFTER: Duration = Duration::from_secs(30);
 /// Auth0's default lifetime, where the answer does not tell.
 const DEFAULT_LIFE: u64 = 86_400;
 
@@ -31,6 +33,7 @@ const DEFAULT_LIFE: u64 = 86_400;
 pub(super) struct Grant {
     authorization: HeaderValue,
     scopes: Vec<String>,
+    asked: Instant,
     renew_at: Instant,
     expires_at: Instant,
 }
@@ -68,6 +71,8 @@ struct State {
     flight: Option<Shared<BoxFuture<'static, Granted>>>,
     /// No renewal before this: the last one failed.
     not_before: Option<Instant>,
+    /// The application may have got or lost scopes since.
+    doubted: bool,
 }
 
 #[derive(Deserialize)]
@@ -97,8 +102,9 @@ impl Token {
         let flight = {
             let (mut state, now) = (self.lock(), Instant::now());
             let held = state.grant.clone().filter(|grant| now < grant.expires_at);
+            let not_before = state.not_before.unwrap_or(now);
             if let Some(grant) = &held
-                && now < grant.renew_at.max(state.not_before.unwrap_or(now))
+                && (now < not_before || (now < grant.renew_at && !state.doubted))
             {
                 return Ok(Arc::clone(grant));
             }
@@ -118,6 +124,14 @@ impl Token {
         state.grant.take_if(|grant| Arc::ptr_eq(grant, refused));
     }
 
+    /// The application's scopes may have changed since this token was granted: it is renewed, while it is used
+    /// still, though not too often.
+    pub(super) fn doubt(&self, refused: &Arc<Grant>) {
+        let mut state = self.lock();
+        let current = state.grant.as_ref().is_some_and(|grant| Arc::ptr_eq(grant, refused));
+        state.doubted |= current && refused.asked.elapsed() >= DOUBTED_AFTER;
+    }
+
     /// The request runs as a task of its own, so that it ends whoever stops waiting for it.
     fn launch(self: &Arc<Self>) -> Shared<BoxFuture<'static, Granted>> {
         let token = Arc::clone(self);
@@ -128,6 +142,7 @@ impl Token {
                 Ok(grant) => {
                     state.grant = Some(Arc::clone(grant));
                     state.not_before = None;
+                    state.doubted = false;
                 }
                 Err(_) => state.not_before = Some(Instant::now() + RENEW_AGAIN),
             }
@@ -159,6 +174,7 @@ impl Token {
         Ok(Arc::new(Grant {
             authorization,
             scopes,
+            asked,
             renew_at: asked + renew_after(life),
             expires_at: asked + life,
         }))

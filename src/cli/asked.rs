@@ -53,7 +53,7 @@ pub(super) async fn wait(
 }
 
 /// Whether a service streams from the slot.
-async fn serves(database: &Database, slot: &str) -> Result<bool> {
+pub(super) async fn serves(database: &Database, slot: &str) -> Result<bool> {
     sqlx::query_scalar(
         "select exists (select from pg_catalog.pg_replication_slots where slot_name = $1 and active)",
     )

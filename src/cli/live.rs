@@ -35,6 +35,9 @@ pub(super) struct Writeback {
     /// The kind of the error that holds up all writes.
     pub(super) waiting_for: Option<String>,
     pub(super) hint: Option<String>,
+    /// As it is told: the listing alone looks into it.
+    #[serde(default)]
+    pub(super) writes: Value,
 }
 
 /// Asks the service that listens here.

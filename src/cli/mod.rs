@@ -12,6 +12,7 @@ pub mod emulator;
 mod expected;
 mod filling;
 mod live;
+pub mod pause;
 pub mod run;
 pub mod setup;
 mod shutdown;
@@ -40,6 +41,10 @@ enum Command {
     Setup(setup::Args),
     /// Run the service
     Run(run::Args),
+    /// Write nothing to Auth0 for a while; changes are captured and wait
+    Pause(pause::Args),
+    /// Write to Auth0 again, what has waited first
+    Resume(pause::ResumeArgs),
     /// Fill one or more tables again
     Backfill(backfill::Args),
     /// Compare tables with Auth0 and mend what differs
@@ -64,6 +69,8 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::run(args),
         Command::Setup(args) => setup::run(args),
         Command::Run(args) => run::run(args),
+        Command::Pause(args) => pause::run(args),
+        Command::Resume(args) => pause::resume(args),
         Command::Backfill(args) => backfill::run(args),
         Command::Sweep(args) => sweep::run(args),
         Command::Status(args) => status::run(args),

@@ -73,6 +73,7 @@ async fn gather(config: &Config, catalog: &Catalog) -> Result<Value> {
         "domain": config.auth0.domain,
         "tables": tables(&mut connection, schema, catalog).await?,
         "mutations": mutations(&mut connection, schema).await?,
+        "paused": paused(&mut connection, schema).await?,
         "slot": slot(&mut connection, &config.slot).await?,
         "sources": checkpoints(&mut connection, schema).await?,
         "webhook": sources::address(config.webhook.as_ref()),
@@ -139,6 +140,19 @@ async fn mutations(connection: &mut PgConnection, schema: &str) -> Result<Value>
     Ok(json!({"unsettled": states, "oldest_seconds": oldest}))
 }
 
+/// Since how many seconds writes are paused, and why; null where they are not.
+async fn paused(connection: &mut PgConnection, schema: &str) -> Result<Value> {
+    let row: Option<(f64, Option<String>)> = sqlx::query_as(
+        "select extract(epoch from clock_timestamp() - paused_at)::float8, paused_for \
+         from _auth0_sync.tenant where schema = $1 and paused_at is not null",
+    )
+    .bind(schema)
+    .fetch_optional(connection)
+    .await
+    .map_err(fault("cannot look whether writes are paused"))?;
+    Ok(row.map_or(Value::Null, |(seconds, reason)| json!({"seconds": seconds, "reason": reason})))
+}
+
 async fn slot(connection: &mut PgConnection, name: &str) -> Result<Value> {
     let Some(slot) = Slot::read(connection, name).await? else {
         return Ok(json!({"name": name, "exists": false}));
@@ -171,6 +185,7 @@ async fn service(config: &Config) -> Value {
             "running": true, "ready": status.ready, "streaming": status.streaming,
             "held": status.writeback.held, "in_flight": status.writeback.in_flight,
             "waiting_for": status.writeback.waiting_for, "hint": status.writeback.hint,
+            "writes": status.writeback.writes,
             "budget": status.budget, "events": status.events, "webhook": status.webhook,
         }),
         Err(error) => json!({"running": false, "error": error.to_string()}),

@@ -65,6 +65,8 @@ pub(super) struct Order {
     bytes: Option<u64>,
     /// Refuses every call (true) or ends that (false).
     down: Option<bool>,
+    /// Scopes that tokens do not get any more; those that are out keep theirs.
+    withhold: Option<Vec<String>>,
     /// Forgets every order first.
     clear: bool,
 }
@@ -91,6 +93,7 @@ struct Rule {
 pub(super) struct Faults {
     rules: Vec<Rule>,
     down: bool,
+    withheld: Vec<String>,
     /// Of event streams under way.
     pub(super) stream: StreamFaults,
 }
@@ -134,11 +137,17 @@ impl Faults {
             *self = Faults::default();
         }
         self.down = order.down.unwrap_or(self.down);
+        self.withheld = order.withhold.unwrap_or(std::mem::take(&mut self.withheld));
         if let Some(fault) = fault {
             let method = order.matches.method.map(|method| method.to_uppercase());
             self.rules.push(Rule { method, path, times: order.times, after: order.after, fault });
         }
         Ok(self.rules.len())
+    }
+
+    /// Whether tokens get this scope.
+    pub(super) fn grant(&self, scope: &str) -> bool {
+        !self.withheld.iter().any(|withheld| withheld == scope)
     }
 
     /// The fault of a call, counted down.
@@ -181,6 +190,10 @@ mod tests {
         assert_eq!(faults.take("PATCH", "/api/v2/users/a"), None);
         faults.order(Order { down: Some(true), ..Order::default() }).unwrap();
         assert_eq!(faults.take("GET", "/oauth/token"), Some(Fault::DropBefore));
+        assert!(faults.grant("read:users"));
+        let withhold = Some(vec!["read:users".to_owned()]);
+        faults.order(Order { withhold, ..Order::default() }).unwrap();
+        assert!(!faults.grant("read:users") && faults.grant("read:roles"));
         assert!(faults.order(Order { what: Some("explode".into()), ..Order::default() }).is_err());
     }
 }

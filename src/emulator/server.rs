@@ -476,7 +476,8 @@ fn grant(
     if !ours {
         return token::refused(403, "access_denied", format!("Service not found: {audience}"));
     }
-    let claims = Claims { client_id: id.to_owned(), scopes: shared.scopes.clone(), id: ids::word(22) };
+    let scopes = shared.scopes.iter().filter(|scope| state.faults.grant(scope)).cloned().collect();
+    let claims = Claims { client_id: id.to_owned(), scopes, id: ids::word(22) };
     let lifetime = shared.options.token_lifetime.as_secs();
     let token = token::sign(&shared.key, &claims, audience, request.now.timestamp(), lifetime);
     Answer::new(

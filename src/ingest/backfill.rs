@@ -197,7 +197,7 @@ impl Drop for Ended<'_> {
 
 /// Whether Auth0 has said that it will not answer this, however often it is asked.
 pub(super) fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Auth0Forbidden | Kind::Auth0NotFound | Kind::Auth0Refused)
+    matches!(error.kind(), Kind::Auth0Forbidden | Kind::Auth0Scope | Kind::Auth0NotFound | Kind::Auth0Refused)
 }
 
 /// Lists a whole table and applies it.

@@ -24,7 +24,7 @@ pub async fn refetch(context: &Context, queue: &Queue) {
             Ok(true) => queue.done(&target),
             Ok(false) => queue.again(target),
             Err(error) => {
-                if error.kind().policy().retry == Retry::Never {
+                if error.kind().policy().retry == Retry::Never && error.kind() != Kind::Auth0Credentials {
                     // It stays unread until someone mends the cause; the others must not wait for it.
                     let hint = error.kind().policy().hint;
                     tracing::error!(%error, table = target.table(), "a row cannot be read: {hint}");
@@ -45,7 +45,7 @@ pub async fn refetch(context: &Context, queue: &Queue) {
 
 /// Whether a refusal says something of the whole table and not of one row's own ways.
 fn is_about_the_table(target: &Target, error: &Error) -> bool {
-    error.kind() == Kind::Auth0Forbidden || matches!(target, Target::Table { .. })
+    matches!(error.kind(), Kind::Auth0Forbidden | Kind::Auth0Scope) || matches!(target, Target::Table { .. })
 }
 
 async fn note_refusal(context: &Context, table: &str, error: &Error) {

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use super::fault;
@@ -17,6 +18,9 @@ pub struct Database {
     /// `session_user` of these connections; capture leaves this role's writes out.
     pub role: String,
 }
+
+/// A connection that was idle for longer is asked whether it still holds before it is used.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Opens a pool of at most `size` connections and makes sure that one works.
 ///
@@ -35,6 +39,16 @@ pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(10))
+        // To ask each time costs a round trip; one that breaks in use is reported as that.
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await
         .map_err(fault("cannot connect to Postgres"))?;

@@ -69,8 +69,8 @@ pub enum Deed {
         at: Instant,
         /// They go one by one from now on.
         alone: bool,
-        /// The cause, where it concerns every call.
-        everybody: Option<Kind>,
+        /// What else waits for the cause to pass.
+        holds: Holds,
     },
     /// Notes the doubt and reads the row back, not before this time.
     ReadBack {
@@ -81,6 +81,17 @@ pub enum Deed {
     },
 }
 
+/// What waits for the cause to pass for which nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// This work alone.
+    Itself,
+    /// Every write of its kind to its table.
+    Alike(Kind),
+    /// Every write.
+    Everything(Kind),
+}
+
 impl Step {
     /// What is to be done about it.
     pub fn deed(self, is_command: bool, now: Instant) -> Deed {
@@ -89,9 +100,14 @@ impl Step {
             // It may have run: it is never sent again, and nothing tells whether it has.
             Step::ReadBack { .. } if is_command => Deed::Settle(Verdict::Lost),
             Step::ReadBack { at, kind } => Deed::ReadBack { at, kind },
-            Step::SplitUp => Deed::PutBack { at: now, alone: true, everybody: None },
+            Step::SplitUp => Deed::PutBack { at: now, alone: true, holds: Holds::Itself },
             Step::SendAgain { at, kind, everybody } => {
-                Deed::PutBack { at, alone: false, everybody: everybody.then_some(kind) }
+                let holds = match kind {
+                    Kind::Auth0Scope => Holds::Alike(kind),
+                    kind if everybody => Holds::Everything(kind),
+                    _ => Holds::Itself,
+                };
+                Deed::PutBack { at, alone: false, holds }
             }
         }
     }
@@ -120,7 +136,9 @@ pub fn after_call(
             Step::SendAgain { at: until, kind: Kind::Auth0Throttled, everybody: true }
         }
         Outcome::Blocked { kind, .. } | Outcome::NeverLeft { kind, .. } => {
-            Step::SendAgain { at: now + delay(tries), kind, everybody: true }
+            // Another write may need another scope.
+            let everybody = kind != Kind::Auth0Scope;
+            Step::SendAgain { at: now + delay(tries), kind, everybody }
         }
         Outcome::Unknown { kind, .. } => Step::ReadBack { at: now + delay(tries), kind },
     }
@@ -202,7 +220,7 @@ mod tests {
         let settles = |outcome| matches!(after_call(outcome, |_| None, 1, 0, now), Step::Finish(_));
         assert!(settles(Outcome::Applied(Value::Null)) && settles(Outcome::Gone));
         assert!(settles(Outcome::Refused(refusal.clone())));
-        for kind in [Kind::Auth0Token, Kind::Auth0Unreachable, Kind::Auth0Server] {
+        for kind in [Kind::Auth0Token, Kind::Auth0Scope, Kind::Auth0Unreachable, Kind::Auth0Server] {
             assert!(!settles(Outcome::Blocked { kind, message: String::new() }));
             assert!(!settles(Outcome::NeverLeft { kind, reason: String::new() }));
             assert!(!settles(Outcome::Unknown { kind, reason: String::new() }));

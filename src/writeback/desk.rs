@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::atomic::{Fate, Groups};
 use super::backlog::{Backlog, Segment};
-use super::call::delay;
+use super::blocked::Blocks;
+use super::call::{Holds, delay};
 use super::dispatch::{Arrival, Report, Suspicion};
 use super::held::Held;
 use super::lanes::{Lanes, Next, Node, Queued, Work};
@@ -32,6 +33,10 @@ pub(super) struct Desk {
     tries: HashMap<i64, u32>,
     /// The way to Auth0 is closed: nothing leaves before this time.
     hold: Option<(Instant, Kind)>,
+    /// What Auth0 does not allow.
+    blocks: Blocks,
+    /// An operator wants nothing to leave.
+    paused: bool,
     settled: u64,
 }
 
@@ -163,8 +168,16 @@ impl Desk {
         self.backlog.not_before
     }
 
-    /// The next call to make beside those `under_way`, at most `most` in all.
+    /// Whether nothing is to be taken up.
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// The next work to take up beside those `under_way`, at most `most` in all.
     pub(super) fn next(&mut self, under_way: usize, most: usize, now: Instant) -> Next {
+        if self.paused {
+            return Next::Idle;
+        }
         // While the way to Auth0 is closed, one call at a time finds out whether it has opened.
         let most = match self.hold {
             Some((until, _)) if until > now => return Next::WaitUntil(until),
@@ -177,6 +190,11 @@ impl Desk {
         loop {
             let next = self.lanes.next(now);
             let Next::Work(mut work) = next else { return next };
+            let leaves = !work.uncertain && work.terms.discarded.is_none();
+            if let Some(until) = leaves.then(|| self.blocks.wait(&work, now)).flatten() {
+                self.lanes.put_back(&work, until, false);
+                continue;
+            }
             if self.atomic.leaves(&mut work) {
                 return Next::Work(work);
             }
@@ -187,10 +205,8 @@ impl Desk {
 
     /// A transaction that is to be taken back, unless the way to Auth0 is closed.
     pub(super) fn to_take_back(&mut self, now: Instant) -> Option<u64> {
-        match self.hold {
-            Some((until, _)) if until > now => None,
-            _ => self.atomic.due(),
-        }
+        let closed = self.paused || self.hold.is_some_and(|(until, _)| until > now);
+        if closed { None } else { self.atomic.due() }
     }
 
     /// A transaction has come back: these are all of its mutations.
@@ -220,18 +236,28 @@ impl Desk {
             Ok(Ended::Settled(settled)) => {
                 self.hold = None;
                 self.tries.remove(&first);
+                if settled.answered && self.blocks.lift(&work) {
+                    tracing::info!(table = %work.node.0, operation = work.operation.as_str(), "Auth0 allows these writes again");
+                }
                 self.settled(&mut work, first, settled, &mut follows);
             }
-            Ok(Ended::Back { at, alone, everybody }) => {
+            Ok(Ended::Back { at, alone, holds }) => {
                 *self.tries.entry(first).or_default() += 1;
-                match everybody {
-                    Some(kind) => {
+                match holds {
+                    Holds::Everything(kind) => {
                         if self.hold.as_ref().is_none_or(|(_, held)| *held != kind) {
                             tracing::warn!(kind = kind.as_str(), "writes wait: {}", kind.policy().hint);
                         }
                         self.hold = Some((at, kind));
                     }
-                    None => self.hold = None,
+                    Holds::Alike(kind) => {
+                        self.hold = None;
+                        if self.blocks.add(&work, at, kind) {
+                            let hint = kind.policy().hint;
+                            tracing::warn!(table = %work.node.0, operation = work.operation.as_str(), "Auth0 does not allow these writes, they wait: {hint}");
+                        }
+                    }
+                    Holds::Itself => self.hold = None,
                 }
                 self.atomic.back(&work, false);
                 self.lanes.put_back(&work, at, alone);
@@ -307,6 +333,8 @@ impl Desk {
             in_flight,
             settled: self.settled,
             waiting_for: self.hold.map(|(_, kind)| kind),
+            blocked: self.blocks.all(),
+            paused: self.paused,
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::atomic::withdraw;
+use super::blocked::Blocked;
 use super::desk::{Desk, Stays};
 use super::lanes::{Next, Work};
 use super::late;
@@ -20,6 +21,8 @@ use crate::pg::mirror::Row;
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
+/// Works taken up and not ended at most; most of them wait for rows that clients hold.
+const TASKS: usize = 256;
 
 /// Transactions that are taken back, each with its mutations that have settled.
 type Withdrawals = JoinSet<(u64, Vec<i64>)>;
@@ -88,14 +91,16 @@ pub struct Report {
     pub settled: u64,
     /// Why nothing leaves at the moment.
     pub waiting_for: Option<Kind>,
+    /// What Auth0 does not allow at the moment; it waits.
+    pub blocked: Vec<Blocked>,
+    /// An operator wants nothing to leave, and nothing is about to.
+    pub paused: bool,
 }
 
 /// The dispatcher's channels and settings.
 pub struct Dispatch {
     /// What workers share.
     pub context: Context,
-    /// Calls under way at most.
-    pub concurrency: usize,
     /// From the stream.
     pub arrivals: mpsc::Receiver<Arrival>,
     /// The apply position, to the stream.
@@ -104,6 +109,8 @@ pub struct Dispatch {
     pub report: watch::Sender<Report>,
     /// Rows that should be read from Auth0, to ingest.
     pub suspicions: mpsc::UnboundedSender<Suspicion>,
+    /// Whether an operator wants nothing to leave.
+    pub paused: watch::Receiver<bool>,
 }
 
 impl Dispatch {
@@ -117,9 +124,10 @@ impl Dispatch {
         let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
         loop {
             self.fill(&mut desk).await?;
+            desk.pause(*self.paused.borrow_and_update());
             self.withdraw(&mut desk, &mut withdrawals);
             let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
-            self.tell(&mut desk, tasks.len());
+            self.tell(&mut desk);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -137,10 +145,13 @@ impl Dispatch {
                     Some(arrival) => self.arrived(&mut desk, arrival).await?,
                     None => break,
                 },
+                () = self.context.room.moved() => {}
+                Ok(()) = self.paused.changed() => {}
                 _ = look.tick(), if desk.has_loaded() => self.rescan(&mut desk).await?,
                 () = tokio::time::sleep_until(wake.unwrap_or_else(far)), if wake.is_some() => {}
             }
         }
+        self.context.room.close();
         // Calls that have left are brought to their end; whatever is cut off is read back at the next start.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), async {
             while tasks.join_next().await.is_some() {}
@@ -192,12 +203,13 @@ impl Dispatch {
 
     /// Starts as much work as may leave; returns when to look again.
     fn start(&self, desk: &mut Desk, tasks: &mut Tasks) -> Option<Instant> {
-        loop {
-            match desk.next(tasks.len(), self.concurrency, Instant::now()) {
+        while self.context.room.has_place() {
+            match desk.next(tasks.len(), TASKS, Instant::now()) {
                 Next::Work(todo) => {
                     let (context, tries) = (self.context.clone(), desk.tries(&todo));
+                    let ahead = context.room.enter();
                     tasks.spawn(async move {
-                        let ended = work(&context, &todo, tries).await;
+                        let ended = work(&context, &todo, ahead, tries).await;
                         (todo, ended)
                     });
                 }
@@ -205,6 +217,7 @@ impl Dispatch {
                 Next::Idle => return None,
             }
         }
+        None
     }
 
     /// Takes back the transactions that have failed.
@@ -230,14 +243,16 @@ impl Dispatch {
         }
     }
 
-    fn tell(&self, desk: &mut Desk, in_flight: usize) {
+    fn tell(&self, desk: &mut Desk) {
         let applied = desk.applied();
         self.applied.send_if_modified(|there| {
             let newer = applied > *there;
             *there = applied.max(*there);
             newer
         });
-        self.report.send_replace(desk.report(in_flight));
+        let mut report = desk.report(self.context.room.under_way());
+        report.paused &= self.context.room.is_clear();
+        self.report.send_replace(report);
     }
 }
 

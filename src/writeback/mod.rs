@@ -5,8 +5,10 @@
 
 mod atomic;
 mod backlog;
+mod blocked;
 mod body;
 pub mod call;
+mod claims;
 mod command;
 mod conflict;
 mod desk;
@@ -21,19 +23,24 @@ mod recognise;
 mod replace;
 mod request;
 mod retention;
+mod room;
 mod settle;
+mod settle_many;
 mod settlement;
 mod shown;
 #[cfg(test)]
 mod simulation;
 mod store;
 mod strict;
+mod together;
 mod wake;
 mod worker;
 
+pub use blocked::Blocked;
 pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
 pub use replace::Parents;
 pub use retention::forget_settled;
+pub use room::Room;
 pub use store::Store;
 pub use strict::Strict;
 pub use wake::wake;

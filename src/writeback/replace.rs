@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::call::{Step, Verdict, after_call, not_there};
 use super::links::{self, Edited};
 use super::request::{self, Content};
-use super::worker::{Context, not_sent, unfit};
+use super::worker::{Context, not_sent, unfit, write};
 use crate::auth0::{Lane, Pages};
 use crate::catalog::{List, Replace, Resource, RowKey, fill_path};
 use crate::error::{Error, Kind, Result};
@@ -62,7 +62,7 @@ pub(super) async fn call(
         Ok(request) => request,
         Err(error) => return unfit(&error),
     };
-    let outcome = context.auth0.write(&request).await;
+    let outcome = write(context, resource, &request).await;
     let mine = place.and_then(|place| list.get(place)).cloned();
     let shown = |answer: &Value| answered(resource, replace, content, answer).or(mine);
     after_call(outcome, shown, 1, tries, Instant::now())

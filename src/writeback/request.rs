@@ -13,7 +13,7 @@ use crate::pg::mirror::{Operation, Row};
 
 /// What a call is made of.
 #[derive(Clone, Debug)]
-pub struct Content {
+pub(super) struct Content {
     /// What it does.
     pub operation: Operation,
     /// The row's key by column names.

@@ -2,21 +2,23 @@
 //! outcome means for them is decided in [`super::settlement`].
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
 use super::atomic::{Fate, close};
 use super::call::{Verdict, delay};
 use super::command;
 use super::lanes::Work;
+use super::settle_many::together;
 use super::settlement::{APPLIED, Note, Settled, Settlement, error_of, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Locked, News, Operation, Row};
+use crate::pg::mirror::{Locked, News, Operation, Pending, Row};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
@@ -31,10 +33,13 @@ const ANSWER_TRIES: u32 = 20;
 /// changed then, and the mutations stay unsettled.
 pub(super) async fn settle(
     store: &Store,
-    catalog: &Catalog,
+    catalog: &Arc<Catalog>,
     work: &Work,
     verdict: &Verdict,
 ) -> Result<Settled> {
+    if let Some(settled) = together(store, catalog, work, verdict).await {
+        return Ok(settled);
+    }
     patiently(|| settle_once(store, catalog, work, verdict)).await
 }
 
@@ -89,8 +94,7 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
     let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
-    let ours = locked.unsettled.iter().filter(|p| work.ids.contains(&p.mutation.id)).count();
-    if ours != work.ids.len() {
+    if !are_ours(work, &locked.unsettled) {
         return Err(Error::new(Kind::Internal, "mutations to settle are not unsettled any more"));
     }
     let Settlement { news, mut settled, error } = settlement(resource, work, verdict, locked.base().as_ref());
@@ -105,9 +109,16 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     settled.applied = notes.iter().any(|(_, state, _)| *state == APPLIED);
     settled.ids = notes.iter().filter(|(_, state, _)| *state != APPLIED).map(|(id, ..)| *id).collect();
     let key = settled.rekeyed.as_ref().unwrap_or(key);
-    settled.fates = write_down(store, &mut locked, resource, key, &notes).await?;
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    settled.fates = write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(settled)
+}
+
+/// Whether all that has been sent is unsettled still.
+pub(super) fn are_ours(work: &Work, unsettled: &[Pending]) -> bool {
+    let ours = unsettled.iter().filter(|pending| work.ids.contains(&pending.mutation.id)).count();
+    ours == work.ids.len()
 }
 
 async fn finish_once(
@@ -132,8 +143,9 @@ async fn finish_once(
         locked.apply(News::Applied { ids: work.ids.clone(), answer: Some(row) }).await?;
     }
     let state = if error.is_some() { refused } else { "confirmed" };
-    let notes: Vec<_> = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
-    write_down(store, &mut locked, resource, key, &notes).await?;
+    let notes = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(Settled { ids: work.ids.clone(), ..Settled::default() })
 }
@@ -156,55 +168,83 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
     settled.ids.extend(rebased.cancelled.iter().filter(|id| !work.ids.contains(id)));
     settled.orphans = work.operation == Operation::Insert;
-    let notes: Vec<_> = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
-    settled.fates = write_down(store, &mut locked, resource, key, &notes).await?;
+    let notes = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
+    let told = told(store, resource, key, &locked.unsettled, notes);
+    settled.fates = write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(settled)
 }
 
-/// States, NOTIFY and the end of write-only values, in one statement. Of transactions that are all or nothing
-/// nothing is told before they are decided; returns what has become of them.
-pub(super) async fn write_down(
+/// The end of a mutation with the text that tells of it; of transactions that are all or nothing nothing is
+/// told before they are decided.
+pub(super) struct Told {
+    note: Note,
+    text: Option<String>,
+    transaction: Option<u64>,
+}
+
+/// The notes with their texts; `unsettled` are the row's mutations, these among them. Pure.
+pub(super) fn told(
     store: &Store,
-    locked: &mut Locked<'_>,
     resource: &Resource,
     key: &RowKey,
-    notes: &[Note],
-) -> Result<Vec<(u64, Fate)>> {
-    let pending = |id: i64| locked.unsettled.iter().find(|pending| pending.mutation.id == id);
-    let by_itself = |(id, ..): &&Note| pending(*id).is_none_or(|pending| !pending.atomic);
-    let told = notes.iter().filter(by_itself).map(|(id, state, error)| {
-        let pending = pending(*id);
-        let note = json!({
-            "id": id,
-            "txid": pending.map(|pending| pending.txid.as_str()),
-            "schema": store.schema,
-            "table": resource.table,
-            "key": key.to_json(resource),
-            "operation": pending.map(|pending| pending.mutation.operation.as_str()),
-            "state": state,
-            "error": error,
+    unsettled: &[Pending],
+    notes: Vec<Note>,
+) -> Vec<Told> {
+    let key = key.to_json(resource);
+    let told = notes.into_iter().map(|note| {
+        let (id, state, error) = &note;
+        let pending = unsettled.iter().find(|pending| pending.mutation.id == *id);
+        let transaction = pending.and_then(Pending::transaction);
+        let text = transaction.is_none().then(|| {
+            notification(json!({
+                "id": id,
+                "txid": pending.map(|pending| pending.txid.as_str()),
+                "schema": store.schema,
+                "table": resource.table,
+                "key": key,
+                "operation": pending.map(|pending| pending.mutation.operation.as_str()),
+                "state": state,
+                "error": error,
+            }))
         });
-        notification(note)
+        Told { note, text, transaction }
     });
-    let told: Vec<String> = told.collect();
-    let undecided = notes.iter().filter_map(|(id, ..)| pending(*id)?.transaction()).collect::<BTreeSet<_>>();
+    told.collect()
+}
+
+/// States, NOTIFY and the end of write-only values, in one statement; returns what has become of transactions that
+/// are all or nothing.
+pub(super) async fn write_down(
+    store: &Store,
+    transaction: &mut Transaction<'static, Postgres>,
+    told: Vec<Told>,
+) -> Result<Vec<(u64, Fate)>> {
+    let count = told.len() as i64;
+    let undecided: BTreeSet<u64> = told.iter().filter_map(|told| told.transaction).collect();
+    let (mut ids, mut states, mut errors, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Told { note: (id, state, error), text, .. } in told {
+        ids.push(id);
+        states.push(state);
+        errors.push(error);
+        texts.extend(text);
+    }
     let sql = include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema));
     let settled: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(notes.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
-        .bind(notes.iter().map(|(_, state, _)| (*state).to_owned()).collect::<Vec<_>>())
-        .bind(notes.iter().map(|(.., error)| error.clone()).collect::<Vec<_>>())
-        .bind(told)
+        .bind(ids)
+        .bind(states)
+        .bind(errors)
+        .bind(texts)
         .bind(&store.schema)
-        .fetch_one(&mut *locked.transaction)
+        .fetch_one(&mut **transaction)
         .await
         .map_err(fault("cannot settle mutations"))?;
-    if settled != notes.len() as i64 {
+    if settled != count {
         return Err(Error::new(Kind::Internal, "a mutation settled twice"));
     }
     let mut fates = Vec::new();
     for txid in undecided {
-        fates.push((txid, close(&mut locked.transaction, store, txid).await?));
+        fates.push((txid, close(transaction, store, txid).await?));
     }
     Ok(fates)
 }

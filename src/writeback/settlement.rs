@@ -24,6 +24,8 @@ pub(super) struct Settled {
     pub orphans: bool,
     /// The table may show less than Auth0 has: the row should be read.
     pub read_again: bool,
+    /// Auth0 has decided; else nothing was asked of it.
+    pub answered: bool,
     /// Auth0 has deleted the row for us.
     pub gone: bool,
     /// What else should be read.

@@ -1,14 +1,17 @@
-//! What writeback reads and writes in `_sync_cdc` outside of settling. Claims are compare-and-set:
-//! a row that somebody else moved meanwhile is not touched.
+//! What writeback reads and writes in `_sync_cdc` outside of claims and settling.
 
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
+use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::atomic;
+use super::claims::{Claim, Claimed};
 use super::lanes::{Atomic, Node, Queued, Terms};
-use super::request::{Content, join, under};
-use super::settlement::APPLIED;
+use super::settle_many::Judged;
+use super::settlement::{APPLIED, Settled};
+use super::together::Together;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
@@ -22,7 +25,16 @@ pub struct Store {
     pub database: Database,
     /// The tenant's schema.
     pub schema: String,
+    /// Of each claim what became ours; none where it is to be made alone.
+    pub(super) claims: Arc<Together<Claim, Option<Vec<Claimed>>>>,
+    /// None where it is to be settled alone.
+    pub(super) settlements: Arc<Together<Judged, Option<Settled>>>,
 }
+
+/// Groups of claims, and of settlements, under way at once: one is sent while another is made durable.
+const GROUPS: usize = 2;
+/// Claims, and settlements, that go together at most: a client that wants one of their rows waits for all of them.
+const TOGETHER: usize = 64;
 
 /// How far mutations that go out together have got.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +108,12 @@ impl Which {
 }
 
 impl Store {
+    /// The mutations of the tenant in this schema.
+    pub fn new(database: Database, schema: String) -> Store {
+        let claims = Arc::new(Together::new(GROUPS, TOGETHER));
+        Store { database, schema, claims, settlements: Arc::new(Together::new(GROUPS, TOGETHER)) }
+    }
+
     /// Text of the current snapshot: what is visible in it is loaded from the table, the rest
     /// comes by the stream.
     pub async fn snapshot(&self) -> Result<String> {
@@ -224,74 +242,6 @@ impl Store {
             .fetch_one(&self.database.pool)
             .await
             .map_err(fault("cannot look for a commit"))
-    }
-
-    /// Moves mutations to `sending` (or `verifying`, where a call may have left already) and
-    /// returns what the call is made of, with the request id that stands for it.
-    ///
-    /// # Errors
-    /// `internal` where not all of them could be claimed: somebody else owns them now.
-    pub async fn claim(
-        &self,
-        resource: &Resource,
-        ids: &[i64],
-        uncertain: bool,
-        request_id: &str,
-    ) -> Result<(Content, String)> {
-        let sql = if uncertain {
-            format!(
-                "update {} set state = 'verifying', request_id = coalesce(request_id, $2) \
-                 where id = any ($1) and state in ('sending', 'verifying') \
-                 returning id, operation, key, before, after, request_id",
-                self.cdc()
-            )
-        } else {
-            format!(
-                "update {} set state = 'sending', attempts = attempts + 1, request_id = $2 \
-                 where id = any ($1) and state in ('pending', 'verifying') \
-                 returning id, operation, key, before, after, request_id",
-                self.cdc()
-            )
-        };
-        let mut rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(ids)
-            .bind(request_id)
-            .fetch_all(&self.database.pool)
-            .await
-            .map_err(fault("cannot claim mutations"))?;
-        rows.sort_by_key(|row| row.get::<i64, _>(0));
-        let Some(last) = rows.last().filter(|_| rows.len() == ids.len()) else {
-            return Err(Error::new(Kind::Internal, "mutations to send are owned by somebody else"));
-        };
-        let operation: String = last.get(1);
-        let image = |row: &PgRow, column: usize| match row.get::<Option<Value>, _>(column) {
-            Some(Value::Object(image)) => image,
-            _ => Map::new(),
-        };
-        let values: Vec<(String, Value)> = if resource.sets_aside() {
-            sqlx::query_as(
-                "select \"column\", value from _auth0_sync.write_only \
-                 where schema = $1 and mutation_id = any ($2) order by mutation_id, id",
-            )
-            .bind(&self.schema)
-            .bind(ids)
-            .fetch_all(&self.database.pool)
-            .await
-            .map_err(fault("cannot read write-only values"))?
-        } else {
-            Vec::new()
-        };
-        let content = Content {
-            operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
-            key: image(last, 2),
-            before: under(resource, rows.iter().map(|row| image(row, 3))),
-            after: join(resource, rows.iter().map(|row| image(row, 4))),
-            write_only: join(
-                resource,
-                values.into_iter().map(|(column, value)| Map::from_iter([(column, value)])),
-            ),
-        };
-        Ok((content, last.get::<Option<String>, _>(5).unwrap_or_else(|| request_id.to_owned())))
     }
 
     /// How far mutations of one row that went out together have got.

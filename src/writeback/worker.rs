@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::call::{Deed, Step, Verdict, after_call, after_read_back, delay, not_read_back, not_there};
+use super::call::{Deed, Holds, Step, Verdict, after_call, after_read_back, delay, not_read_back, not_there};
 use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::readback::{self, There};
 use super::replace::{self, Parents};
 use super::request::{self, Content};
+use super::room::{Ahead, Room};
 use super::settle::{finish, settle};
 use super::settlement::{self, Settled, unheard};
 use super::store::{Standing, Store};
 use super::{atomic, command, conflict, late, parts, shown};
-use crate::auth0::{Client, Outcome, Refusal};
+use crate::auth0::{Client, Outcome, Refusal, Request};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Freshness, Operation, has_gone_since};
@@ -35,6 +37,8 @@ pub struct Context {
     pub instance: String,
     /// Parents whose lists of links are being edited.
     pub parents: Arc<Parents>,
+    /// Room for calls.
+    pub room: Arc<Room>,
 }
 
 impl Context {
@@ -55,8 +59,8 @@ pub(super) enum Ended {
         at: Instant,
         /// The mutations go one by one from now on.
         alone: bool,
-        /// The cause concerns every call.
-        everybody: Option<Kind>,
+        /// What else waits for the cause to pass.
+        holds: Holds,
     },
 }
 
@@ -64,7 +68,7 @@ pub(super) enum Ended {
 ///
 /// # Errors
 /// Database errors; the mutations stay unsettled and the caller takes them up again.
-pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<Ended> {
+pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u32) -> Result<Ended> {
     let (table, key) = &work.node;
     let resource = context.catalog.resource(table)?;
     // What a strict statement has done and its transaction has not kept is taken back before.
@@ -104,12 +108,27 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
+    let place = if resource.kind == ResourceKind::Command && !uncertain {
+        // A command that is claimed counts as run: it takes its turn before.
+        match ahead.call().await {
+            Some(turn) => Place::Turn(turn),
+            None => return Ok(Ended::Back { at: Instant::now(), alone: false, holds: Holds::Itself }),
+        }
+    } else {
+        Place::Ahead(ahead)
+    };
     let (content, request_id) =
         context.store.claim(resource, &work.ids, uncertain, &context.correlation()).await?;
     let content = late::translate(&context.store, &context.catalog, resource, work, content).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
-    let mut ended = decide(context, work, resource, content, request_id, uncertain, tries).await;
+    let called = if uncertain {
+        drop(place);
+        None
+    } else {
+        Some(first(context, work, resource, (&content, request_id.as_str()), place, tries).await)
+    };
+    let mut ended = decide(context, work, resource, content, called, tries).await;
     if let Ok(Ended::Settled(settled)) = &mut ended {
         // It may have gone after it was answered, and nobody could know it by its key.
         let key = settled.rekeyed.as_ref().unwrap_or(key);
@@ -121,6 +140,32 @@ pub(super) async fn work(context: &Context, work: &Work, tries: u32) -> Result<E
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// Where a work waits for its call.
+enum Place {
+    Ahead(Ahead),
+    Turn(OwnedSemaphorePermit),
+}
+
+/// The call, in its turn.
+async fn first(
+    context: &Context,
+    work: &Work,
+    resource: &Resource,
+    (content, request_id): (&Content, &str),
+    place: Place,
+    tries: u32,
+) -> Step {
+    let turn = match place {
+        Place::Turn(turn) => Some(turn),
+        Place::Ahead(ahead) => ahead.call().await,
+    };
+    match turn {
+        Some(_turn) => call(context, work, resource, content, request_id, tries).await,
+        // The service ends: it has not left, and the next start finds it pending.
+        None => Step::SendAgain { at: Instant::now(), kind: Kind::Internal, everybody: false },
+    }
 }
 
 /// Settles; what hangs on a row that is gone by this does not come back by what was read before.
@@ -141,25 +186,23 @@ pub(super) fn touched(catalog: &Catalog, resource: &Resource, content: &Content)
     resource.touches.iter().filter_map(row).collect()
 }
 
+/// Goes on from what the call has brought, or, where none is given, from not knowing whether there was one.
 async fn decide(
     context: &Context,
     work: &Work,
     resource: &Resource,
     content: Content,
-    request_id: String,
-    uncertain: bool,
+    called: Option<Step>,
     mut tries: u32,
 ) -> Result<Ended> {
     let is_command = resource.kind == ResourceKind::Command;
-    let mut step = if uncertain {
-        Step::ReadBack { at: Instant::now(), kind: Kind::Auth0NoAnswer }
-    } else {
-        call(context, work, resource, &content, &request_id, tries).await
-    };
+    let unknown = || Step::ReadBack { at: Instant::now(), kind: Kind::Auth0NoAnswer };
+    let mut step = called.unwrap_or_else(unknown);
     loop {
         match step.deed(is_command, Instant::now()) {
             Deed::Settle(verdict) if is_command => {
                 let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
+                settled.answered = true;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
                     settled.asks.extend(command::asks(&context.catalog, resource, &work.node.1, &content));
                 }
@@ -169,14 +212,19 @@ async fn decide(
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
                 let mut settled = settled_by(context, work, &verdict).await?;
+                settled.answered = true;
+                if let Verdict::Applied(Some(row)) = &verdict {
+                    let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
+                    context.freshness.answered(resource, key, row);
+                }
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
                     settled.asks.extend(touched(&context.catalog, resource, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
-            Deed::PutBack { at, alone, everybody } => {
+            Deed::PutBack { at, alone, holds } => {
                 context.store.put_back(&work.ids).await?;
-                return Ok(Ended::Back { at, alone, everybody });
+                return Ok(Ended::Back { at, alone, holds });
             }
             Deed::ReadBack { at, kind } => {
                 tracing::warn!(table = %resource.table, kind = kind.as_str(), "the outcome of a call is unknown, it is read back");
@@ -207,7 +255,7 @@ pub(super) async fn call(
     if resource.kind == ResourceKind::Command {
         return match command::build(resource, content, request_id) {
             Ok(request) => {
-                let outcome = context.auth0.write(&request).await;
+                let outcome = write(context, resource, &request).await;
                 after_call(
                     outcome,
                     |answer| Some(command::result(resource, answer)),
@@ -240,6 +288,16 @@ pub(super) async fn call(
         }
     }
     step
+}
+
+/// Makes a write. What the application may not do any more is no refusal: the operator mends it.
+pub(super) async fn write(context: &Context, resource: &Resource, request: &Request) -> Outcome {
+    match context.auth0.write(request).await {
+        Outcome::Refused(refusal) if refusal.lacks_scope() && !resource.plan_as_scope => {
+            Outcome::Blocked { kind: Kind::Auth0Scope, message: refusal.to_string() }
+        }
+        outcome => outcome,
+    }
 }
 
 /// What keeps a mutation from leaving whose client wants Auth0 to have what it had read; none where
@@ -286,7 +344,7 @@ async fn put_back(
         let Some(Ok(request)) = undo else { continue };
         let mut tries = 0;
         loop {
-            match context.auth0.write(&request).await {
+            match write(context, resource, &request).await {
                 Outcome::Applied(_) | Outcome::Gone => break,
                 Outcome::Refused(why) => {
                     refusal = parts::left_behind(refusal, part, &why);
@@ -331,7 +389,7 @@ async fn one(
         // Every key that it touched has been taken back by a later mutation: there is nothing to say.
         return Step::Finish(Verdict::Applied(None));
     }
-    let outcome = context.auth0.write(&request).await;
+    let outcome = write(context, resource, &request).await;
     let shown = |answer: &Value| shown::answered(resource, content, answer);
     after_call(outcome, shown, work.ids.len(), tries, Instant::now())
 }
@@ -339,7 +397,7 @@ async fn one(
 /// Nothing has been sent, because what has to be read first could not be.
 pub(super) fn not_sent(error: &Error, tries: u32, now: Instant) -> Step {
     // What an operator can mend must revert nothing.
-    if error.kind().policy().retry == Retry::Never && error.kind() != Kind::Auth0Credentials {
+    if error.kind().policy().retry == Retry::Never && !error.kind().is_of_access() {
         return unfit(error);
     }
     Step::SendAgain { at: now + delay(tries), kind: error.kind(), everybody: false }

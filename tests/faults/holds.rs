@@ -80,8 +80,9 @@ async fn what_was_discarded_is_never_sent_and_told_once_though_the_service_is_ki
             // It cannot be settled as long as somebody holds the row.
             holder.run(&format!("begin; select from auth0.user where user_id = '{id}' for update")).await;
             session.count(&discard).await;
-            let tried = async || stand.status().await["writeback"]["in_flight"] != 0;
-            wait_until("the service is at it", SOON, tried).await;
+            // No call is made for it.
+            let heard = async || stand.status().await["writeback"]["held"] != 0;
+            wait_until("the service has heard of it", SOON, heard).await;
             stand.kill_service().await;
             assert_eq!(state(&mut session, &txid).await, "pending");
             holder.run("commit").await;

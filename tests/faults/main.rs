@@ -6,7 +6,9 @@
 mod holds;
 mod kills;
 mod lost;
+mod many;
 mod outages;
 mod overlap;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;

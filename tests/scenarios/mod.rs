@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod plan;
 pub mod refusals;
 pub mod rows;
+pub mod scans;
 pub mod secrets;
 pub mod transactions;
 pub mod watches;
@@ -46,6 +47,7 @@ macro_rules! every_scenario {
             apart::what_cannot_be_taken_back_is_told_and_shown,
             apart::an_emptied_object_is_emptied_at_auth0,
             secrets::a_password_reaches_auth0_and_nothing_else,
+            scans::no_statement_of_a_write_reads_a_whole_table,
             transactions::what_is_rolled_back_is_never_sent,
             guards::a_large_delete_is_refused_unless_it_is_allowed,
             guards::what_is_held_leaves_when_it_is_released_and_in_its_order,

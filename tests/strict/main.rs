@@ -5,6 +5,7 @@
 
 mod ends;
 mod outages;
+mod pauses;
 mod statements;
 #[path = "../support/mod.rs"]
 mod support;

@@ -52,6 +52,9 @@ pub struct Resource {
     pub whole: Option<String>,
     /// The column of which an empty list says that there is no row.
     pub absent_when_empty: Option<String>,
+    /// Auth0 answers a missing scope where it is the plan that does not allow a write.
+    #[serde(default)]
+    pub plan_as_scope: bool,
     /// While a row has such a value Auth0 is still at work, and it is read again.
     pub settling: Option<Settling>,
     /// What of its changes no live source tells: only a comparison finds it.

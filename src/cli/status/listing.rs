@@ -41,6 +41,11 @@ pub(super) fn listing(status: &Value) -> String {
         Some(oldest) => writeln!(text, "\nmutations  {}; the oldest is {oldest:.1} s old", states.join(", ")),
         None => writeln!(text, "\nmutations  all settled"),
     };
+    if let Some(seconds) = status["paused"]["seconds"].as_f64() {
+        let reason = status["paused"]["reason"].as_str();
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let _ = writeln!(text, "           paused {} ago{reason}; `auth0-sync resume` ends it", ago(seconds));
+    }
     let slot = &status["slot"];
     let _ = if slot["exists"] == json!(true) {
         let active = if slot["active"] == json!(true) { "active" } else { "not read by anybody" };
@@ -65,6 +70,11 @@ pub(super) fn listing(status: &Value) -> String {
     };
     if let Some(waiting) = service["waiting_for"].as_str() {
         let _ = writeln!(text, "           writes wait: {waiting}. {}", word(&service["hint"]));
+    }
+    for blocked in service["writes"]["blocked"].as_array().into_iter().flatten() {
+        let (operation, table) = (word(&blocked["operation"]), word(&blocked["table"]));
+        let (kind, hint) = (word(&blocked["kind"]), word(&blocked["hint"]));
+        let _ = writeln!(text, "           {operation} of {table} waits: {kind}. {hint}");
     }
     budget::listing(&mut text, &service["budget"], &status["calls"]);
     text
@@ -165,8 +175,10 @@ mod tests {
             "mutations": {"unsettled": {"pending": 2}, "oldest_seconds": 1.25},
             "slot": {"name": "s", "exists": true, "active": true, "lag_bytes": 10, "retained_bytes": 2048},
             "sources": {"logs": {"position": "9", "age_seconds": 2.0}},
+            "paused": {"seconds": 30.0, "reason": "a migration"},
             "service": {"running": true, "ready": true, "streaming": true, "held": 2, "in_flight": 0,
-                "waiting_for": "auth0_unreachable", "hint": "Look."},
+                "waiting_for": "auth0_unreachable", "hint": "Look.", "writes": {"state": "blocked", "blocked": [
+                    {"table": "t", "operation": "UPDATE", "kind": "auth0_scope", "hint": "Grant it."}]}},
         });
         let text = listing(&status);
         for part in [
@@ -176,6 +188,8 @@ mod tests {
             "2.0 kB of WAL kept",
             "read up to 9, 2 s ago",
             "writes wait: auth0_unreachable. Look.",
+            "paused 30 s ago: a migration; ",
+            "UPDATE of t waits: auth0_scope. Grant it.",
         ] {
             assert!(text.contains(part), "no {part:?} in:\n{text}");
         }

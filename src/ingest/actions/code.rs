@@ -112,7 +112,9 @@ pub(super) async fn remove(calls: &Calls<'_>, trigger: Trigger, own: Option<&Own
 pub(super) async fn look(calls: &Calls<'_>, trigger: Trigger, own: Option<&Own>) -> Result<Option<Row>> {
     // One that was never made may be out of reach of the token's scopes.
     match find(calls, own, &name(&calls.site.instance, trigger.id)).await {
-        Err(error) if own.is_none() && error.kind() == Kind::Auth0Forbidden => Ok(None),
+        Err(error) if own.is_none() && matches!(error.kind(), Kind::Auth0Forbidden | Kind::Auth0Scope) => {
+            Ok(None)
+        }
         found => found,
     }
 }

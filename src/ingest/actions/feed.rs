@@ -116,7 +116,9 @@ async fn remove_stream(calls: &Calls<'_>, own: Option<&Own>) -> Result<()> {
     let name = name(&calls.site.instance, PART);
     // One that was never made may be out of reach of the token's scopes.
     let found = match find(calls, own, &name).await {
-        Err(error) if own.is_none() && error.kind() == Kind::Auth0Forbidden => None,
+        Err(error) if own.is_none() && matches!(error.kind(), Kind::Auth0Forbidden | Kind::Auth0Scope) => {
+            None
+        }
         found => found?,
     };
     if let Some(row) = found {

@@ -18,6 +18,8 @@ use crate::pg::mirror::{Locked, News, Operation, Row};
 
 /// An event of a row for which a call of ours is under way waits for its answer, no longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// An answer that is on its way comes within this, mostly.
+const SOON: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// What an event turned out to be.
@@ -68,6 +70,7 @@ impl Events {
             Some((resource, None)) => {
                 tracing::warn!(table = %resource.table, "an event names no row; the tenant log brings what it meant");
             }
+            Some((_, Some(about))) if self.is_answer(&about).await => {}
             Some((resource, Some(about))) if !self.context.refused.has(&resource.table) => {
                 let until = Instant::now() + PATIENCE;
                 loop {
@@ -89,6 +92,20 @@ impl Events {
         }
         self.queue.ask_for(Source::Events, targets, cursor.to_position());
         Ok(())
+    }
+
+    /// Whether it tells only what a call of ours has been answered; it waits a moment for a call under way.
+    async fn is_answer(&self, about: &About<'_>) -> bool {
+        let About { resource, described, kind, key, object } = about;
+        let freshness = &self.context.freshness;
+        if !described.reading || *kind == EventKind::Deleted {
+            return false;
+        }
+        let until = Instant::now() + SOON;
+        while freshness.in_flight(&resource.table, key) && Instant::now() < until {
+            sleep(LOOK).await;
+        }
+        shown(resource, described, object).is_some_and(|shown| freshness.was_answered(resource, key, &shown))
     }
 
     async fn row(&self, about: &About<'_>, cursor: &Cursor) -> Result<Taken> {

@@ -11,9 +11,9 @@ declare
     patience interval;
     deadline timestamptz;
     question text;
+    asked timestamptz;
     told jsonb;
     refused jsonb;
-    pause double precision := 0.001;
 begin
     if mode <> 'strict' then
         raise exception using
@@ -51,6 +51,7 @@ begin
     -- By name: Postgres 16 has no such function, and what is not run there is not looked up.
     execute 'select pg_catalog.pg_logical_emit_message(false, $1, $2, true)'
         using 'auth0_sync.strict', convert_to(question, 'UTF8');
+    asked := clock_timestamp();
     loop
         select r.answer into told from _auth0_sync.reply r
         where r.schema = {schema_literal} and r.statement = mine;
@@ -61,8 +62,8 @@ begin
                 message = format('[Auth0] no answer within %s; nothing is stored', given),
                 hint = 'Is the service running? What Auth0 has taken all the same is taken back. See `auth0-sync status` and auth0.strict_timeout.';
         end if;
-        perform pg_sleep(pause);
-        pause := least(pause * 1.2, 0.01);
+        -- So often that waiting costs little, and so rarely that looking does.
+        perform pg_sleep(least(greatest(extract(epoch from clock_timestamp() - asked) / 50, 0.001), 0.01));
     end loop;
     refused := told -> 'refused';
     if refused is not null then

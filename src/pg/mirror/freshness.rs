@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Row;
+use super::answers::Answers;
 use super::undecided::Undecided;
-use crate::catalog::RowKey;
+use crate::catalog::{Resource, RowKey};
 
 /// A moment of this process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +45,7 @@ struct State {
 #[derive(Debug, Default)]
 pub struct Freshness {
     marks: Mutex<State>,
+    answers: Answers,
     undecided: Undecided,
 }
 
@@ -126,6 +129,16 @@ impl Freshness {
         let mut state = self.state();
         let now = state.tick();
         state.rows.entry((table.to_owned(), key.clone())).or_default().settled = now;
+    }
+
+    /// The table has what Auth0 has answered to a write of ours.
+    pub fn answered(&self, resource: &Resource, key: &RowKey, row: &Row) {
+        self.answers.add(resource, key, row);
+    }
+
+    /// Whether what an event shows of a row is such an answer, or older than one.
+    pub fn was_answered(&self, resource: &Resource, key: &RowKey, shown: &Row) -> bool {
+        self.answers.have(resource, key, shown)
     }
 
     /// Whether a reading may be applied by the three rules; ask with the row locked.

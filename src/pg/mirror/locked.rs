@@ -65,11 +65,7 @@ impl<'c> Locked<'c> {
         }
         let visible = query.fetch_optional(&mut *transaction).await.map_err(fault("cannot lock a row"))?;
         let unsettled = pending(&mut transaction, schema, resource, key).await?;
-        let visible = visible.map(|row| {
-            let mut row = object(row);
-            row.retain(|_, value| !value.is_null());
-            row
-        });
+        let visible = visible.map(without_nulls);
         Ok(Locked { transaction, resource, schema: schema.to_owned(), key: key.clone(), visible, unsettled })
     }
 
@@ -267,7 +263,7 @@ pub async fn committed_base(
     let rows = query.fetch_all(&database.pool).await.map_err(fault("cannot read a row"))?;
     let visible = rows.first().and_then(|row| row.get::<Option<Value>, _>(0)).map(object);
     let unsettled = rows.iter().filter(|row| row.get::<Option<i64>, _>(1).is_some());
-    let unsettled = unsettled.map(|row| Ok(pending_of(row, 1)?.mutation)).collect::<Result<Vec<_>>>()?;
+    let unsettled = unsettled.map(|row| Ok(Pending::read(row, 1)?.mutation)).collect::<Result<Vec<_>>>()?;
     let base = base_of(resource, visible.as_ref(), &unsettled);
     Ok(base.map(|mut row| {
         row.retain(|_, value| !value.is_null());
@@ -283,14 +279,14 @@ pub async fn lock_names(
     resource: &Resource,
     keys: &[RowKey],
 ) -> Result<()> {
-    let name = |key: &RowKey| format!("{}:{}", lock_name(schema, resource), key.0.join("\u{1}"));
+    let whole = lock_name(schema, resource);
     // Those of rows in one order everywhere, so that two that take several cannot wait for each other.
     let sql = "with whole as materialized (select pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended($2, 0))) \
                select pg_catalog.pg_advisory_xact_lock(lock) from whole, lateral \
                (select pg_catalog.hashtextextended(n, 0) as lock from unnest($1) n order by 1) l";
     sqlx::query(sql)
-        .bind(keys.iter().map(name).collect::<Vec<_>>())
-        .bind(lock_name(schema, resource))
+        .bind(keys.iter().map(|key| row_name(&whole, key)).collect::<Vec<_>>())
+        .bind(&whole)
         .execute(&mut **transaction)
         .await
         .map_err(fault("cannot take the lock of a row"))?;
@@ -314,8 +310,14 @@ pub async fn lock_table(
     Ok(())
 }
 
-fn lock_name(schema: &str, resource: &Resource) -> String {
+/// The name of a table's lock.
+pub(super) fn lock_name(schema: &str, resource: &Resource) -> String {
     format!("{schema}.{}", resource.table)
+}
+
+/// The name of a row's lock below that of its table.
+pub(super) fn row_name(whole: &str, key: &RowKey) -> String {
+    format!("{whole}:{}", key.0.join("\u{1}"))
 }
 
 async fn pending(
@@ -335,18 +337,27 @@ async fn pending(
         .fetch_all(&mut **transaction)
         .await
         .map_err(fault("cannot read the unsettled mutations of a row"))?;
-    rows.iter().map(|row| pending_of(row, 0)).collect()
+    rows.iter().map(|row| Pending::read(row, 0)).collect()
 }
 
-/// Id, operation, before, after, txid and whether it is all or nothing, from column `first` on.
-fn pending_of(row: &PgRow, first: usize) -> Result<Pending> {
-    let operation: String = row.get(first + 1);
-    let operation = Operation::parse(&operation)
-        .ok_or_else(|| Error::new(Kind::Internal, format!("operation {operation} is unknown")))?;
-    let image = |index: usize| row.get::<Option<Value>, _>(index).map(object);
-    let mutation =
-        Unsettled { id: row.get(first), operation, before: image(first + 2), after: image(first + 3) };
-    Ok(Pending { mutation, txid: row.get(first + 4), atomic: row.get(first + 5) })
+impl Pending {
+    /// From a result that has id, operation, before, after, txid and whether it is all or nothing from this column on.
+    pub(super) fn read(row: &PgRow, first: usize) -> Result<Pending> {
+        let operation: String = row.get(first + 1);
+        let operation = Operation::parse(&operation)
+            .ok_or_else(|| Error::new(Kind::Internal, format!("operation {operation} is unknown")))?;
+        let image = |column: usize| row.get::<Option<Value>, _>(column).map(object);
+        let (before, after) = (image(first + 2), image(first + 3));
+        let mutation = Unsettled { id: row.get(first), operation, before, after };
+        Ok(Pending { mutation, txid: row.get(first + 4), atomic: row.get(first + 5) })
+    }
+}
+
+/// A row as `to_jsonb` shows it, without its NULLs.
+pub(super) fn without_nulls(row: Value) -> Row {
+    let mut row = object(row);
+    row.retain(|_, value| !value.is_null());
+    row
 }
 
 fn object(value: Value) -> Row {
@@ -358,11 +369,12 @@ fn object(value: Value) -> Row {
 
 /// `"a" = $n and "b" = $n+1` for the key columns.
 fn matches_key(resource: &Resource, first: usize) -> String {
-    let parts: Vec<_> = resource
-        .key
-        .iter()
-        .enumerate()
-        .map(|(n, column)| format!("{} = ${}", ident(column), first + n))
-        .collect();
+    matches_columns(resource, |n| format!("${}", first + n))
+}
+
+/// Each key column equals what `value` says of its place.
+pub(super) fn matches_columns(resource: &Resource, value: impl Fn(usize) -> String) -> String {
+    let parts = resource.key.iter().enumerate();
+    let parts: Vec<_> = parts.map(|(n, column)| format!("{} = {}", ident(column), value(n))).collect();
     parts.join(" and ")
 }

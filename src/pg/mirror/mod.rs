@@ -1,10 +1,12 @@
 //! One mirror row as the service handles it: Auth0's answer in the table's shape, the rebase rule,
 //! the lock-then-look transaction, and which readings may be applied.
 
+mod answers;
 mod copy;
 mod freshness;
 mod instant;
 mod locked;
+mod locked_rows;
 mod reading;
 mod rebase;
 mod rekey;
@@ -16,6 +18,7 @@ mod version;
 pub use copy::{COPY_HEADER, COPY_TRAILER, Layout, row_of_line};
 pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending, committed_base, lock_names, lock_table};
+pub use locked_rows::{LockedRow, LockedRows};
 pub use reading::{Usable, has_gone_since, is_fresh, usable};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, base_of, described, rebase};
 pub use rekey::{PROVISIONAL, replace_key};

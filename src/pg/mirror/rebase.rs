@@ -13,7 +13,7 @@ use crate::catalog::Resource;
 pub type Row = Map<String, Value>;
 
 /// What a mutation does to its row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// A new row.
     Insert,

@@ -9,6 +9,7 @@ use super::decision::{Decision, Fate, Tally};
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{fault, ident};
+use crate::writeback::call::Holds;
 use crate::writeback::lanes::Work;
 use crate::writeback::settle::notification;
 use crate::writeback::settlement::{Settled, unheard as settled_unheard};
@@ -128,7 +129,7 @@ pub(in crate::writeback) async fn unheard(
     let any_failed = rows.iter().any(|(_, state, _)| state == "reverted" || state == "cancelled");
     Ok(match state.as_str() {
         "pending" if atomic.withdrawn => {
-            Some(Ended::Back { at: Instant::now(), alone: false, everybody: None })
+            Some(Ended::Back { at: Instant::now(), alone: false, holds: Holds::Itself })
         }
         "applied" => Some(Ended::Settled(Settled { ids: Vec::new(), applied: true, ..settled(false) })),
         "confirmed" | "reverted" | "cancelled" => {

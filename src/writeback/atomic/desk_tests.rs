@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::Fate;
 use crate::catalog::RowKey;
 use crate::pg::mirror::Operation;
+use crate::writeback::call::Holds;
 use crate::writeback::desk::{Desk, Stays};
 use crate::writeback::dispatch::Arrival;
 use crate::writeback::lanes::{Atomic, Next, Queued, Terms, Work};
@@ -71,7 +72,7 @@ fn what_has_failed_is_taken_back_when_nothing_of_it_is_under_way_and_once() {
     ended(&mut desk, &works[0], true, Fate::Open);
     ended(&mut desk, &works[1], false, Fate::Failed);
     assert_eq!(desk.to_take_back(Instant::now()), None, "the third is under way");
-    let back = Ended::Back { at: Instant::now(), alone: false, everybody: None };
+    let back = Ended::Back { at: Instant::now(), alone: false, holds: Holds::Itself };
     desk.took(works[2].clone(), Ok(back), Instant::now());
     assert_eq!(next(&mut desk), None, "nothing of it leaves any more");
     assert_eq!(desk.to_take_back(Instant::now()), Some(7));

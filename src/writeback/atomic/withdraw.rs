@@ -19,7 +19,7 @@ use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::{Node, Terms, Work};
 use crate::writeback::readback;
 use crate::writeback::request::Content;
-use crate::writeback::settle::{patiently, write_down};
+use crate::writeback::settle::{patiently, told, write_down};
 use crate::writeback::settlement::{Note, Settled, error_of, leaves_open};
 use crate::writeback::worker::{Context, call, touched};
 
@@ -101,7 +101,8 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
             let mut locked = Locked::take(&store.database, &store.schema, resource, &left.node.1).await?;
             let rebased = locked.apply(News::Dropped { ids: vec![id] }).await?;
             let notes = notes(id, "cancelled", &why, &rebased.cancelled);
-            write_down(store, &mut locked, resource, &left.node.1, &notes).await?;
+            let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
+            write_down(store, &mut locked.transaction, told).await?;
             locked.commit().await?;
             Ok(Settled::default())
         })
@@ -146,7 +147,8 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
             locked.remove_children(catalog).await?;
         }
         let notes = notes(id, "reverted", &why, &rebased.cancelled);
-        write_down(store, &mut locked, resource, &left.node.1, &notes).await?;
+        let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
+        write_down(store, &mut locked.transaction, told).await?;
         locked.commit().await?;
         Ok(Settled::default())
     })
@@ -213,8 +215,9 @@ async fn keep(context: &Context, resource: &Resource, left: &Left, error: &Value
             .execute(&mut *locked.transaction)
             .await
             .map_err(fault("cannot note that a change stays"))?;
-        let notes = [(left.applied.id, "confirmed", None)];
-        write_down(store, &mut locked, resource, &left.node.1, &notes).await?;
+        let notes = vec![(left.applied.id, "confirmed", None)];
+        let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
+        write_down(store, &mut locked.transaction, told).await?;
         locked.commit().await?;
         Ok(Settled { read_again: true, ..Settled::default() })
     })

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::Flaw;
 use super::service::Service;
 use super::tables::{LINK, name, normal, replay};
@@ -77,12 +75,14 @@ impl World {
         let done = tenant.done.get(&id);
         match mutation.state {
             "confirmed" => {
-                // A removal, or a link, may be found done by somebody else.
-                let nothing = match mutation.operation {
-                    Operation::Insert => {
+                // Somebody else may have done the same.
+                let had = |wanted: &Row| tenant.has_had(&mutation.node, wanted);
+                let nothing = match (mutation.operation, &mutation.after) {
+                    (Operation::Insert, _) => {
                         mutation.node.0 == LINK && tenant.history.contains_key(&mutation.node)
                     }
-                    _ => tenant.was_gone(&mutation.node, 0) || removes_only(mutation.after.as_ref()),
+                    (_, Some(wanted)) => had(wanted),
+                    (_, None) => tenant.was_gone(&mutation.node, 0),
                 };
                 if done.is_none() && !nothing {
                     return Err(format!("mutation {id} of {row} is confirmed, and Auth0 never had it"));
@@ -125,13 +125,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// Whether an image writes nothing but NULL.
-fn removes_only(after: Option<&Row>) -> bool {
-    let nothing = |value: &Value| match value {
-        Value::Object(object) => object.values().all(Value::is_null),
-        value => value.is_null(),
-    };
-    after.is_some_and(|after| after.values().all(nothing))
 }

@@ -127,14 +127,7 @@ impl Database {
             Some(row) => self.rows.insert(node.clone(), row),
             None => self.rows.remove(node),
         };
-        for (id, before) in rebased.befores {
-            if self.flaw == Some(Flaw::ImagesAreNotRebased) {
-                continue;
-            }
-            if let Some(mutation) = self.mutations.get_mut(&id) {
-                mutation.before = Some(before);
-            }
-        }
+        self.rebased(rebased.befores);
         if rebased.base.is_none() {
             let alone = |link: &&Node| hangs_on(link, node) && self.unsettled(link).is_empty();
             let links: Vec<Node> = self.rows.keys().filter(alone).cloned().collect();
@@ -145,6 +138,18 @@ impl Database {
         }
         self.touched.push(node.clone());
         rebased.cancelled
+    }
+
+    /// Writes what lies under mutations now.
+    pub(super) fn rebased(&mut self, befores: Vec<(i64, Row)>) {
+        for (id, before) in befores {
+            if self.flaw == Some(Flaw::ImagesAreNotRebased) {
+                continue;
+            }
+            if let Some(mutation) = self.mutations.get_mut(&id) {
+                mutation.before = Some(before);
+            }
+        }
     }
 
     /// A provisional key gives way to the one that Auth0 made, in rows and in unsettled mutations.
@@ -164,11 +169,12 @@ impl Database {
         for (old, made) in &made {
             let place = (PLACE.to_owned(), old.clone());
             let links: Vec<&Node> = self.rows.keys().filter(|link| hangs_on(link, &place)).collect();
-            if links.iter().any(|link| self.is_held(link)) {
-                return Err(busy());
-            }
             let renamed =
                 |link: &&Node| (link.0.clone(), RowKey(vec![made.0[0].clone(), link.1.0[1].clone()]));
+            // A client may have just inserted what one of them is to become.
+            if links.iter().any(|link| self.is_held(link) || self.is_held(&renamed(link))) {
+                return Err(busy());
+            }
             if links.iter().any(|link| self.rows.contains_key(&renamed(link))) {
                 return Err(internal("two rows with one key"));
             }
@@ -209,7 +215,7 @@ impl Database {
         }
     }
 
-    fn write_down(&mut self, notes: Vec<Note>) -> Result<()> {
+    pub(super) fn write_down(&mut self, notes: Vec<Note>) -> Result<()> {
         for (id, state, _) in notes {
             match self.mutations.get_mut(&id).filter(|mutation| !mutation.settled) {
                 Some(mutation) => {

@@ -6,10 +6,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::auth0::{Request, TransportError, Wire};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::ledger::{Ledger, Token};
 use crate::pg::mirror::{Flight, Freshness, Reading, Row};
-use crate::writeback::call::Verdict;
+use crate::writeback::call::{Holds, Verdict};
 use crate::writeback::desk::Desk;
 use crate::writeback::dispatch::Arrival;
 use crate::writeback::lanes::{Node, Queued, Work};
@@ -39,7 +39,7 @@ pub(super) enum Stage {
     /// What a list shows of the row that a create made, or not.
     Listed(Vec<Row>),
     /// The mutations are to be put back.
-    PutBack { at: Instant, alone: bool, everybody: Option<Kind> },
+    PutBack { at: Instant, alone: bool, holds: Holds },
     /// To be settled.
     Settle(Verdict),
     /// Settled; the call is not in flight any more from the next step on.

@@ -13,6 +13,7 @@ use super::tables::{LINK, PLACE, THING, name};
 use crate::auth0::{Request, Wire};
 use crate::catalog::{Catalog, Resource, RowKey, path_matches};
 use crate::pg::mirror::{Row, row_from_answer};
+use crate::writeback::call::holds;
 use crate::writeback::lanes::Node;
 
 /// Values that Auth0 refuses, and rows that it does not delete.
@@ -235,6 +236,12 @@ impl Tenant {
             }
             *last = (*last).max(*id);
         }
+    }
+
+    /// Whether the row has shown all of this at some time.
+    pub(super) fn has_had(&self, node: &Node, wanted: &Row) -> bool {
+        let shows = |row: &Row| wanted.iter().all(|(column, value)| holds(row.get(column), value));
+        self.history.get(node).into_iter().flatten().flatten().any(shows)
     }
 
     /// Whether the row was gone at some time after its history had this length.

@@ -18,7 +18,7 @@ use crate::writeback::lanes::Work;
 use crate::writeback::late::{provisional, with};
 use crate::writeback::readback::{Way, way};
 use crate::writeback::recognise::{BETWEEN_LOOKS, LOOKS, is_alike};
-use crate::writeback::request::{build, says_nothing, values};
+use crate::writeback::request::{Content, build, says_nothing, values};
 use crate::writeback::settlement::{Settled, may_have_gone, takes_away, unheard};
 use crate::writeback::shown;
 use crate::writeback::store::Standing;
@@ -49,7 +49,7 @@ impl World {
                 }
                 Err(error) => Stage::Ended(Err(error)),
             },
-            Stage::Claim { uncertain } => self.claim(&mut worker, resource, uncertain, freshness),
+            Stage::Claim { uncertain } => self.claim(&mut worker, uncertain, freshness),
             Stage::Leave(request) => match self.strikes(20, &Trouble::ON_THE_WAY) {
                 Some(Trouble::NeverLeft) => {
                     Stage::Answer(request, Err(TransportError::Connect("refused".into())))
@@ -87,8 +87,8 @@ impl World {
                     None => self.found(&worker, Found::Nothing),
                 }
             }
-            Stage::PutBack { at, alone, everybody } => match self.statement(|db| Ok(db.put_back(&ids))) {
-                Ok(()) => Stage::Ended(Ok(Ended::Back { at, alone, everybody })),
+            Stage::PutBack { at, alone, holds } => match self.statement(|db| Ok(db.put_back(&ids))) {
+                Ok(()) => Stage::Ended(Ok(Ended::Back { at, alone, holds })),
                 Err(error) => Stage::Ended(Err(error)),
             },
             Stage::Settle(verdict) => match self.settle(&worker.work, &verdict, freshness) {
@@ -133,19 +133,24 @@ impl World {
         Stage::Ended(Err(error))
     }
 
-    fn claim<'f>(
+    fn claim<'f>(&mut self, worker: &mut Worker<'f>, uncertain: bool, freshness: &'f Freshness) -> Stage {
+        let fresh = format!("sim-{}", self.steps);
+        match self.statement(|db| db.claim(&worker.work.ids, uncertain, &fresh)) {
+            Ok((content, request_id)) => self.claimed(worker, content, &request_id, uncertain, freshness),
+            Err(error) => Stage::Ended(Err(error)),
+        }
+    }
+
+    /// What is claimed gets the keys that Auth0 has made meanwhile, and may leave.
+    pub(super) fn claimed<'f>(
         &mut self,
         worker: &mut Worker<'f>,
-        resource: &Resource,
+        mut content: Content,
+        request_id: &str,
         uncertain: bool,
         freshness: &'f Freshness,
     ) -> Stage {
-        let fresh = format!("sim-{}", self.steps);
-        let (mut content, request_id) =
-            match self.statement(|db| db.claim(&worker.work.ids, uncertain, &fresh)) {
-                Ok(claimed) => claimed,
-                Err(error) => return Stage::Ended(Err(error)),
-            };
+        let resource = self.catalog.resource(&worker.work.node.0).unwrap();
         let named = provisional(self.catalog, resource, &content);
         match self.statement(|db| db.replace_late(&named)) {
             Ok(made) => made.iter().for_each(|(old, made)| with(&mut content, old, made)),
@@ -154,7 +159,7 @@ impl World {
             Err(error) => return Stage::Ended(Err(error)),
         }
         worker.flight = Some(freshness.send(&worker.work.node.0, &worker.work.node.1));
-        let request = build(resource, &content, None, &request_id);
+        let request = build(resource, &content, None, request_id);
         worker.content = Some(content);
         if uncertain {
             return self.stage(Step::ReadBack { at: self.now, kind: Kind::Auth0NoAnswer });
@@ -252,7 +257,7 @@ impl World {
     fn stage(&self, step: Step) -> Stage {
         match step.deed(false, self.now) {
             Deed::Settle(verdict) => Stage::Settle(verdict),
-            Deed::PutBack { at, alone, everybody } => Stage::PutBack { at, alone, everybody },
+            Deed::PutBack { at, alone, holds } => Stage::PutBack { at, alone, holds },
             Deed::ReadBack { at, .. } => Stage::Doubt(at),
         }
     }

@@ -229,6 +229,7 @@ impl World {
             Turn::Stream => self.stream(service),
             Turn::Notice => self.notice(service),
             Turn::Dispatcher => return self.dispatch(service),
+            Turn::Worker(n) if self.chance.percent(60) && self.together(service, n) => {}
             Turn::Worker(n) => {
                 let worker = service.workers.remove(n);
                 let worker = self.work(worker, service.freshness);

@@ -74,6 +74,9 @@ pub(super) async fn make(
                 Err(error) => Step::ReadBack { at: Instant::now() + delay(tries), kind: error.kind() },
             }
         } else {
+            if until.is_none() {
+                shared.resumed().await;
+            }
             let _one = shared.calls.acquire().await;
             worker::call(context, &work, resource, content, request_id, tries).await
         };

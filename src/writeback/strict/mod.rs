@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::dispatch::Suspicion;
@@ -41,9 +41,21 @@ struct Shared {
     calls: Semaphore,
     /// The same as a number.
     concurrency: usize,
+    /// Whether an operator wants nothing to leave.
+    paused: watch::Receiver<bool>,
 }
 
 impl Shared {
+    fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Waits until what was rolled back may be taken back.
+    async fn resumed(&self) {
+        // Whoever could pause or resume is gone only at shutdown.
+        let _ = self.paused.clone().wait_for(|paused| !paused).await;
+    }
+
     /// Asks ingest to look.
     fn suspect(&self, suspicion: Suspicion) {
         // The receiver is gone only at shutdown.
@@ -76,6 +88,7 @@ impl Strict {
         database: Database,
         concurrency: usize,
         suspicions: mpsc::UnboundedSender<Suspicion>,
+        paused: watch::Receiver<bool>,
     ) -> Result<Strict> {
         let store = Store { database, schema: context.store.schema.clone() };
         let key = store.key().await?;
@@ -86,7 +99,8 @@ impl Strict {
                 let _ = context.freshness.undecided().take(&name, *txid).now_or_never();
             }
         }
-        let shared = Shared { context, store, suspicions, calls: Semaphore::new(concurrency), concurrency };
+        let calls = Semaphore::new(concurrency);
+        let shared = Shared { context, store, suspicions, calls, concurrency, paused };
         Ok(Strict { shared: Arc::new(shared), key, left })
     }
 

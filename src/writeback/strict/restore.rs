@@ -54,6 +54,7 @@ pub(super) async fn restore(shared: &Shared, intent: &Intent) -> Option<Back> {
     let resource = shared.context.catalog.resource(&intent.node.0).ok()?;
     let (mut delays, mut again) = (Delays::default(), intent.left);
     let back = loop {
+        shared.resumed().await;
         match restore_once(shared, resource, intent, again).await {
             Ok(back) => break back,
             Err(error) => {

@@ -109,6 +109,18 @@ impl Store {
         Ok(())
     }
 
+    /// Why an operator has paused writes, where that is said.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(super) async fn paused_for(&self) -> Result<Option<String>> {
+        sqlx::query_scalar("select paused_for from _auth0_sync.tenant where schema = $1")
+            .bind(&self.schema)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot read why writes are paused"))
+    }
+
     /// Whether a transaction has ended, one way or the other.
     ///
     /// # Errors

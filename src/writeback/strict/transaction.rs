@@ -123,6 +123,9 @@ async fn answer<'f>(
     let deadline = Instant::now() + patience;
     // What has gone wrong is to be told before the statement gives up by itself.
     let in_time = deadline - patience / 10;
+    if shared.is_paused() {
+        return refuse(shared, statement, &[], deadline).await;
+    }
     let context = &shared.context;
     let new = changes
         .into_iter()
@@ -153,6 +156,11 @@ async fn answer<'f>(
         tracing::info!(statement, "a strict statement has given up before Auth0 was asked");
         return Ok(());
     }
+    if shared.is_paused() {
+        // Whoever has paused looks for intents: what is stored later must not be sent.
+        new.iter_mut().for_each(|intent| intent.stands = Stands::Nothing);
+        return refuse(shared, statement, &new, deadline).await;
+    }
     flights.extend(new.iter().map(|intent| freshness.send(&intent.node.0, &intent.node.1)));
     let asked: Vec<_> = new.iter_mut().map(|intent| ask(shared, intent, in_time).boxed()).collect();
     let refused: Vec<Option<Value>> = stream::iter(asked).buffered(shared.concurrency).collect().await;
@@ -173,6 +181,19 @@ async fn answer<'f>(
     let stored = store_reply(shared, statement, &new, &reply, deadline).await;
     intents.extend(new);
     stored
+}
+
+/// Tells a statement that nothing is written at the moment; nothing of it has been sent.
+async fn refuse(shared: &Shared, statement: i64, intents: &[Intent], deadline: Instant) -> Result<()> {
+    let why = shared.store.paused_for().await.ok().flatten();
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let reply = json!({"refused": {
+        "kind": Kind::Paused.as_str(),
+        "sqlstate": "55000",
+        "message": format!("writes to Auth0 are paused{why}"),
+        "hint": "Nothing is stored. Try again after `auth0-sync resume`, or write with auth0.write_mode = async: such a change waits until then.",
+    }});
+    store_reply(shared, statement, intents, &reply, deadline).await
 }
 
 fn answer_to(shared: &Shared, intent: &Intent) -> Value {
