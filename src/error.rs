@@ -109,6 +109,8 @@ kinds! {
     Discarded = "discarded", Never, "Nothing to do: the changes were held and then discarded.";
     /// Auth0 has something else than the client had read.
     Conflict = "conflict", Never, "Read the row, which has been brought up to date, and decide anew.";
+    /// A client wants a change to go in a way that it cannot.
+    Bulk = "bulk", Never, "Set auth0.bulk to auto or single, or write what an import takes.";
     /// The link of a file does not hold any more.
     Auth0Link = "auth0_link", Backoff, "Nothing to do: a new link is asked for.";
     /// The mail server could not be reached, or asks to come again later.

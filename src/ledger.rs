@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-/// A batch in the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A batch in the ledger; what was received earlier is less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(u64);
 
 #[derive(Debug)]

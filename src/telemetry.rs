@@ -23,6 +23,8 @@ pub mod metric {
     pub const IN_FLIGHT: &str = "auth0_sync_calls_in_flight";
     /// Counter: mutations settled since the start.
     pub const SETTLED: &str = "auth0_sync_mutations_settled_total";
+    /// Gauge: changes of strict statements whose transaction has not ended, or is not taken back yet.
+    pub const STRICT_OPEN: &str = "auth0_sync_strict_changes_open";
     /// Gauge: rows waiting to be read again.
     pub const REFETCH_OPEN: &str = "auth0_sync_refetch_open";
     /// Counter: rows read again since the start.

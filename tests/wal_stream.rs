@@ -94,7 +94,7 @@ impl Bell {
 async fn commit(stream: &mut Stream) -> (u32, Lsn, Inserts) {
     let next = async {
         loop {
-            if let Event::Commit { xid, lsn, inserts } = stream.next().await.unwrap() {
+            if let Event::Commit { xid, lsn, inserts, .. } = stream.next().await.unwrap() {
                 return (xid, lsn, inserts);
             }
         }

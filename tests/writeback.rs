@@ -61,3 +61,24 @@ async fn thousands_of_rows_in_one_update_all_settle_in_flat_memory() {
     scenarios::transactions::thousands_of_rows_in_one_update_all_settle_in_flat_memory(&mut stand).await;
     equal(&stand).await;
 }
+
+macro_rules! one_test_of_each_import {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                let mut stand = Stand::start(20).await;
+                scenarios::bulk::$name(&mut stand).await;
+            }
+        )*
+    };
+}
+
+one_test_of_each_import! {
+    thousands_of_users_in_one_statement_go_by_import_and_the_refused_come_back,
+    the_client_says_how_new_users_go,
+    an_import_is_taken_up_again_by_a_service_that_was_killed,
+    an_import_whose_answer_is_lost_or_that_fails_creates_nobody_twice,
+    imports_of_others_are_waited_for,
+    an_open_transaction_shows_the_imports_that_it_would_start,
+}

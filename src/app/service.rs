@@ -163,6 +163,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         freshness: Arc::clone(&reading.freshness),
         instance,
         parents: Arc::default(),
+        answered: Arc::default(),
         room: writeback::Room::new(config.concurrency),
     };
     let strict = || async {

@@ -10,7 +10,7 @@ use super::page::Page;
 use crate::error::{Kind, Result};
 use crate::retry::Delays;
 use crate::wal::{self, Event, Inserts, Lsn, Stream};
-use crate::writeback::Arrival;
+use crate::writeback::{Arrival, Rows};
 
 /// Where what comes through the stream goes: commits, and questions of strict statements.
 pub(super) type Ends = (mpsc::Sender<Arrival>, mpsc::Sender<Bytes>);
@@ -75,7 +75,7 @@ async fn follow(
             }
         };
         let told = match event {
-            Event::Commit { xid, lsn, inserts } => arrived(&page.schema, xid, lsn, inserts),
+            Event::Commit { xid, lsn, inserts, sealed } => arrived(&page.schema, (xid, lsn), inserts, sealed),
             Event::Heartbeat { lsn } => vec![Arrival::Quiet { lsn: lsn.0 }],
             Event::Question { lsn, content } => {
                 if questions.send(content).await.is_err() {
@@ -92,14 +92,16 @@ async fn follow(
     }
 }
 
-fn arrived(schema: &str, xid: u32, lsn: Lsn, inserts: Inserts) -> Vec<Arrival> {
+fn arrived(schema: &str, (xid, lsn): (u32, Lsn), inserts: Inserts, sealed: Option<Bytes>) -> Vec<Arrival> {
     match inserts {
         Inserts::Each(inserts) => {
-            let ids: Vec<i64> = inserts.iter().filter(|i| &*i.schema == schema).map(|i| i.id).collect();
+            let ours = inserts.into_iter().filter(|insert| &*insert.schema == schema);
+            let (ids, rows): (Vec<_>, Vec<_>) = ours.map(|insert| (insert.id, insert.row)).unzip();
             if ids.is_empty() {
                 vec![Arrival::Quiet { lsn: lsn.0 }]
             } else {
-                vec![Arrival::Commit { lsn: lsn.0, ids }]
+                let rows = Some(Rows::new(xid, rows.into_iter().collect(), sealed));
+                vec![Arrival::Commit { lsn: lsn.0, ids, rows }]
             }
         }
         Inserts::Bulk(bulks) => bulks

@@ -96,6 +96,7 @@ impl Resource {
         let create = self.create.as_ref().map(|create| &create.call);
         let replace = self.replace.as_ref().map(|replace| &replace.call);
         let commands = self.command.iter().map(|command| &command.call);
-        row.into_iter().flatten().chain(create).chain(replace).chain(commands)
+        let bulk = self.bulk.as_ref().map(|bulk| &bulk.start);
+        row.into_iter().flatten().chain(create).chain(replace).chain(commands).chain(bulk)
     }
 }

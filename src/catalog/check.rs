@@ -108,6 +108,19 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
     if let Some(missing) = told.into_iter().find(|name| !resource.columns.contains_key(*name)) {
         return Err(format!("column {missing} of a report is not described"));
     }
+    if let Some(bulk) = &resource.bulk {
+        let named = bulk.columns.iter().chain(&bulk.required).chain([&bulk.home.column]);
+        let named = named.chain(bulk.same_where.iter().flat_map(|held| held.keys()));
+        if let Some(missing) = named.into_iter().find(|name| !resource.columns.contains_key(*name)) {
+            return Err(format!("column {missing} of the import is not described"));
+        }
+        if resource.create.is_none()
+            || resource.list.is_empty()
+            || !matches!(resource.new_key, NewKey::Client { .. })
+        {
+            return Err("rows are imported that are not created by keys of ours, or not listed".to_owned());
+        }
+    }
     if let Some(export) = &resource.export {
         let named = export.columns.iter().chain(&export.born);
         if let Some(strange) = named

@@ -191,7 +191,7 @@ impl Catalog {
         let listed =
             self.only_listed_below(resource).map(|(parent, columns)| (parent.table.as_str(), columns));
         let above = referenced.chain(depended).chain(listed);
-        above.filter(move |(_, columns)| columns.iter().all(|column| in_key(column)))
+        above.filter(move |(_, columns)| columns.iter().all(&in_key))
     }
 
     /// The table below whose rows alone a resource can be listed, and the columns that hold its key.

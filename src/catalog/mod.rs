@@ -16,9 +16,9 @@ pub use key::RowKey;
 pub use limits::{Limits, Plan, REST, Rate, WHOLE, share};
 pub use load::Catalog;
 pub use model::{
-    Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Export, Format, Holds,
+    Bulk, Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Export, Format, Holds,
     JsonShape, Lasting, Lifecycle, List, LogHint, Merge, NewKey, Paging, PathHint, Protected, Recognise,
-    Replace, Report, Resource, ResourceKind, Serves, Settling, Touch, View, WriteCall,
+    Replace, Report, Resource, ResourceKind, Serves, Settling, Touch, View, Worth, WriteCall,
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};

@@ -73,6 +73,7 @@ async fn gather(config: &Config, catalog: &Catalog) -> Result<Value> {
         "domain": config.auth0.domain,
         "tables": tables(&mut connection, schema, catalog).await?,
         "mutations": mutations(&mut connection, schema).await?,
+        "strict": strict(&mut connection, schema).await?,
         "paused": paused(&mut connection, schema).await?,
         "slot": slot(&mut connection, &config.slot).await?,
         "sources": checkpoints(&mut connection, schema).await?,
@@ -138,6 +139,16 @@ async fn mutations(connection: &mut PgConnection, schema: &str) -> Result<Value>
         oldest = Some(oldest.map_or(age, |other| other.max(age)));
     }
     Ok(json!({"unsettled": states, "oldest_seconds": oldest}))
+}
+
+/// How many changes of strict statements are undecided, and how old the oldest is.
+async fn strict(connection: &mut PgConnection, schema: &str) -> Result<Value> {
+    let (open, oldest): (i64, Option<f64>) = sqlx::query_as(include_str!("sql/intents.sql"))
+        .bind(schema)
+        .fetch_one(connection)
+        .await
+        .map_err(fault("cannot count the changes of strict statements"))?;
+    Ok(json!({"open": open, "oldest_seconds": oldest}))
 }
 
 /// Since how many seconds writes are paused, and why; null where they are not.

@@ -9,6 +9,7 @@ mod events;
 mod exports;
 mod faults;
 mod ids;
+mod imports;
 mod index;
 mod interrupt;
 mod journal;

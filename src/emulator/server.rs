@@ -25,7 +25,7 @@ use super::socket::{Caller, Socket};
 use super::store::Store;
 use super::token::{self, Claims};
 use super::world::{Request, World};
-use super::{control, events, exports, ids, interrupt, multipart, populate, preload, tenant_name};
+use super::{control, events, exports, ids, imports, interrupt, multipart, populate, preload, tenant_name};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 
@@ -169,6 +169,7 @@ impl Emulator {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
         let jobs = exports::work(Arc::clone(&self.shared));
+        let imports = imports::work(Arc::clone(&self.shared));
         let pushes = events::push(Arc::clone(&self.shared));
         let stopping = self.shared.stopping.clone();
         let shutdown = async move {
@@ -183,6 +184,7 @@ impl Emulator {
                 served.map_err(|error| Error::with(Kind::Io, "the emulator's socket failed", error))
             }
             () = jobs => Ok(()),
+            () = imports => Ok(()),
             () = pushes => Ok(()),
         }
     }

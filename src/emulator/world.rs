@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use tokio::sync::Notify;
 
 use super::exports::Exports;
 use super::faults::JobFault;
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub(super) action_build: Duration,
     /// Files of jobs.
     pub(super) exports: Exports,
+    /// Rings when there are users to import.
+    pub(super) imports: Notify,
 }
 
 /// What a call reads.
@@ -126,7 +129,18 @@ impl World {
         let without = options.without.iter().cloned().collect();
         let exports = Exports::new(options, key)?;
         let (result_cap, action_build) = (options.result_cap, options.action_build);
-        Ok(World { catalog, rules, routes, result_cap, plan, limits, without, action_build, exports })
+        Ok(World {
+            catalog,
+            rules,
+            routes,
+            result_cap,
+            plan,
+            limits,
+            without,
+            action_build,
+            exports,
+            imports: Notify::new(),
+        })
     }
 
     /// What tables have indexes of: the parts of their keys, and the fields that their rules name.

@@ -58,6 +58,12 @@ pub async fn watch_settling(context: &Context, queue: &Queue) {
                 }
             }
         }
+        for target in watched.into_keys() {
+            // What it was at work on shows below it, as the errors of a job do.
+            if let Target::Row { table, key } = target {
+                queue.ask(Target::below(&context.catalog, &table, key));
+            }
+        }
         watched = found;
         for (target, row) in watched.iter_mut().filter(|(_, row)| row.due <= began) {
             row.tries += 1;

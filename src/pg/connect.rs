@@ -39,6 +39,12 @@ pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(10))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                sqlx::query(include_str!("sql/wait_for_nobody.sql")).execute(connection).await?;
+                Ok(())
+            })
+        })
         // To ask each time costs a round trip; one that breaks in use is reported as that.
         .test_before_acquire(false)
         .before_acquire(|connection, about| {

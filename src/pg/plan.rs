@@ -32,6 +32,8 @@ pub struct Change {
     pub what: String,
     /// One or more statements.
     pub sql: String,
+    /// One statement that runs in no transaction, behind all the others.
+    pub alone: bool,
 }
 
 /// Brings the service's own objects up to date.
@@ -79,7 +81,15 @@ pub async fn pending_migrations(connection: &mut PgConnection) -> Result<usize> 
 pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     let (schema, role) = (goal.schema, goal.role);
     let site = Site { schema, role };
-    let mut plan = Plan { site: &site, drop: goal.drop, existing, changes: Vec::new(), last: Vec::new() };
+    let mut plan = Plan {
+        site: &site,
+        drop: goal.drop,
+        existing,
+        changes: Vec::new(),
+        last: Vec::new(),
+        alone: Vec::new(),
+        closed: Vec::new(),
+    };
     if !existing.has_schema {
         plan.change(format!("create schema {schema}"), format!("create schema {}", ident(schema)));
     }
@@ -123,6 +133,14 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
         plan.change("tell the service what is selected".to_owned(), sql);
         plan.fold(begun, Some("tell the service what is selected".to_owned()));
     }
+    let closed = std::mem::take(&mut plan.closed);
+    if !closed.is_empty() {
+        plan.change(
+            format!("let nobody else call {} functions of triggers", closed.len()),
+            closed.join(";\n"),
+        );
+    }
+    plan.changes.extend(plan.alone);
     plan.changes
 }
 
@@ -134,11 +152,19 @@ struct Plan<'a> {
     changes: Vec<Change>,
     /// Those that come after the changes of all tables.
     last: Vec<Change>,
+    /// Those that run in no transaction.
+    alone: Vec<Change>,
+    /// Statements that take functions from everybody, of functions that are as they should be otherwise.
+    closed: Vec<String>,
 }
 
 impl Plan<'_> {
     fn change(&mut self, what: String, sql: String) {
-        self.changes.push(Change { what, sql });
+        self.changes.push(Change { what, sql, alone: false });
+    }
+
+    fn alone(&mut self, what: String, sql: String) {
+        self.alone.push(Change { what, sql, alone: true });
     }
 
     fn grant_schema(&mut self) {
@@ -172,22 +198,32 @@ impl Plan<'_> {
 
     fn function(&mut self, function: &ddl::Function) {
         let body = function.sql.split("$body$").nth(1).unwrap_or_default();
+        let access = self.access(function);
         if self.existing.functions.get(&function.name).map(String::as_str) == Some(body) {
+            let open = self.existing.open_functions.contains(&function.name);
+            if open && function.access != ddl::Access::Readers {
+                self.closed.push(access);
+            }
             return;
         }
         let mut sql = format!("{};", function.sql.trim_end().trim_end_matches(';'));
+        sql.push_str(&access);
+        self.change(format!("define function {}.{}", self.site.schema, function.name), sql);
+    }
+
+    /// The statements that give a function to those who may call it.
+    fn access(&self, function: &ddl::Function) -> String {
         let name = self.site.name(&function.name);
         let reader = ident(&format!("{}_reader", self.site.schema));
         let writer = ident(&format!("{}_writer", self.site.schema));
         // Whoever may call one that is nobody's could put it behind a table of their own, and write with
         // the service's rights.
         let revoke = format!("revoke execute on routine {name} from public");
-        sql.push_str(&match function.access {
+        match function.access {
             ddl::Access::Nobody => revoke,
             ddl::Access::Readers => format!("grant execute on routine {name} to {reader}"),
             ddl::Access::Writers => format!("{revoke};\ngrant execute on routine {name} to {writer}"),
-        });
-        self.change(format!("define function {}.{}", self.site.schema, function.name), sql);
+        }
     }
 
     fn trigger(&mut self, trigger: &ddl::Trigger) {
@@ -225,10 +261,11 @@ fn mark(definition: &str) -> String {
     format!("{MARK}{}", digest(definition))
 }
 
-/// Applies a plan in one transaction, with the tenant's entry.
+/// Applies a plan in one transaction, with the tenant's entry; then what runs alone.
 ///
 /// # Errors
-/// The first statement that fails, by name; nothing is changed then.
+/// The first statement that fails, by name; nothing is changed then, unless it is one that runs alone: the
+/// next plan has it again.
 pub async fn apply(connection: &mut PgConnection, goal: &Goal<'_>, changes: &[Change]) -> Result<()> {
     let mut transaction = connection.begin().await.map_err(fault("cannot begin"))?;
     sqlx::query(
@@ -241,13 +278,22 @@ pub async fn apply(connection: &mut PgConnection, goal: &Goal<'_>, changes: &[Ch
     .execute(&mut *transaction)
     .await
     .map_err(fault("cannot enter the tenant"))?;
-    for change in changes {
+    for change in changes.iter().filter(|change| !change.alone) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(change.sql.clone()))
             .execute(&mut *transaction)
             .await
             .map_err(fault(&format!("cannot {}", change.what)))?;
     }
-    transaction.commit().await.map_err(fault("cannot commit the schema"))
+    transaction.commit().await.map_err(fault("cannot commit the schema"))?;
+    for change in changes.iter().filter(|change| change.alone) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(change.sql.clone())).execute(&mut *connection).await.map_err(
+            |error| {
+                let what = format!("cannot {}; all the rest is done, run setup again for it", change.what);
+                Error::with(Kind::Database, what, error)
+            },
+        )?;
+    }
+    Ok(())
 }
 
 fn same_type(there: &str, wanted: &str) -> bool {

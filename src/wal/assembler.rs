@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pg_walstream::protocol::{LogicalReplicationMessage as Message, LogicalReplicationParser, TupleData};
 
-use super::event::{Bulk, CdcInsert, Event, Inserts, MAX_IDS};
+use super::event::{Bulk, CdcInsert, Event, Inserts, MAX_BYTES, MAX_IDS, MAX_ROWS, Tuple};
 use super::lsn::Lsn;
 use crate::error::{Error, Kind, Result};
 
@@ -14,6 +14,9 @@ use crate::error::{Error, Kind, Result};
 const PREFIX: &str = "auth0_sync";
 /// Those with this prefix are questions of strict statements.
 const QUESTION: &str = "auth0_sync.strict";
+/// One with this prefix says that its transaction has values beside its rows; where it has a content, these are all
+/// of them until now, sealed.
+const ASIDE: &str = "auth0_sync.aside";
 /// In a message's flags: it belongs to a transaction.
 const TRANSACTIONAL: u8 = 1;
 
@@ -29,11 +32,23 @@ struct Relation {
     name: Arc<str>,
     /// Where the column `id` stands.
     id: Option<usize>,
+    columns: Arc<[Arc<str>]>,
 }
 
 struct Open {
     xid: u32,
     inserts: Inserts,
+    /// Bytes of the rows that are held; none where no rows are.
+    held: Option<usize>,
+    aside: Aside,
+}
+
+/// Values beside the rows of a transaction.
+enum Aside {
+    Nothing,
+    /// They are not in the stream.
+    Missing,
+    Sealed(Bytes),
 }
 
 impl Assembler {
@@ -61,26 +76,53 @@ impl Assembler {
                 if self.open.is_some() {
                     return Err(broken("a transaction begins inside another"));
                 }
-                self.open = Some(Open { xid, inserts: Inserts::Each(Vec::new()) });
+                self.open = Some(Open {
+                    xid,
+                    inserts: Inserts::Each(Vec::new()),
+                    held: Some(0),
+                    aside: Aside::Nothing,
+                });
                 Ok(None)
             }
             Message::Relation { relation_id, namespace, relation_name, columns, .. } => {
                 let id = columns.iter().position(|column| &*column.name == "id");
-                self.relations.insert(relation_id, Relation { schema: namespace, name: relation_name, id });
+                let columns = columns.into_iter().map(|column| column.name).collect();
+                self.relations
+                    .insert(relation_id, Relation { schema: namespace, name: relation_name, id, columns });
                 Ok(None)
             }
             Message::Insert { relation_id, tuple } => {
                 let insert = self.insert(relation_id, &tuple)?;
                 let open = self.open.as_mut().ok_or_else(|| broken("an insert outside a transaction"))?;
-                open.inserts.add(insert);
+                open.add(insert);
+                Ok(None)
+            }
+            Message::Message { flags, prefix, content, .. }
+                if prefix == ASIDE && flags & TRANSACTIONAL != 0 =>
+            {
+                if let Some(open) = &mut self.open {
+                    open.aside = match content.len() {
+                        0 => Aside::Missing,
+                        1..=MAX_BYTES => Aside::Sealed(content),
+                        _ => Aside::Missing,
+                    };
+                }
                 Ok(None)
             }
             Message::Commit { end_lsn, .. } => {
-                let open = self.open.take().ok_or_else(|| broken("a commit without a beginning"))?;
+                let mut open = self.open.take().ok_or_else(|| broken("a commit without a beginning"))?;
                 let lsn = Lsn(end_lsn);
+                let sealed = match std::mem::replace(&mut open.aside, Aside::Nothing) {
+                    Aside::Nothing => None,
+                    Aside::Sealed(content) => Some(content),
+                    Aside::Missing => {
+                        open.hold_no_rows();
+                        None
+                    }
+                };
                 Ok(Some(match &open.inserts {
                     Inserts::Each(inserts) if inserts.is_empty() => Event::Heartbeat { lsn },
-                    _ => Event::Commit { xid: open.xid, lsn, inserts: open.inserts },
+                    _ => Event::Commit { xid: open.xid, lsn, inserts: open.inserts, sealed },
                 }))
             }
             Message::Message { lsn, prefix, .. } if prefix == PREFIX && self.is_between() => {
@@ -103,6 +145,7 @@ impl Assembler {
 
     /// A row of an unknown relation is an error: skipped, it would be acknowledged and lost.
     fn insert(&self, relation: u32, tuple: &TupleData) -> Result<CdcInsert> {
+        let holds = self.open.as_ref().is_some_and(|open| open.held.is_some());
         let relation = self
             .relations
             .get(&relation)
@@ -114,7 +157,36 @@ impl Assembler {
                 format!("{}.{} is published but its rows have no numeric id", relation.schema, relation.name);
             Error::new(Kind::Replication, what)
         })?;
-        Ok(CdcInsert { schema: Arc::clone(&relation.schema), id })
+        // A value that is neither there nor NULL would be a gap in the row.
+        let whole = holds && tuple.columns.iter().all(|column| column.is_text() || column.is_null());
+        let row = whole.then(|| {
+            let values = tuple.columns.iter().map(|column| column.is_text().then(|| column.raw_bytes()));
+            Tuple::new(Arc::clone(&relation.columns), values.collect())
+        });
+        Ok(CdcInsert { schema: Arc::clone(&relation.schema), id, row })
+    }
+}
+
+impl Open {
+    fn add(&mut self, mut insert: CdcInsert) {
+        let held = self.held.zip(insert.row.as_ref()).map(|(held, row)| held + row.size());
+        let few = |inserts: &Inserts| matches!(inserts, Inserts::Each(each) if each.len() < MAX_ROWS);
+        match held.filter(|held| *held <= MAX_BYTES && few(&self.inserts)) {
+            Some(held) => self.held = Some(held),
+            None => {
+                insert.row = None;
+                self.hold_no_rows();
+            }
+        }
+        self.inserts.add(insert);
+    }
+
+    fn hold_no_rows(&mut self) {
+        if self.held.take().is_some()
+            && let Inserts::Each(inserts) = &mut self.inserts
+        {
+            inserts.iter_mut().for_each(|insert| insert.row = None);
+        }
     }
 }
 
@@ -132,7 +204,7 @@ impl Inserts {
         self.count(insert);
     }
 
-    fn count(&mut self, CdcInsert { schema, id }: CdcInsert) {
+    fn count(&mut self, CdcInsert { schema, id, .. }: CdcInsert) {
         let Inserts::Bulk(all) = self else { return };
         match all.iter_mut().find(|bulk| bulk.schema == schema) {
             Some(bulk) => {
@@ -180,12 +252,30 @@ mod tests {
         [&b"I"[..], &oid.to_be_bytes(), b"N\0\x02", b"n", b"t", &length, id.as_bytes()].concat().into()
     }
 
+    /// What is told, without rows.
     fn take(assembler: &mut Assembler, messages: impl IntoIterator<Item = Bytes>) -> Vec<Event> {
+        let mut told = whole(assembler, messages);
+        for event in &mut told {
+            if let Event::Commit { inserts: Inserts::Each(inserts), .. } = event {
+                inserts.iter_mut().for_each(|insert| insert.row = None);
+            }
+        }
+        told
+    }
+
+    fn whole(assembler: &mut Assembler, messages: impl IntoIterator<Item = Bytes>) -> Vec<Event> {
         messages.into_iter().filter_map(|message| assembler.take(message).unwrap()).collect()
     }
 
     fn each(schema: &str, ids: impl IntoIterator<Item = i64>) -> Inserts {
-        Inserts::Each(ids.into_iter().map(|id| CdcInsert { schema: schema.into(), id }).collect())
+        Inserts::Each(ids.into_iter().map(|id| CdcInsert { schema: schema.into(), id, row: None }).collect())
+    }
+
+    /// How many rows come along with a transaction of these messages.
+    fn rows(assembler: &mut Assembler, messages: impl IntoIterator<Item = Bytes>) -> usize {
+        let mut told = whole(assembler, [begin(1)].into_iter().chain(messages).chain([commit(10)]));
+        let Some(Event::Commit { inserts: Inserts::Each(inserts), .. }) = told.pop() else { panic!() };
+        inserts.iter().filter(|insert| insert.row.is_some()).count()
     }
 
     #[test]
@@ -194,10 +284,10 @@ mod tests {
         let first = [begin(7), relation(1, "auth0"), insert(1, 3), insert(1, 4)];
         assert_eq!(take(&mut assembler, first), []);
         assert!(!assembler.is_between());
-        let told = Event::Commit { xid: 7, lsn: Lsn(90), inserts: each("auth0", [3, 4]) };
+        let told = Event::Commit { xid: 7, lsn: Lsn(90), inserts: each("auth0", [3, 4]), sealed: None };
         assert_eq!(take(&mut assembler, [commit(90)]), [told]);
         // The relation is remembered; an empty transaction is a position and no more.
-        let told = Event::Commit { xid: 8, lsn: Lsn(95), inserts: each("auth0", [5]) };
+        let told = Event::Commit { xid: 8, lsn: Lsn(95), inserts: each("auth0", [5]), sealed: None };
         assert_eq!(take(&mut assembler, [begin(8), insert(1, 5), commit(95)]), [told]);
         assert_eq!(take(&mut assembler, [begin(9), commit(99)]), [Event::Heartbeat { lsn: Lsn(99) }]);
         assert!(assembler.is_between());
@@ -221,7 +311,10 @@ mod tests {
         take(&mut assembler, [relation(1, "one"), relation(2, "two"), begin(1)]);
         take(&mut assembler, (1..=limit).map(|id| insert(1, id)));
         let told = take(&mut assembler, [commit(10)]);
-        assert_eq!(told, [Event::Commit { xid: 1, lsn: Lsn(10), inserts: each("one", 1..=limit) }]);
+        assert_eq!(
+            told,
+            [Event::Commit { xid: 1, lsn: Lsn(10), inserts: each("one", 1..=limit), sealed: None }]
+        );
 
         take(&mut assembler, [begin(2), insert(2, 50)]);
         take(&mut assembler, (1..=limit).map(|id| insert(1, id)));
@@ -229,7 +322,50 @@ mod tests {
         let bulk =
             |schema: &str, first_id, last_id, count| Bulk { schema: schema.into(), first_id, last_id, count };
         let inserts = Inserts::Bulk(vec![bulk("two", 40, 50, 2), bulk("one", 1, limit, limit as u64)]);
-        assert_eq!(told, [Event::Commit { xid: 2, lsn: Lsn(20), inserts }]);
+        assert_eq!(told, [Event::Commit { xid: 2, lsn: Lsn(20), inserts, sealed: None }]);
+    }
+
+    #[test]
+    fn rows_come_along_while_they_are_few_and_say_all() {
+        let mut assembler = Assembler::new();
+        let mut told = whole(&mut assembler, [relation(1, "auth0"), begin(1), insert(1, 7), commit(10)]);
+        let Some(Event::Commit { inserts: Inserts::Each(mut inserts), .. }) = told.pop() else { panic!() };
+        let row = inserts.pop().unwrap().row.unwrap();
+        assert_eq!((row.text("id"), row.text("txid"), row.text("other")), (Some("7"), None, None));
+
+        let few = MAX_ROWS as i64;
+        assert_eq!(rows(&mut assembler, (1..=few).map(|id| insert(1, id))), MAX_ROWS);
+        assert_eq!(rows(&mut assembler, (1..=few + 1).map(|id| insert(1, id))), 0);
+        let aside = |flags: u8, text: &str| -> Bytes {
+            let (prefix, length) = (cstring("auth0_sync.aside"), text.len() as u32);
+            [&[b'M', flags][..], &77_u64.to_be_bytes(), &prefix, &length.to_be_bytes(), text.as_bytes()]
+                .concat()
+                .into()
+        };
+        assert_eq!(rows(&mut assembler, [insert(1, 1), aside(1, ""), insert(1, 2)]), 0);
+        assert_eq!(rows(&mut assembler, [insert(1, 1), aside(0, ""), insert(1, 2)]), 2, "it is of nobody");
+        assert_eq!(rows(&mut assembler, [aside(1, "all"), insert(1, 1), aside(1, "")]), 0);
+        let messages = [begin(1), aside(1, ""), insert(1, 1), aside(1, "all"), commit(10)];
+        let Some(Event::Commit { sealed, .. }) = whole(&mut assembler, messages).pop() else { panic!() };
+        assert_eq!(sealed.as_deref(), Some(&b"all"[..]));
+        let long = |id: i64| -> Bytes {
+            let (id, note) = (id.to_string(), vec![b'x'; MAX_BYTES / 2]);
+            let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_be_bytes();
+            [
+                &b"I"[..],
+                &1_u32.to_be_bytes(),
+                b"N\0\x02t",
+                &length(&note),
+                &note,
+                b"t",
+                &length(id.as_bytes()),
+                id.as_bytes(),
+            ]
+            .concat()
+            .into()
+        };
+        assert_eq!(rows(&mut assembler, [long(1)]), 1);
+        assert_eq!(rows(&mut assembler, [long(1), long(2), insert(1, 3)]), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the stream tells its owner.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +9,10 @@ use super::lsn::Lsn;
 
 /// A transaction with more inserts than this is not held: it is told as [`Inserts::Bulk`].
 pub const MAX_IDS: usize = 10_000;
+/// Of a transaction with more inserts than this no rows are held, only ids.
+pub const MAX_ROWS: usize = 100;
+/// The same for the bytes of its rows.
+pub const MAX_BYTES: usize = 64 << 10;
 
 /// One thing that came through the slot, in commit order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +25,8 @@ pub enum Event {
         lsn: Lsn,
         /// Which mutations.
         inserts: Inserts,
+        /// What belongs to its rows and stands elsewhere, sealed.
+        sealed: Option<Bytes>,
     },
     /// Everything before this position has been told, and no transaction is half told. Some are
     /// left out where a newer one follows.
@@ -52,6 +59,39 @@ pub struct CdcInsert {
     pub schema: Arc<str>,
     /// `_sync_cdc.id`.
     pub id: i64,
+    /// The whole row, of a small transaction: [`MAX_ROWS`] and [`MAX_BYTES`].
+    pub row: Option<Tuple>,
+}
+
+/// A row as the stream has it: the text of each value, nothing for NULL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tuple {
+    names: Arc<[Arc<str>]>,
+    values: Vec<Option<Bytes>>,
+}
+
+impl Tuple {
+    pub(super) fn new(names: Arc<[Arc<str>]>, values: Vec<Option<Bytes>>) -> Self {
+        Tuple { names, values }
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn size(&self) -> usize {
+        self.values.iter().flatten().map(Bytes::len).sum()
+    }
+
+    /// The text of a column; none where it is NULL, or where there is no such column.
+    pub fn text(&self, column: &str) -> Option<&str> {
+        let place = self.names.iter().position(|name| &**name == column)?;
+        std::str::from_utf8(self.values.get(place)?.as_ref()?).ok()
+    }
+}
+
+/// Without values: they are not for logs.
+impl fmt::Debug for Tuple {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tuple").field("bytes", &self.size()).finish_non_exhaustive()
+    }
 }
 
 /// Many rows of one `_sync_cdc`. Other transactions' rows may lie between the two ids.

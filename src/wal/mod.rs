@@ -2,7 +2,9 @@
 //!
 //! The table is the truth, the slot is the bell: what comes from here says *which* mutations to
 //! read, and a position is acknowledged as soon as it has been received. Losing the slot loses
-//! nothing, as long as the owner then reads the unsettled rows from the table.
+//! nothing, as long as the owner then reads the unsettled rows from the table. The rows of small
+//! transactions come along for the one case in which the table cannot show them yet: a commit that
+//! waits for us.
 //!
 //! It never reconnects by itself: [`Stream::next`] fails, and the owner starts a new stream after
 //! a delay ([`crate::retry`]), with a new slot where the kind says `slot_lost`.
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub use event::{Bulk, CdcInsert, Event, Inserts, MAX_IDS};
+pub use event::{Bulk, CdcInsert, Event, Inserts, MAX_BYTES, MAX_IDS, MAX_ROWS, Tuple};
 pub use lsn::Lsn;
 pub use slot::{SlotState, drop_slot, ensure_slot, renew_slot};
 pub use stream::{Applied, Stream};

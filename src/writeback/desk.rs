@@ -6,31 +6,35 @@ use std::collections::{HashMap, HashSet};
 use tokio::time::Instant;
 
 use super::atomic::{Fate, Groups};
-use super::backlog::{Backlog, Segment};
+use super::backlog::{Backlog, Limits, Segment, Sight};
 use super::blocked::Blocks;
+use super::bulk;
 use super::call::{Holds, delay};
 use super::dispatch::{Arrival, Report, Suspicion};
 use super::held::Held;
-use super::lanes::{Lanes, Next, Node, Queued, Work};
+use super::lanes::{Company, Lanes, Next, Node, Queued, Work};
 use super::settlement::Settled;
 use super::store::Which;
+use super::unseen::Rows;
 use super::worker::Ended;
 use crate::error::{Kind, Result};
 use crate::ledger::Ledger;
 
-/// Mutations held in memory at most; the rest waits in the table.
-const HELD: usize = 10_000;
-
 /// The state of one tenant's dispatcher.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
+    limits: Limits,
     lanes: Lanes,
     ledger: Ledger<u64>,
     backlog: Backlog,
     held: Held,
     atomic: Groups,
+    /// New rows that may go together.
+    gather: bulk::Gather,
     /// Calls that brought no decision, by the first mutation of their work.
     tries: HashMap<i64, u32>,
+    /// Works whose outcome is known and that are not settled yet, by their first mutations.
+    answered: HashSet<i64>,
     /// The way to Auth0 is closed: nothing leaves before this time.
     hold: Option<(Instant, Kind)>,
     /// What Auth0 does not allow.
@@ -61,6 +65,11 @@ pub(super) struct Follows {
 }
 
 impl Desk {
+    #[cfg(test)]
+    pub(super) fn limited(limits: Limits) -> Self {
+        Desk { limits, backlog: Backlog::limited(limits), ..Desk::default() }
+    }
+
     /// What `snapshot` (as text) sees unsettled is to be loaded before anything else.
     pub(super) fn rescan(&mut self, snapshot: String, now: Instant) {
         // What waited for something held is read again with the rest.
@@ -73,13 +82,13 @@ impl Desk {
     /// Takes what the stream tells; true where the table is to be scanned.
     pub(super) fn arrived(&mut self, arrival: Arrival, now: Instant) -> bool {
         match arrival {
-            Arrival::Commit { lsn, ids } => {
+            Arrival::Commit { lsn, ids, rows } => {
                 let commit = self.ledger.received(lsn);
-                self.backlog.told(Which::Ids(ids), commit, now);
+                self.backlog.told(Which::Ids(ids), commit, rows, now);
             }
             Arrival::Large { lsn, xid, first, last } => {
                 let commit = self.ledger.received(lsn);
-                self.backlog.told(Which::Transaction { xid, after: first - 1, last }, commit, now);
+                self.backlog.told(Which::Transaction { xid, after: first - 1, last }, commit, None, now);
             }
             Arrival::Quiet { lsn } => {
                 let nothing = self.ledger.received(lsn);
@@ -95,14 +104,20 @@ impl Desk {
         self.backlog.is_full()
     }
 
-    /// Puts one scan by `snapshot` in place of all that has been told.
-    pub(super) fn fold(&mut self, snapshot: String, now: Instant) {
-        self.backlog.fold(snapshot, &mut self.ledger, now);
+    /// The first mutation of each commit that has been told and is not loaded.
+    pub(super) fn told(&self) -> Vec<i64> {
+        self.backlog.firsts()
+    }
+
+    /// Puts one scan by `snapshot` in place of what has been told; `unseen` are those of [`Desk::told`]
+    /// that could not be seen before it was taken.
+    pub(super) fn fold(&mut self, snapshot: String, unseen: &HashSet<i64>, now: Instant) {
+        self.backlog.fold(snapshot, unseen, &mut self.ledger, now);
     }
 
     /// What to load next, unless the lanes are full or it cannot be seen yet.
     pub(super) fn wanted(&mut self, now: Instant) -> Option<&Segment> {
-        if self.lanes.len() >= HELD {
+        if self.lanes.len() >= self.limits.held {
             return None;
         }
         self.backlog.first(now).map(|segment| &*segment)
@@ -135,8 +150,13 @@ impl Desk {
                 continue;
             }
             self.atomic.queued(&queued);
+            let new = queued.terms.together.is_some() && !self.lanes.has(queued.id);
+            let gathers = new.then(|| queued.clone());
             if self.lanes.push(queued) {
                 self.ledger.queued(commit);
+            }
+            if let Some(queued) = gathers {
+                self.gather.keep(&queued, &mut self.lanes);
             }
         }
         if whole {
@@ -158,14 +178,129 @@ impl Desk {
         }
     }
 
+    /// Whether what was wanted takes so long to become visible that its commit may wait for us.
+    pub(super) fn may_wait(&self, now: Instant) -> bool {
+        self.backlog.may_wait(now)
+    }
+
+    /// What was wanted cannot be seen, and its commit may wait for us: these of its mutations go into the lanes
+    /// all the same; where none are given, nobody waits for it any more.
+    pub(super) fn loaded_unseen(&mut self, page: Option<Vec<Queued>>, now: Instant) {
+        match page {
+            Some(page) => {
+                let limit = page.len() as i64 + 1;
+                self.loaded(page, limit, Stays::default());
+            }
+            None => {
+                if let Some(commit) = self.backlog.put_aside(now) {
+                    self.ledger.loaded(commit);
+                }
+            }
+        }
+    }
+
+    /// An earlier process has claimed these mutations, and they cannot be seen yet.
+    pub(super) fn claimed(&mut self, left: Vec<(u32, i64)>, now: Instant) {
+        for (xid, id) in left {
+            let commit = self.ledger.received(0);
+            self.backlog.told(Which::Ids(vec![id]), commit, Some(Rows::claimed(xid)), now);
+        }
+    }
+
+    /// Commits that cannot be seen and hold up nobody; nothing where it is not time to look for them.
+    pub(super) fn aside(&self, now: Option<Instant>) -> Vec<(i64, Option<u32>)> {
+        if now.is_none_or(|now| self.backlog.is_look_due(now)) { self.backlog.aside() } else { Vec::new() }
+    }
+
+    /// Takes what a look at them has shown; true where some are to be loaded first.
+    pub(super) fn looked(&mut self, sights: &[Sight], now: Instant) -> bool {
+        self.backlog.looked(sights, now)
+    }
+
+    /// The outcome of a work is known: no commit waits for it any more.
+    pub(super) fn answered(&mut self, work: &Work) {
+        for commit in self.lanes.answered(work) {
+            self.ledger.ended(commit);
+        }
+        self.answered.extend(work.ids.first().filter(|id| self.lanes.is_answered(**id)));
+    }
+
+    /// Works that make no call any more, though they have not ended.
+    pub(super) fn past_calls(&self) -> usize {
+        self.answered.len()
+    }
+
     /// Whether all that has been told is in the lanes.
     pub(super) fn has_loaded(&self) -> bool {
         self.backlog.is_empty()
     }
 
-    /// When what was told may be seen.
+    /// When what was told may be seen, and rows that wait to go together may go.
     pub(super) fn not_before(&self) -> Option<Instant> {
-        self.backlog.not_before
+        let together = self.gather.not_before().filter(|_| !self.paused);
+        let together = together.map(|at| self.hold.map_or(at, |(until, _)| until.max(at)));
+        self.backlog.not_before().into_iter().chain(together).min()
+    }
+
+    /// Whether rows wait to go together.
+    pub(super) fn gathers(&self) -> bool {
+        !self.gather.is_empty()
+    }
+
+    /// Rows to create together, `at_a_time` orders of a table, those that may go either way where it `is_worth` it.
+    pub(super) fn next_import(
+        &mut self,
+        at_a_time: &dyn Fn(&str) -> usize,
+        is_worth: &dyn Fn(&str, usize) -> bool,
+        now: Instant,
+    ) -> Option<bulk::Order> {
+        if self.paused || self.hold.is_some_and(|(until, _)| until > now) {
+            return None;
+        }
+        self.lanes.end_delays(now);
+        self.gather.next(&mut self.lanes, at_a_time, is_worth, now)
+    }
+
+    /// Takes the end of an order of rows to create together.
+    pub(super) fn import_ended(&mut self, done: bulk::Done, now: Instant) -> Follows {
+        self.gather.ended(&done.table, done.early, done.unfit, done.goes_on, now);
+        let mut follows = Follows::default();
+        for (work, end) in done.ends {
+            let again = match end {
+                bulk::End::Settled(settled) => {
+                    let more = self.took(work, Ok(Ended::Settled(settled)), now);
+                    follows.cancel.extend(more.cancel);
+                    follows.suspicions.extend(more.suspicions);
+                    continue;
+                }
+                bulk::End::Alone => {
+                    work.ids.iter().for_each(|id| self.lanes.by_itself(*id));
+                    self.lanes.put_back(&work, now, false);
+                    continue;
+                }
+                bulk::End::InDoubt => {
+                    work.ids.iter().for_each(|id| self.lanes.by_itself(*id));
+                    self.lanes.put_back_in_doubt(&work, now);
+                    continue;
+                }
+                bulk::End::Later => {
+                    self.lanes.put_back(&work, now, false);
+                    self.gather.keep_decided(&work, &mut self.lanes);
+                    continue;
+                }
+                bulk::End::Gone(request) => {
+                    self.lanes.put_back_in_doubt(&work, now);
+                    Company::Gone(request)
+                }
+            };
+            for mut queued in
+                work.ids.iter().filter_map(|id| self.lanes.get(*id)).cloned().collect::<Vec<_>>()
+            {
+                queued.terms.together = Some(again.clone());
+                self.gather.keep(&queued, &mut self.lanes);
+            }
+        }
+        follows
     }
 
     /// Whether nothing is to be taken up.
@@ -206,7 +341,12 @@ impl Desk {
     /// A transaction that is to be taken back, unless the way to Auth0 is closed.
     pub(super) fn to_take_back(&mut self, now: Instant) -> Option<u64> {
         let closed = self.paused || self.hold.is_some_and(|(until, _)| until > now);
-        if closed { None } else { self.atomic.due() }
+        let due = if closed { None } else { self.atomic.due() };
+        // No commit waits for what comes back: its client may hold a row that is needed for that.
+        for commit in due.map(|txid| self.lanes.let_go(&self.atomic.of(txid))).unwrap_or_default() {
+            self.ledger.ended(commit);
+        }
+        due
     }
 
     /// A transaction has come back: these are all of its mutations.
@@ -232,6 +372,7 @@ impl Desk {
     pub(super) fn took(&mut self, mut work: Work, ended: Result<Ended>, now: Instant) -> Follows {
         let first = work.ids.first().copied().unwrap_or_default();
         let mut follows = Follows::default();
+        self.answered.remove(&first);
         match ended {
             Ok(Ended::Settled(settled)) => {
                 self.hold = None;
@@ -298,9 +439,12 @@ impl Desk {
             follows.suspicions.push(Suspicion::Gone(work.node.0.clone()));
         }
         follows.suspicions.extend(settled.asks);
+        self.gather.forget(&work.node.0, &settled.ids);
         if settled.applied {
             self.atomic.applied(work);
-            self.lanes.applied(work);
+            for commit in self.lanes.applied(work) {
+                self.ledger.ended(commit);
+            }
             self.gone(&settled.ids);
         } else {
             self.settled += settled.ids.len() as u64;

@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::atomic::withdraw;
 use super::blocked::Blocked;
-use super::desk::{Desk, Stays};
-use super::lanes::{Next, Work};
+use super::bulk::{Done, Jobs};
+use super::desk::{Desk, Follows, Stays};
+use super::lanes::{Next, Queued, Work};
 use super::late;
 use super::settle::cancel;
 use super::store::Page;
+use super::unseen::{self, Rows};
 use super::worker::{Context, Ended, work};
 use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
@@ -21,6 +23,8 @@ use crate::pg::mirror::Row;
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(60);
+/// The first look comes sooner: what the stream had told an earlier process may have come into sight since.
+const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 /// Works taken up and not ended at most; most of them wait for rows that clients hold.
 const TASKS: usize = 256;
 
@@ -38,6 +42,8 @@ pub enum Arrival {
         lsn: u64,
         /// `_sync_cdc` ids.
         ids: Vec<i64>,
+        /// What the stream has of it besides, where it comes from there.
+        rows: Option<Rows>,
     },
     /// A commit with too many mutations to hold.
     Large {
@@ -119,22 +125,33 @@ impl Dispatch {
     /// # Errors
     /// Database errors that outlast repeated tries.
     pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
-        let (mut desk, mut tasks, mut withdrawals) = (Desk::default(), Tasks::new(), Withdrawals::new());
+        let (mut desk, mut tasks, mut jobs) = (Desk::default(), Tasks::new(), Jobs::default());
+        let mut withdrawals = Withdrawals::new();
         self.rescan(&mut desk).await?;
-        let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+        desk.claimed(unseen::left(&self.context.store).await?, Instant::now());
+        let mut look = tokio::time::interval_at(Instant::now() + FIRST_LOOK, LOOK);
         loop {
+            self.context.answered.take().iter().for_each(|work| desk.answered(work));
             self.fill(&mut desk).await?;
             desk.pause(*self.paused.borrow_and_update());
+            jobs.start(&self.context, &mut desk);
             self.withdraw(&mut desk, &mut withdrawals);
             let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
-            self.tell(&mut desk);
+            self.tell(&mut desk, jobs.len());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some(ended) = tasks.join_next() => {
                     let (work, ended) = ended
                         .map_err(|error| Error::with(Kind::Internal, "a worker of writeback broke", error))?;
-                    self.took(&mut desk, &mut tasks, work, ended);
+                    let follows = desk.took(work, ended, Instant::now());
+                    self.follow(follows, &mut tasks);
+                }
+                Some(done) = jobs.ended() => {
+                    let done: Done = done
+                        .map_err(|error| Error::with(Kind::Internal, "an import of writeback broke", error))?;
+                    let follows = desk.import_ended(done, Instant::now());
+                    self.follow(follows, &mut tasks);
                 }
                 Some(ended) = withdrawals.join_next() => {
                     let (txid, ids) = ended
@@ -145,6 +162,7 @@ impl Dispatch {
                     Some(arrival) => self.arrived(&mut desk, arrival).await?,
                     None => break,
                 },
+                () = self.context.answered.noted() => {}
                 () = self.context.room.moved() => {}
                 Ok(()) = self.paused.changed() => {}
                 _ = look.tick(), if desk.has_loaded() => self.rescan(&mut desk).await?,
@@ -162,6 +180,8 @@ impl Dispatch {
 
     async fn rescan(&self, desk: &mut Desk) -> Result<()> {
         let snapshot = self.context.store.snapshot().await?;
+        // As it is, a claim that this snapshot sees would be sent again.
+        unseen::take_up(&self.context.store).await?;
         desk.rescan(snapshot, Instant::now());
         Ok(())
     }
@@ -171,8 +191,9 @@ impl Dispatch {
             self.rescan(desk).await?;
         }
         if desk.is_behind() {
+            let unseen = self.context.store.unseen(desk.told()).await?;
             let snapshot = self.context.store.snapshot().await?;
-            desk.fold(snapshot, Instant::now());
+            desk.fold(snapshot, &unseen, Instant::now());
         }
         Ok(())
     }
@@ -180,13 +201,29 @@ impl Dispatch {
     /// Loads from the backlog, in the order of commits, until the lanes are full.
     async fn fill(&self, desk: &mut Desk) -> Result<()> {
         let store = &self.context.store;
+        self.look_aside(desk, Some(Instant::now())).await?;
         while let Some(segment) = desk.wanted(Instant::now()) {
-            let (limit, commit) = (segment.limit(), Some(segment.commit));
+            let (limit, commit) = (segment.limit, Some(segment.commit));
             let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
             let Page { queued: page, holds, failed } = loaded;
             if page.is_empty() && !segment.seen {
                 let sees = store.sees(&segment.which).await?;
-                desk.found_nothing(sees, Instant::now());
+                if !sees && segment.is_new(Instant::now()) {
+                    continue;
+                }
+                if !sees && desk.may_wait(Instant::now()) && unseen::waits(store).await? {
+                    self.fill_unseen(desk).await?;
+                } else {
+                    desk.found_nothing(sees, Instant::now());
+                }
+                continue;
+            }
+            let claimed = segment.rows.as_ref().is_some_and(Rows::is_claimed);
+            if claimed && !unseen::take_up(store).await?.is_empty() {
+                continue;
+            }
+            // What has come into sight since may be what this page depends on.
+            if self.look_aside(desk, None).await? {
                 continue;
             }
             let renamed = late::rename(store, &self.context.catalog, desk.lanes(), &page).await?;
@@ -201,10 +238,53 @@ impl Dispatch {
         Ok(())
     }
 
+    /// What is wanted cannot be seen, and its commit may wait for us: it is loaded from what the stream has told,
+    /// or not waited for.
+    async fn fill_unseen(&self, desk: &mut Desk) -> Result<()> {
+        let (store, now) = (&self.context.store, Instant::now());
+        let Some(segment) = desk.wanted(now) else { return Ok(()) };
+        let (commit, rows) = (segment.commit, segment.rows.clone());
+        let told = match (rows, segment.which.first()) {
+            (Some(rows), Some(id)) if rows.is_claimed() => Some(unseen::told(store, &[id]).await?),
+            // What stands behind something held is left to the table.
+            (Some(rows), _) if !store.holds().await? => rows.told(),
+            _ => None,
+        };
+        let told = match told {
+            Some(mut told) => unseen::open(store, &mut told).await?.then_some(told),
+            None => None,
+        };
+        // What stands behind an undecided transaction is not answered before that is decided, which may need a row
+        // that this commit holds.
+        let behind = |queued: &Queued| desk.lanes().has_atomic(&queued.node);
+        let page = told.and_then(|told| unseen::queue(&self.context.catalog, told, commit));
+        let page = page.filter(|page| !page.iter().any(behind));
+        if let Some(page) = &page {
+            unseen::keep(store, page).await?;
+        }
+        if page.is_none() {
+            tracing::info!(
+                "a COMMIT cannot wait for Auth0's answer, its changes are sent when they can be seen"
+            );
+        }
+        desk.loaded_unseen(page, Instant::now());
+        Ok(())
+    }
+
+    /// Looks for commits that have been put aside, where it is time; true where some are to be loaded first.
+    async fn look_aside(&self, desk: &mut Desk, now: Option<Instant>) -> Result<bool> {
+        let aside = desk.aside(now);
+        if aside.is_empty() {
+            return Ok(false);
+        }
+        let sights = unseen::look(&self.context.store, &aside).await?;
+        Ok(desk.looked(&sights, Instant::now()))
+    }
+
     /// Starts as much work as may leave; returns when to look again.
     fn start(&self, desk: &mut Desk, tasks: &mut Tasks) -> Option<Instant> {
         while self.context.room.has_place() {
-            match desk.next(tasks.len(), TASKS, Instant::now()) {
+            match desk.next(tasks.len().saturating_sub(desk.past_calls()), TASKS, Instant::now()) {
                 Next::Work(todo) => {
                     let (context, tries) = (self.context.clone(), desk.tries(&todo));
                     let ahead = context.room.enter();
@@ -228,12 +308,12 @@ impl Dispatch {
         }
     }
 
-    fn took(&self, desk: &mut Desk, tasks: &mut Tasks, work: Work, ended: Result<Ended>) {
-        let follows = desk.took(work, ended, Instant::now());
+    fn follow(&self, follows: Follows, tasks: &mut Tasks) {
         for (todo, cause) in follows.cancel {
             let context = self.context.clone();
             tasks.spawn(async move {
-                let ended = cancel(&context.store, &context.catalog, &todo, cause).await;
+                let settle = || cancel(&context.store, &context.catalog, &todo, cause);
+                let ended = unseen::settled(&context, &todo, settle).await;
                 (todo, ended.map(Ended::Settled))
             });
         }
@@ -243,15 +323,15 @@ impl Dispatch {
         }
     }
 
-    fn tell(&self, desk: &mut Desk) {
+    fn tell(&self, desk: &mut Desk, jobs: usize) {
         let applied = desk.applied();
         self.applied.send_if_modified(|there| {
             let newer = applied > *there;
             *there = applied.max(*there);
             newer
         });
-        let mut report = desk.report(self.context.room.under_way());
-        report.paused &= self.context.room.is_clear();
+        let mut report = desk.report(self.context.room.under_way() + jobs);
+        report.paused &= self.context.room.is_clear() && jobs == 0;
         self.report.send_replace(report);
     }
 }

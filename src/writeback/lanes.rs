@@ -4,16 +4,33 @@
 //! own row, the insert or delete of a row that it references, or, for an insert or delete, an
 //! earlier mutation of a row that references it. Time and answers come in, work goes out.
 
+mod undecided;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio::time::Instant;
 
+pub use undecided::Atomic;
+use undecided::is_applied;
+
+use super::unseen::Unseen;
 use crate::catalog::RowKey;
 use crate::ledger::Token;
 use crate::pg::mirror::Operation;
 
 /// A row of a mirror table.
 pub type Node = (String, RowKey);
+
+/// How a new row may be created together with others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Where that is cheaper.
+    IfCheaper,
+    /// Whatever it costs: its client wants it.
+    Always,
+    /// A call for all of them may have left, under this request.
+    Gone(String),
+}
 
 /// What a client has asked beyond the change itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,26 +39,18 @@ pub struct Terms {
     pub discarded: Option<String>,
     /// It leaves only where Auth0 still has what the client had read.
     pub checked: bool,
+    /// Its commit waits for the answer and cannot be seen: what there is to send.
+    pub(super) unseen: Option<Unseen>,
+    /// It may go together with other rows.
+    pub together: Option<Company>,
     /// Its transaction is all or nothing at Auth0.
     pub atomic: Option<Atomic>,
-}
-
-/// A mutation of a transaction that is all or nothing at Auth0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Atomic {
-    /// The transaction.
-    pub txid: u64,
-    /// Auth0 has it, and the transaction is not decided: nothing is to be sent for it, and nobody else's
-    /// mutation of the row leaves.
-    pub applied: bool,
-    /// The transaction has failed: nothing of it leaves that has not left yet.
-    pub withdrawn: bool,
 }
 
 impl Terms {
     /// Whether it never shares a call with another mutation.
     fn are_its_own(&self) -> bool {
-        self.discarded.is_some() || self.checked || self.atomic.is_some()
+        self.discarded.is_some() || self.checked || self.unseen.is_some() || self.atomic.is_some()
     }
 }
 
@@ -95,7 +104,8 @@ struct Lane {
     own: BTreeSet<i64>,
     /// Mutations of other rows that reference this one.
     referenced_by: BTreeSet<i64>,
-    busy: bool,
+    /// The first mutation of the work under way.
+    busy: Option<i64>,
     /// Nothing leaves before this time.
     delayed: Option<Instant>,
     /// A call with several mutations was refused: they go one by one.
@@ -109,9 +119,13 @@ pub struct Lanes {
     queued: HashMap<i64, Queued>,
     /// Further commits that mutations count for.
     also: HashMap<i64, Vec<Token>>,
+    /// Their outcome is known; they stand in nobody's way, and no commit waits for them.
+    answered: HashSet<i64>,
     /// Heads of lanes that may be able to leave.
     candidates: BTreeSet<i64>,
     delayed: BTreeSet<(Instant, i64)>,
+    /// They wait for others to go together with, and do not leave by themselves.
+    kept: HashSet<i64>,
     /// How many are applied and not decided.
     applied: usize,
 }
@@ -134,14 +148,23 @@ impl Lanes {
 
     /// Whether a mutation of this row is held.
     pub fn has_row(&self, node: &Node) -> bool {
-        self.lanes.get(node).is_some_and(|lane| !lane.own.is_empty() || lane.busy)
+        self.lanes.get(node).is_some_and(|lane| !lane.own.is_empty() || lane.busy.is_some())
     }
 
     /// Queues a mutation, or counts one that is held for one more commit; false where it counts for
     /// `commit` already. A scan may have brought it before the commit that the stream has told, whose
     /// position must wait for it all the same.
-    pub fn push(&mut self, queued: Queued) -> bool {
+    pub fn push(&mut self, mut queued: Queued) -> bool {
         let id = queued.id;
+        if self.answered.contains(&id) {
+            return false;
+        }
+        let applied = is_applied(&queued);
+        if applied {
+            // An earlier process has had the answer.
+            queued.commit = None;
+            self.answered.insert(id);
+        }
         if let Some(held) = self.queued.get_mut(&id) {
             let Some(commit) = queued.commit.filter(|commit| held.commit != Some(*commit)) else {
                 return false;
@@ -157,30 +180,28 @@ impl Lanes {
             }
             return new;
         }
-        self.lanes.entry(queued.node.clone()).or_default().own.insert(id);
-        for (node, _) in &queued.references {
-            self.lanes.entry(node.clone()).or_default().referenced_by.insert(id);
-        }
-        self.applied += usize::from(is_applied(&queued));
+        self.applied += usize::from(applied);
+        self.line_up(&queued);
         self.queued.insert(id, queued);
         self.candidates.insert(id);
-        true
+        !applied
+    }
+
+    fn line_up(&mut self, queued: &Queued) {
+        self.lanes.entry(queued.node.clone()).or_default().own.insert(queued.id);
+        for (node, _) in &queued.references {
+            self.lanes.entry(node.clone()).or_default().referenced_by.insert(queued.id);
+        }
     }
 
     /// The next call to make.
     pub fn next(&mut self, now: Instant) -> Next {
-        while let Some(&(until, id)) = self.delayed.first().filter(|(until, _)| *until <= now) {
-            self.delayed.remove(&(until, id));
-            if let Some(lane) = self.queued.get(&id).and_then(|queued| self.lanes.get_mut(&queued.node)) {
-                lane.delayed = None;
-            }
-            self.candidates.insert(id);
-        }
+        self.end_delays(now);
         // A candidate that cannot leave comes back when what stands in its way is gone.
         while let Some(id) = self.candidates.pop_first() {
             if let Some(work) = self.work_from(id) {
                 if let Some(lane) = self.lanes.get_mut(&work.node) {
-                    lane.busy = true;
+                    lane.busy = work.ids.first().copied();
                 }
                 return Next::Work(work);
             }
@@ -188,10 +209,73 @@ impl Lanes {
         self.delayed.first().map_or(Next::Idle, |(until, _)| Next::WaitUntil(*until))
     }
 
+    /// What was to wait until now waits no more.
+    pub fn end_delays(&mut self, now: Instant) {
+        while let Some(&(until, id)) = self.delayed.first().filter(|(until, _)| *until <= now) {
+            self.delayed.remove(&(until, id));
+            if let Some(lane) = self.queued.get(&id).and_then(|queued| self.lanes.get_mut(&queued.node)) {
+                lane.delayed = None;
+            }
+            self.candidates.insert(id);
+        }
+    }
+
+    /// A mutation waits for others.
+    pub fn keep(&mut self, id: i64) {
+        if self.queued.contains_key(&id) {
+            self.kept.insert(id);
+        }
+    }
+
+    /// A mutation that waited for others goes by itself.
+    pub fn release(&mut self, id: i64) {
+        if self.kept.remove(&id) {
+            self.candidates.insert(id);
+        }
+    }
+
+    /// The same, and it never waits for others again.
+    pub fn by_itself(&mut self, id: i64) {
+        if let Some(queued) = self.queued.get_mut(&id) {
+            queued.terms.together = None;
+        }
+        self.release(id);
+    }
+
+    /// A mutation that waits for others, as work of its own, where nothing else stands in its way.
+    pub fn take_kept(&mut self, id: i64) -> Option<Work> {
+        if !self.kept.remove(&id) {
+            return None;
+        }
+        let work = self.work_from(id).filter(|work| work.ids == [id]);
+        match work.as_ref().and_then(|work| self.lanes.get_mut(&work.node)) {
+            Some(lane) => lane.busy = Some(id),
+            None => {
+                self.kept.insert(id);
+            }
+        }
+        work
+    }
+
+    /// Work that was taken is not done; its mutation waits again.
+    pub fn give_back(&mut self, work: &Work) {
+        if let Some(lane) = self.lanes.get_mut(&work.node) {
+            lane.busy = None;
+        }
+        self.kept.extend(&work.ids);
+    }
+
+    /// The mutation, where it is held.
+    pub fn get(&self, id: i64) -> Option<&Queued> {
+        self.queued.get(&id)
+    }
+
     /// These mutations of `work`'s row have settled; their commits come back for the ledger.
     pub fn settled(&mut self, work: &Work, ids: &[i64]) -> Vec<Token> {
-        if let Some(lane) = self.lanes.get_mut(&work.node) {
-            lane.busy = false;
+        if let Some(lane) = self.lanes.get_mut(&work.node)
+            && lane.busy == work.ids.first().copied()
+        {
+            lane.busy = None;
             // What it was waiting with may be among those that have settled.
             lane.delayed = None;
         }
@@ -201,56 +285,20 @@ impl Lanes {
         commits
     }
 
-    /// Auth0 has the mutation of `work`, and its transaction is not decided: it stays in its lane.
-    pub fn applied(&mut self, work: &Work) {
-        if let Some(lane) = self.lanes.get_mut(&work.node) {
-            lane.busy = false;
-            lane.delayed = None;
-        }
-        for id in &work.ids {
-            let Some(queued) = self.queued.get_mut(id) else { continue };
-            let Some(atomic) = queued.terms.atomic.as_mut().filter(|atomic| !atomic.applied) else {
-                continue;
-            };
-            (atomic.applied, queued.uncertain) = (true, false);
-            self.applied += 1;
-            let parents: Vec<Node> = queued.references.iter().map(|(node, _)| node.clone()).collect();
-            for node in parents {
-                self.wake(&node);
-            }
-        }
-        let children = self.lanes.get(&work.node).map(|lane| lane.referenced_by.clone());
-        self.candidates.extend(children.unwrap_or_default());
-        self.wake(&work.node);
-    }
-
-    /// The work stays where it is, until [`Lanes::gone`] takes it away.
-    pub fn rest(&mut self, work: &Work) {
-        if let Some(lane) = self.lanes.get_mut(&work.node) {
-            lane.busy = false;
-        }
-    }
-
-    /// These mutations, none of them under way, have settled; their commits come back for the ledger.
-    pub fn gone(&mut self, ids: &[i64]) -> Vec<Token> {
-        let mut commits = Vec::new();
-        for id in ids {
-            let Some(node) = self.queued.get(id).map(|queued| queued.node.clone()) else { continue };
-            if let Some(lane) = self.lanes.get_mut(&node) {
-                // It may be this one that the lane was waiting with.
-                lane.delayed = None;
-            }
-            commits.extend(self.remove(*id));
-            commits.extend(self.also.remove(id).into_iter().flatten());
-            self.wake(&node);
-        }
-        commits
-    }
-
     /// Nothing happened; the work is taken up again at `until`, `alone` if one by one.
     pub fn put_back(&mut self, work: &Work, until: Instant, alone: bool) {
+        for id in &work.ids {
+            // It goes back to where it was.
+            if self.answered.remove(id)
+                && let Some(queued) = self.queued.get(id).cloned()
+            {
+                self.line_up(&queued);
+            }
+        }
         if let Some(lane) = self.lanes.get_mut(&work.node) {
-            lane.busy = false;
+            if lane.busy == work.ids.first().copied() {
+                lane.busy = None;
+            }
             lane.delayed = Some(until);
             if alone {
                 lane.alone.extend(&work.ids);
@@ -285,14 +333,18 @@ impl Lanes {
     /// The held mutation as work of its own, where its lane is free: to cancel it without a call.
     pub fn take(&mut self, id: i64) -> Option<Work> {
         let queued = self.queued.get(&id)?;
-        let lane = self.lanes.get_mut(&queued.node).filter(|lane| !lane.busy)?;
-        lane.busy = true;
+        let lane = self.lanes.get_mut(&queued.node).filter(|lane| lane.busy.is_none())?;
+        lane.busy = Some(id);
         Some(Work {
             ids: vec![id],
             node: queued.node.clone(),
             operation: queued.operation,
             uncertain: false,
-            terms: Terms { atomic: queued.terms.atomic, ..Terms::default() },
+            terms: Terms {
+                unseen: queued.terms.unseen.clone(),
+                atomic: queued.terms.atomic,
+                ..Terms::default()
+            },
         })
     }
 
@@ -331,7 +383,7 @@ impl Lanes {
         there.own.extend(lane.own);
         there.referenced_by.extend(lane.referenced_by);
         there.alone.extend(lane.alone);
-        there.busy |= lane.busy;
+        there.busy = there.busy.or(lane.busy);
         there.delayed = there.delayed.or(lane.delayed);
         // Rows below move as a whole lane each, and what hangs on them with them.
         for (old, new) in below {
@@ -340,24 +392,31 @@ impl Lanes {
     }
 
     fn remove(&mut self, id: i64) -> Option<Token> {
+        let node = self.step_out(id)?;
+        self.drop_if_empty(&node);
+        self.answered.remove(&id);
+        self.kept.remove(&id);
         let queued = self.queued.remove(&id)?;
         self.applied -= usize::from(is_applied(&queued));
-        if let Some(lane) = self.lanes.get_mut(&queued.node) {
+        queued.commit
+    }
+
+    /// Nothing waits for it any more: rows that reference its row, rows that it references, its own lane.
+    fn step_out(&mut self, id: i64) -> Option<Node> {
+        let queued = self.queued.get(&id)?;
+        let (own, references) = (queued.node.clone(), queued.references.clone());
+        if let Some(lane) = self.lanes.get_mut(&own) {
             lane.own.remove(&id);
             lane.alone.remove(&id);
+            self.candidates.extend(&lane.referenced_by);
         }
-        // What waited for this one to go: rows that reference it, rows that it references.
-        let children =
-            self.lanes.get(&queued.node).map(|lane| lane.referenced_by.clone()).unwrap_or_default();
-        self.candidates.extend(children);
-        for (node, _) in &queued.references {
+        for (node, _) in &references {
             if let Some(lane) = self.lanes.get_mut(node) {
                 lane.referenced_by.remove(&id);
             }
             self.wake(node);
         }
-        self.drop_if_empty(&queued.node);
-        queued.commit
+        Some(own)
     }
 
     fn wake(&mut self, node: &Node) {
@@ -368,7 +427,7 @@ impl Lanes {
     }
 
     fn drop_if_empty(&mut self, node: &Node) {
-        let empty = |lane: &Lane| lane.own.is_empty() && lane.referenced_by.is_empty() && !lane.busy;
+        let empty = |lane: &Lane| lane.own.is_empty() && lane.referenced_by.is_empty() && lane.busy.is_none();
         if self.lanes.get(node).is_some_and(empty) {
             self.lanes.remove(node);
         }
@@ -377,10 +436,13 @@ impl Lanes {
     fn work_from(&self, id: i64) -> Option<Work> {
         let queued = self.queued.get(&id)?;
         let lane = self.lanes.get(&queued.node)?;
-        if lane.busy || lane.delayed.is_some() {
+        if lane.busy.is_some() || lane.delayed.is_some() {
             return None;
         }
         let first = self.first_to_leave(lane)?;
+        if self.kept.contains(&first.id) {
+            return None;
+        }
         if !self.is_free(first, &HashSet::new()) {
             return None;
         }
@@ -388,14 +450,12 @@ impl Lanes {
         let mut operation = first.operation;
         for next in lane.own.range(first.id + 1..).filter_map(|id| self.queued.get(id)) {
             let apart = first.terms.are_its_own() || next.terms.are_its_own();
-            let together = if apart {
+            let together = if apart || operation != Operation::Update || next.operation == Operation::Insert {
                 false
             } else if first.uncertain || next.uncertain {
                 first.uncertain && next.uncertain
             } else {
-                operation == Operation::Update
-                    && next.operation != Operation::Insert
-                    && !lane.alone.contains(&first.id)
+                !lane.alone.contains(&first.id)
                     && !lane.alone.contains(&next.id)
                     && self.is_free(next, &ids.iter().copied().collect())
             };
@@ -414,20 +474,6 @@ impl Lanes {
         })
     }
 
-    /// The first mutation of a lane that has not left: behind those that are applied only if it is of the
-    /// same transaction.
-    fn first_to_leave(&self, lane: &Lane) -> Option<&Queued> {
-        let mut undecided = None;
-        for queued in lane.own.iter().filter_map(|id| self.queued.get(id)) {
-            let of = queued.terms.atomic.map(|atomic| atomic.txid);
-            if !is_applied(queued) {
-                return (undecided.is_none() || undecided == of).then_some(queued);
-            }
-            undecided = of;
-        }
-        None
-    }
-
     /// Whether nothing outside its own lane stands in the way. What is applied does not, though it may
     /// be taken back: two transactions that wait for each other's decision would wait for ever.
     fn is_free(&self, queued: &Queued, with: &HashSet<i64>) -> bool {
@@ -443,10 +489,6 @@ impl Lanes {
             });
         parents_are_there && children_are_done
     }
-}
-
-fn is_applied(queued: &Queued) -> bool {
-    queued.terms.atomic.is_some_and(|atomic| atomic.applied)
 }
 
 #[cfg(test)]

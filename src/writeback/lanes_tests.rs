@@ -263,3 +263,64 @@ fn what_goes_while_its_lane_waits_leaves_the_lane_free() {
     resting.rest(&work);
     assert_eq!(next(&mut resting), None, "it stays");
 }
+
+#[test]
+fn what_is_answered_lets_the_next_leave_and_holds_back_no_commit() {
+    let mut ledger = crate::ledger::Ledger::default();
+    let commits: Vec<Token> = (0..4).map(|lsn| ledger.received(lsn)).collect();
+    let mut lanes = Lanes::default();
+    for (id, commit) in (1..).zip(&commits) {
+        let terms = Terms { checked: true, ..Terms::default() };
+        lanes.push(Queued { commit: Some(*commit), terms, ..queued(id, "user", "a", Operation::Update) });
+    }
+    let (first, again) = (next(&mut lanes).unwrap(), queued(1, "user", "a", Operation::Update));
+    assert_eq!(lanes.answered(&first), [commits[0]]);
+    assert!(!lanes.push(Queued { commit: Some(commits[3]), ..again }), "no scan waits for it either");
+    let second = next(&mut lanes).unwrap();
+    assert_eq!(second.ids, [2]);
+    assert_eq!(lanes.settled(&first, &[1]), []);
+    assert_eq!(next(&mut lanes), None, "the second is under way still");
+    assert_eq!(lanes.answered(&second), [commits[1]]);
+    let third = next(&mut lanes).unwrap();
+    // It could not be settled after all: it is looked at again, in its place.
+    lanes.put_back_in_doubt(&second, Instant::now());
+    assert_eq!(next(&mut lanes), None);
+    assert_eq!(lanes.settled(&third, &[3]), [commits[2]]);
+    let second = next(&mut lanes).unwrap();
+    assert_eq!((second.ids.as_slice(), second.uncertain), ([2].as_slice(), true));
+    lanes.settled(&second, &[2]);
+    let fourth = next(&mut lanes).unwrap();
+    lanes.settled(&fourth, &[4]);
+    assert!(lanes.is_empty() && lanes.lanes.is_empty() && lanes.answered.is_empty());
+}
+
+#[test]
+fn a_row_without_its_key_is_answered_and_what_hangs_on_it_waits_for_the_key() {
+    let mut lanes = Lanes::default();
+    lanes.push(queued(1, "org", "new_1", Operation::Insert));
+    lanes.push(queued(2, "user", "u", Operation::Insert));
+    lanes.push(member(3, "new_1", "u", Operation::Insert));
+    lanes.push(member(4, "o", "u", Operation::Insert));
+    let (made, given) = (next(&mut lanes).unwrap(), next(&mut lanes).unwrap());
+    assert_eq!((made.ids.as_slice(), given.ids.as_slice()), ([1].as_slice(), [2].as_slice()));
+    lanes.answered(&made);
+    assert_eq!(next(&mut lanes), None);
+    lanes.answered(&given);
+    assert_eq!(next(&mut lanes).unwrap().ids, [4]);
+    assert_eq!(next(&mut lanes), None);
+}
+
+#[test]
+fn what_is_in_doubt_is_looked_at_as_it_was_sent() {
+    let mut lanes = Lanes::default();
+    let operations =
+        [Operation::Insert, Operation::Update, Operation::Update, Operation::Delete, Operation::Insert];
+    for (id, operation) in (1..).zip(operations) {
+        lanes.push(Queued { uncertain: true, ..queued(id, "user", "a", operation) });
+    }
+    for ids in [&[1][..], &[2, 3, 4], &[5]] {
+        let work = next(&mut lanes).unwrap();
+        assert_eq!(work.ids, ids);
+        lanes.settled(&work, ids);
+    }
+}

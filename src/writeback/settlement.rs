@@ -9,7 +9,7 @@ use super::call::Verdict;
 use super::dispatch::Suspicion;
 use super::lanes::Work;
 use crate::auth0::Refusal;
-use crate::catalog::{NewKey, Resource, RowKey};
+use crate::catalog::{ColumnType, NewKey, Resource, RowKey};
 use crate::error::Kind;
 use crate::pg::mirror::{News, Operation, Row, version_order};
 
@@ -106,6 +106,7 @@ pub(super) fn settlement(
                 settled.asks.push(Suspicion::Table(table.clone()));
                 News::Dropped { ids }
             } else {
+                settled.read_again |= is_undecided(resource, base, row.as_ref());
                 applied(resource, base, ids, row)
             }
         }
@@ -135,6 +136,19 @@ fn applied(resource: &Resource, base: Option<&Row>, ids: Vec<i64>, row: Option<R
         Some(Ordering::Less) => News::Dropped { ids },
         _ => News::Applied { ids, answer: row },
     }
+}
+
+/// Whether Auth0 has changed the row twice at the same time by its clock: the base, which was read, may be
+/// what came before the answer or after it.
+fn is_undecided(resource: &Resource, base: Option<&Row>, row: Option<&Row>) -> bool {
+    let other = |column: &String, value: &Value, base: &Row| {
+        let is_time =
+            resource.columns.get(column).is_some_and(|column| column.kind == ColumnType::Timestamptz);
+        !is_time && base.get(column).unwrap_or(&Value::Null) != value
+    };
+    let differs = |row: &Row, base: &Row| row.iter().any(|(column, value)| other(column, value, base));
+    version_order(resource, row, base) == Some(Ordering::Equal)
+        && row.zip(base).is_some_and(|(row, base)| differs(row, base))
 }
 
 /// Whether the table may show less than Auth0 has, or Auth0 is still at work.

@@ -1,5 +1,6 @@
 //! What writeback reads and writes in `_sync_cdc` outside of claims and settling.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use super::atomic;
 use super::claims::{Claim, Claimed};
-use super::lanes::{Atomic, Node, Queued, Terms};
+use super::lanes::{Atomic, Company, Node, Queued, Terms};
 use super::settle_many::Judged;
 use super::settlement::{APPLIED, Settled};
 use super::together::Together;
@@ -31,8 +32,8 @@ pub struct Store {
     pub(super) settlements: Arc<Together<Judged, Option<Settled>>>,
 }
 
-/// Groups of claims, and of settlements, under way at once: one is sent while another is made durable.
-const GROUPS: usize = 2;
+/// Groups of claims, and of settlements, under way at once: the fewer there are, the more goes with each.
+const GROUPS: usize = 1;
 /// Claims, and settlements, that go together at most: a client that wants one of their rows waits for all of them.
 const TOGETHER: usize = 64;
 
@@ -99,6 +100,15 @@ pub enum Which {
 }
 
 impl Which {
+    /// A mutation that shows whether the rest can be seen; none of a snapshot, all of which can.
+    pub(super) fn first(&self) -> Option<i64> {
+        match self {
+            Which::Ids(ids) => ids.first().copied(),
+            Which::Transaction { after, .. } => Some(after + 1),
+            Which::Snapshot { .. } => None,
+        }
+    }
+
     /// Everything up to `id` has been loaded.
     pub(super) fn advance(&mut self, id: i64) {
         if let Which::Snapshot { after, .. } | Which::Transaction { after, .. } = self {
@@ -123,6 +133,20 @@ impl Store {
             .map_err(fault("cannot take a snapshot"))
     }
 
+    /// Those of these mutations whose commits cannot be seen yet.
+    pub(super) async fn unseen(&self, ids: Vec<i64>) -> Result<HashSet<i64>> {
+        let sql = format!(
+            "select told.id from unnest($1::bigint[]) told (id) where not exists (select from {} c where c.id = told.id)",
+            self.cdc()
+        );
+        let unseen: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(ids)
+            .fetch_all(&self.database.pool)
+            .await
+            .map_err(fault("cannot look for mutations"))?;
+        Ok(unseen.into_iter().collect())
+    }
+
     /// At most `limit` unsettled mutations that are not held, in id order.
     pub async fn load(
         &self,
@@ -135,9 +159,13 @@ impl Store {
             "id, \"table\", operation, key, coalesce(after, before) as image, state, options, txid::text";
         let cdc = self.cdc();
         let schema = literal(&self.schema);
+        let import = format!(
+            "case when state in ('sending', 'verifying') then (select i.request_id from _auth0_sync.import i \
+             where i.schema = {schema} and i.request_id = c.request_id) end"
+        );
         let select = |condition: &str| {
             AssertSqlSafe(format!(
-                "select {columns}, exists (select from _auth0_sync.held where schema = {schema}) from {cdc} \
+                "select {columns}, exists (select from _auth0_sync.held where schema = {schema}), {import} from {cdc} c \
                  where settled_at is null and state <> 'held' and {condition} order by id limit {limit}"
             ))
         };
@@ -167,6 +195,15 @@ impl Store {
         atomic.dedup();
         let failed = if atomic.is_empty() { atomic } else { atomic::failed(self, &atomic).await? };
         Ok(Page { queued, holds, failed })
+    }
+
+    /// Whether something is held in the schema, or has been until now.
+    pub(super) async fn holds(&self) -> Result<bool> {
+        sqlx::query_scalar("select exists (select from _auth0_sync.held where schema = $1)")
+            .bind(&self.schema)
+            .fetch_one(&self.database.pool)
+            .await
+            .map_err(fault("cannot look whether something is held"))
     }
 
     /// Mutations of these rows, and of those that they reference, that are held or have been until now.
@@ -230,12 +267,7 @@ impl Store {
     /// Whether a commit that the stream has told can be seen in the table. The stream may be ahead:
     /// Postgres sends a commit before it lets other sessions see it.
     pub async fn sees(&self, which: &Which) -> Result<bool> {
-        let id = match which {
-            Which::Ids(ids) => ids.first().copied(),
-            Which::Transaction { after, .. } => Some(after + 1),
-            Which::Snapshot { .. } => None,
-        };
-        let Some(id) = id else { return Ok(true) };
+        let Some(id) = which.first() else { return Ok(true) };
         let sql = format!("select exists (select from {} where id = $1)", self.cdc());
         sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(id)
@@ -306,16 +338,19 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
         .ok_or_else(|| Error::new(Kind::Internal, format!("a mutation of {table} has no key")))?;
     let references = references(catalog, resource, &key, &image);
     let state: String = row.get(5);
+    let operation = Operation::parse(&operation).ok_or_else(|| strange(&operation))?;
+    let options: Option<Value> = row.get(6);
+    let mut terms = options.as_ref().map(|options| terms(options, row.get(7), &state)).unwrap_or_default();
+    if operation == Operation::Insert && resource.bulk.is_some() && terms == Terms::default() {
+        terms.together = together(options.as_ref(), state == "pending", row.get(9));
+    }
     Ok(Queued {
         id: row.get(0),
         references,
         node: (table, key),
-        operation: Operation::parse(&operation).ok_or_else(|| strange(&operation))?,
+        operation,
         uncertain: matches!(state.as_str(), "sending" | "verifying"),
-        terms: row
-            .get::<Option<Value>, _>(6)
-            .map(|options| terms(&options, row.get(7), &state))
-            .unwrap_or_default(),
+        terms,
         commit,
     })
 }
@@ -331,6 +366,18 @@ fn terms(options: &Value, txid: &str, state: &str) -> Terms {
             applied: state == APPLIED,
             withdrawn: false,
         }),
+        unseen: None,
+        together: None,
+    }
+}
+
+/// Whether a new row may go together with others; `gone` is the request under which it has with others.
+fn together(options: Option<&Value>, pending: bool, gone: Option<String>) -> Option<Company> {
+    match options.and_then(|options| options.get("bulk")).and_then(Value::as_str) {
+        _ if !pending => gone.map(Company::Gone),
+        Some("single") => None,
+        Some("import") => Some(Company::Always),
+        _ => Some(Company::IfCheaper),
     }
 }
 

@@ -16,11 +16,12 @@ use super::room::{Ahead, Room};
 use super::settle::{finish, settle};
 use super::settlement::{self, Settled, unheard};
 use super::store::{Standing, Store};
+use super::unseen::{self, Answered};
 use super::{atomic, command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal, Request};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation, has_gone_since};
+use crate::pg::mirror::{Freshness, Operation, Tick, has_gone_since};
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -37,6 +38,8 @@ pub struct Context {
     pub instance: String,
     /// Parents whose lists of links are being edited.
     pub parents: Arc<Parents>,
+    /// Works that have their answer and are not settled.
+    pub answered: Arc<Answered>,
     /// Room for calls.
     pub room: Arc<Room>,
 }
@@ -73,14 +76,27 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     let resource = context.catalog.resource(table)?;
     // What a strict statement has done and its transaction has not kept is taken back before.
     context.freshness.undecided().free(&work.node).await;
-    let mut uncertain = work.uncertain;
-    if uncertain && let Some(ended) = atomic::unheard(&context.store, resource, work).await? {
+    if work.uncertain
+        && let Some(ended) = atomic::unheard(&context.store, resource, work).await?
+    {
         if let Ended::Settled(Settled { rekeyed: Some(new), .. }) = &ended {
             context.freshness.settled(table, new);
         }
         return Ok(ended);
     }
-    if uncertain {
+    let place = if resource.kind == ResourceKind::Command && work.terms.unseen.is_some() && !work.uncertain {
+        // A command that is claimed counts as run: it takes its turn before.
+        match ahead.call().await {
+            Some(turn) => Place::Turn(turn),
+            None => return Ok(Ended::Back { at: Instant::now(), alone: false, holds: Holds::Itself }),
+        }
+    } else {
+        Place::Ahead(ahead)
+    };
+    let fresh_id = context.correlation();
+    let claim = unseen::claim(context, work, &fresh_id).await?;
+    let mut uncertain = if claim.content.is_some() { claim.sent } else { work.uncertain || claim.sent };
+    if uncertain && claim.content.is_none() {
         match context.store.standing(resource, &work.ids).await? {
             Standing::Pending => uncertain = false,
             Standing::Sent => {}
@@ -108,17 +124,19 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
         settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
         return Ok(Ended::Settled(settled));
     }
-    let place = if resource.kind == ResourceKind::Command && !uncertain {
-        // A command that is claimed counts as run: it takes its turn before.
-        match ahead.call().await {
-            Some(turn) => Place::Turn(turn),
-            None => return Ok(Ended::Back { at: Instant::now(), alone: false, holds: Holds::Itself }),
+    let place = match place {
+        Place::Ahead(ahead) if resource.kind == ResourceKind::Command && !uncertain => {
+            match ahead.call().await {
+                Some(turn) => Place::Turn(turn),
+                None => return Ok(Ended::Back { at: Instant::now(), alone: false, holds: Holds::Itself }),
+            }
         }
-    } else {
-        Place::Ahead(ahead)
+        place => place,
     };
-    let (content, request_id) =
-        context.store.claim(resource, &work.ids, uncertain, &context.correlation()).await?;
+    let (content, request_id) = match claim.content {
+        Some(claimed) => claimed,
+        None => context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?,
+    };
     let content = late::translate(&context.store, &context.catalog, resource, work, content).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
@@ -130,16 +148,26 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     };
     let mut ended = decide(context, work, resource, content, called, tries).await;
     if let Ok(Ended::Settled(settled)) = &mut ended {
-        // It may have gone after it was answered, and nobody could know it by its key.
-        let key = settled.rekeyed.as_ref().unwrap_or(key);
-        settled.read_again |= settlement::may_have_gone(work, resource)
-            && has_gone_since(&context.freshness, &context.catalog, resource, key, flight.began());
+        read_if_gone(context, resource, work, settled, flight.began());
     }
     drop(flight);
     if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
         context.freshness.settled(table, new);
     }
     ended
+}
+
+/// A row that its call made may have gone after it was answered, and nobody could know it by its key.
+pub(super) fn read_if_gone(
+    context: &Context,
+    resource: &Resource,
+    work: &Work,
+    settled: &mut Settled,
+    began: Tick,
+) {
+    let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
+    settled.read_again |= settlement::may_have_gone(work, resource)
+        && has_gone_since(&context.freshness, &context.catalog, resource, key, began);
 }
 
 /// Where a work waits for its call.
@@ -169,7 +197,7 @@ async fn first(
 }
 
 /// Settles; what hangs on a row that is gone by this does not come back by what was read before.
-async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+pub(super) async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
     if settlement::takes_away(work, verdict) {
         context.freshness.gone(&work.node.0, &work.node.1);
     }
@@ -201,7 +229,8 @@ async fn decide(
     loop {
         match step.deed(is_command, Instant::now()) {
             Deed::Settle(verdict) if is_command => {
-                let mut settled = finish(&context.store, &context.catalog, work, &verdict).await?;
+                let finish = || finish(&context.store, &context.catalog, work, &verdict);
+                let mut settled = unseen::settled(context, work, finish).await?;
                 settled.answered = true;
                 if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
                     settled.asks.extend(command::asks(&context.catalog, resource, &work.node.1, &content));
@@ -211,7 +240,8 @@ async fn decide(
             Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let mut settled = settled_by(context, work, &verdict).await?;
+                let settle = || settled_by(context, work, &verdict);
+                let mut settled = unseen::settled(context, work, settle).await?;
                 settled.answered = true;
                 if let Verdict::Applied(Some(row)) = &verdict {
                     let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
@@ -223,6 +253,7 @@ async fn decide(
                 return Ok(Ended::Settled(settled));
             }
             Deed::PutBack { at, alone, holds } => {
+                unseen::put_back(context, work).await?;
                 context.store.put_back(&work.ids).await?;
                 return Ok(Ended::Back { at, alone, holds });
             }

@@ -7,6 +7,7 @@ mod client;
 mod events;
 mod exports;
 mod faults;
+mod imports;
 mod paging;
 mod process;
 mod pushes;

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod holds;
-mod kills;
 mod lost;
 mod many;
 mod outages;

@@ -105,8 +105,9 @@ async fn a_link_that_went_with_its_row_does_not_come_back_by_an_earlier_reading(
     stand.emulator.api.delete("/_emulator/calls").await;
     stand.emulator.api.post(&format!("{}/roles", path(&user)), json!({"roles": [role]})).await;
     faults_used_up(&stand).await;
-    let seen =
-        async || calls(&stand, "GET /users/{id}/roles").await + calls(&stand, "GET /roles/{id}/users").await;
+    let seen = async || {
+        calls(&stand, "GET /users/{user_id}/roles").await + calls(&stand, "GET /roles/{role_id}/users").await
+    };
     wait_until("the list is made", SECONDS, async || seen().await > 0).await;
     let before = seen().await;
     execute(&app, &format!("delete from auth0.role where id = '{role}'")).await;

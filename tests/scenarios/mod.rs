@@ -8,6 +8,7 @@ pub mod again;
 pub mod apart;
 pub mod atomic;
 pub mod bodies;
+pub mod bulk;
 pub mod children;
 pub mod columns;
 pub mod commands;

@@ -141,6 +141,18 @@ pub async fn what_the_catalogue_knows_to_be_wrong_is_refused_in_the_statement(st
         let said = (refusal.code.as_str(), refusal.table.as_str(), refusal.column.as_str());
         assert_eq!(said, (*code, *table, *column), "{sql}: {refusal:?}");
         assert!(refusal.message.starts_with(&format!("[Auth0] {message}")), "{sql}: {refusal:?}");
+        assert!(!refusal.context.contains("insert into"), "{sql} shows the service's own SQL: {refusal:?}");
+    }
+    let last = "user_id = (select max(user_id) from auth0.user)";
+    for one_of_many in [
+        format!("update auth0.user set nickname = 'fine', name = case when {last} then '' else 'fine' end"),
+        "insert into auth0.user (user_id, email, connection) \
+         select user_id, email, 'Username-Password-Authentication' from auth0.user \
+         on conflict (user_id) do update set name = ''"
+            .to_owned(),
+    ] {
+        let refusal = session.refused(&one_of_many).await;
+        assert_eq!((refusal.code.as_str(), refusal.column.as_str()), ("22023", "name"), "{refusal:?}");
     }
     assert_eq!(session.count("select count(*) from auth0._sync_cdc").await, before);
     assert_eq!(session.wait().await.as_deref(), Ok("nothing to wait for"));

@@ -306,13 +306,15 @@ async fn what_was_taken_away_is_made_again() {
         ground
             .execute(
                 "update _auth0_sync.backfill set state = 'done', finished_at = now(); \
-                 alter table auth0.\"user\" drop column nickname cascade; \
+                 alter table auth0.\"user\" drop column nickname, drop column user_metadata cascade; \
                  alter table auth0.\"user\" add column mine int; \
                  drop trigger auth0_sync_capture_update on auth0.role; \
                  create or replace function auth0.wait_for(txid xid8, timeout interval default '1 s') returns text \
                  language sql as 'select null::text'; \
                  alter publication auth0_sync set (publish = 'insert, update'); \
                  revoke usage on schema auth0 from auth0_reader; \
+                 grant execute on function auth0._user_capture(), auth0.release(xid8) to public; \
+                 drop index auth0.auth0_sync_user_role_role_id; \
                  select pg_drop_replication_slot('auth0_sync_auth0')",
             )
             .await;
@@ -323,6 +325,8 @@ async fn what_was_taken_away_is_made_again() {
             "define function auth0.wait_for",
             "publish inserts alone",
             "let auth0_reader use schema auth0",
+            "let nobody else call 2 functions of triggers",
+            "index auth0.user_role (role_id)",
             "create replication slot auth0_sync_auth0",
         ]);
         ground.set_up(&[]).await.succeeds(&["nothing has to change"]);

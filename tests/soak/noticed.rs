@@ -1,7 +1,9 @@
-//! The comparison itself: it must be able to fail.
+//! The verdict itself: it must be able to fail.
 
 use std::collections::BTreeSet;
 
+use crate::diary::{Diary, Promise};
+use crate::entries::{Mutation, Told, Written, judge};
 use crate::support::compare;
 use crate::{TABLES, stand};
 
@@ -36,7 +38,21 @@ async fn a_row_that_is_missing_added_or_different_is_noticed_in_every_table() {
     stand.kill_service().await;
 
     let mut root = stand.root().await;
+    // A change that waits, and is hidden by somebody.
+    let hidden = crate::watch::HIDDEN;
+    let mut session = stand.session().await;
+    let nickname = |word: &str| format!("update auth0.user set nickname = '{word}' where user_id = '{user}'");
+    session.run(&nickname("waits")).await;
+    assert_eq!(root.rows(hidden).await.len(), 0);
     root.run("set session_replication_role = replica").await;
+    root.run(&nickname("hidden")).await;
+    assert_eq!(root.rows(hidden).await.len(), 1);
+    session.run(&nickname("waits too")).await;
+    assert_eq!(root.rows(hidden).await.len(), 0, "a later one covers it");
+    stand.restart_service().await;
+    crate::verdict::equal(&stand).await;
+    stand.kill_service().await;
+
     let noticed = async || -> BTreeSet<String> {
         let found = compare(&stand).await;
         found.iter().filter_map(|line| Some(line.split([' ', '.']).next()?.to_owned())).collect()
@@ -87,4 +103,68 @@ async fn a_row_that_is_missing_added_or_different_is_noticed_in_every_table() {
         assert_eq!(noticed().await, BTreeSet::from([table.to_owned()]), "a row more");
         root.run(&format!("delete from auth0.\"{table}\" where \"{key}\" = 'made up'")).await;
     }
+}
+
+/// Two entries that were committed, a third that was refused: written, confirmed, and the second stands.
+fn diary(strict: bool) -> (Diary, Told) {
+    let entries = vec![(1, Promise::Kept), (2, Promise::Sent), (3, Promise::Refused)];
+    let written = |entry: u64| Written { entry, request_id: format!("r{entry}") };
+    let mutation = |entry: u64| Mutation {
+        entry,
+        state: "confirmed",
+        request_id: format!("r{entry}"),
+        discarded: false,
+    };
+    let told = Told {
+        written: vec![written(1), written(2)],
+        mutations: vec![mutation(1), mutation(2)],
+        stands: Some(2),
+    };
+    (Diary { user: "auth0|a".to_owned(), strict, ordered: true, entries }, told)
+}
+
+#[test]
+fn an_entry_that_is_lost_doubled_reordered_or_not_as_promised_is_noticed() {
+    for strict in [false, true] {
+        let (diary, whole) = diary(strict);
+        assert_eq!(judge(&diary, &whole), Ok(()));
+        let noticed = |what: &str, change: &dyn Fn(&mut Told)| {
+            let mut told = whole.clone();
+            change(&mut told);
+            assert!(judge(&diary, &told).is_err(), "{what}, strict: {strict}");
+        };
+        noticed("never written", &|told| drop(told.written.remove(0)));
+        noticed("written twice", &|told| told.written.insert(0, told.written[0].clone()));
+        noticed("in another order", &|told| told.written.swap(0, 1));
+        noticed("lost", &|told| drop(told.mutations.remove(0)));
+        noticed("reverted", &|told| told.mutations[1].state = "reverted");
+        noticed("a refused one was committed", &|told| told.mutations[1].entry = 3);
+        noticed("an older one stands", &|told| told.stands = Some(1));
+        noticed("the row has gone", &|told| told.stands = None);
+    }
+    // Taken back: what was there before is written again.
+    let (strict, mut told) = diary(true);
+    told.written.insert(1, Written { entry: 3, request_id: "r3".to_owned() });
+    told.written.insert(2, Written { entry: 1, request_id: "back".to_owned() });
+    assert_eq!(judge(&strict, &told), Ok(()));
+    // Sent together with the next one, and discarded.
+    let (mut plain, mut told) = diary(false);
+    told.mutations[0].state = "merged";
+    told.written.remove(0);
+    assert_eq!(judge(&plain, &told), Ok(()));
+    plain.entries[0].1 = Promise::Discarded;
+    assert!(judge(&plain, &told).is_err());
+    (told.mutations[0].state, told.mutations[0].discarded) = ("reverted", true);
+    assert_eq!(judge(&plain, &told), Ok(()));
+}
+
+#[test]
+fn a_client_sees_what_it_wrote_last_or_what_may_have_been_written_since() {
+    let (mut diary, _) = diary(false);
+    let shows = |diary: &Diary, entry: &str| diary.may_show(Some(entry));
+    assert!(shows(&diary, "e2") && !shows(&diary, "e1") && !shows(&diary, "e3") && !diary.may_show(None));
+    diary.entries.push((4, Promise::Open));
+    assert!(shows(&diary, "e2") && shows(&diary, "e4") && !shows(&diary, "e1"));
+    diary.entries.clear();
+    assert!(shows(&diary, "e0") && !shows(&diary, "e1"));
 }

@@ -13,8 +13,6 @@ use crate::clients::OWN;
 use crate::support::{Api, Emulator};
 use crate::tally::Tally;
 
-/// Between two changes of a writer.
-const PACE: Duration = Duration::from_millis(50);
 /// So many rows of a collection at most; then they are deleted instead.
 const MOST: usize = 60;
 const APPLICATION: &str = "somebody else";
@@ -44,9 +42,9 @@ impl Writer {
         Writer { number, made: 0, api, rng, tally }
     }
 
-    /// Changes something again and again until `stop`.
-    pub(crate) async fn work(mut self, stop: CancellationToken) {
-        let mut pace = tokio::time::interval(PACE);
+    /// Changes something again and again, at this pace, until `stop`.
+    pub(crate) async fn work(mut self, pace: Duration, stop: CancellationToken) {
+        let mut pace = tokio::time::interval(pace);
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             pace.tick().await;

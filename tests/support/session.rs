@@ -13,6 +13,8 @@ pub struct Refusal {
     pub hint: String,
     pub table: String,
     pub column: String,
+    /// What psql shows as CONTEXT.
+    pub context: String,
 }
 
 /// One connection.
@@ -96,5 +98,6 @@ pub fn refusal(error: &sqlx::Error) -> Refusal {
         hint: text(error.hint()),
         table: text(error.table()),
         column: text(error.column()),
+        context: text(error.r#where()),
     }
 }

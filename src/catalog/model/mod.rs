@@ -1,5 +1,6 @@
 //! The typed form of one catalogue file, `catalog/<tag>/<table>.toml`.
 
+mod bulk;
 mod call;
 mod column;
 mod event;
@@ -11,6 +12,7 @@ mod report;
 use indexmap::IndexMap;
 use serde::Deserialize;
 
+pub use bulk::{Bulk, Worth};
 pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
 pub use event::{EventKind, Events};
@@ -94,6 +96,8 @@ pub struct Resource {
     pub list: Vec<List>,
     /// All rows in one file.
     pub export: Option<Export>,
+    /// Many new rows in one file.
+    pub bulk: Option<Bulk>,
     /// Reads one row by its key.
     pub get: Option<Call>,
     /// Creates one row.

@@ -19,9 +19,11 @@ pub(in crate::cli) fn check(server: &Server, report: &mut Report) {
         report.warn(
             format!(
                 "synchronous_standby_names lists {NAME}: with synchronous_commit = on, COMMIT waits until the service has it, \
-                 with remote_apply until Auth0 has answered"
+                 with remote_apply until Auth0 has answered it and every earlier one; not for held changes, nor for \
+                 auth0.on_conflict, nor for more than 100 changes at once"
             ),
-            "while the service is down every such COMMIT waits; `set synchronous_commit = local` does not",
+            "while the service is down or paused every such COMMIT waits, of other databases too; \
+             `set synchronous_commit = local` does not",
         );
     } else {
         report.good(format!(

@@ -46,6 +46,10 @@ pub(super) fn listing(status: &Value) -> String {
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let _ = writeln!(text, "           paused {} ago{reason}; `auth0-sync resume` ends it", ago(seconds));
     }
+    if let Some(oldest) = status["strict"]["oldest_seconds"].as_f64() {
+        let open = &status["strict"]["open"];
+        let _ = writeln!(text, "strict     {open} undecided; the oldest is {oldest:.1} s old");
+    }
     let slot = &status["slot"];
     let _ = if slot["exists"] == json!(true) {
         let active = if slot["active"] == json!(true) { "active" } else { "not read by anybody" };
@@ -175,6 +179,7 @@ mod tests {
             "mutations": {"unsettled": {"pending": 2}, "oldest_seconds": 1.25},
             "slot": {"name": "s", "exists": true, "active": true, "lag_bytes": 10, "retained_bytes": 2048},
             "sources": {"logs": {"position": "9", "age_seconds": 2.0}},
+            "strict": {"open": 3, "oldest_seconds": 0.5},
             "paused": {"seconds": 30.0, "reason": "a migration"},
             "service": {"running": true, "ready": true, "streaming": true, "held": 2, "in_flight": 0,
                 "waiting_for": "auth0_unreachable", "hint": "Look.", "writes": {"state": "blocked", "blocked": [
@@ -186,6 +191,7 @@ mod tests {
             "2 pending; the oldest is 1.2 s old",
             "10 bytes behind",
             "2.0 kB of WAL kept",
+            "strict     3 undecided; the oldest is 0.5 s old",
             "read up to 9, 2 s ago",
             "writes wait: auth0_unreachable. Look.",
             "paused 30 s ago: a migration; ",

@@ -24,6 +24,7 @@ mod forms;
 mod guardian;
 mod hooks;
 mod identities;
+pub(super) mod imports;
 mod invitations;
 pub(super) mod jobs;
 mod keys;
@@ -185,7 +186,7 @@ pub(super) fn of(table: &str) -> &'static dyn Quirks {
         identities::FACTORS => &identities::Factors,
         invitations::TABLE => &invitations::Invitations,
         jobs::EXPORT => &jobs::Export,
-        jobs::IMPORT => &jobs::Import,
+        imports::TABLE => &imports::Import,
         jobs::JOB => &jobs::Jobs,
         jobs::ERRORS => &jobs::Errors,
         organization_connections::TABLE => &organization_connections::OrganizationConnections,

@@ -34,7 +34,6 @@ fn calls(resource: &Resource) -> Value {
     if let NewKey::Client { prefix, strip_prefix: true } = &resource.new_key {
         about["prefix"] = json!({ "column": resource.made_column(), "text": prefix });
     }
-    let mut put = |operation: &str, calls: Vec<Value>| about[operation] = Value::Array(calls);
     let reread = usize::from(resource.reread);
     if resource.kind == ResourceKind::Command {
         let calls = resource.command.iter().map(|command| {
@@ -49,32 +48,57 @@ fn calls(resource: &Resource) -> Value {
             }
             one
         });
-        put("INSERT", calls.collect());
+        put(&mut about, "INSERT", calls.collect());
         return about;
     }
     if let Some(replace) = &resource.replace {
         for operation in ["INSERT", "UPDATE", "DELETE"] {
             let mut one = call(resource, &replace.call, None, 1);
             one["template"] = json!(replace.item);
-            put(operation, vec![one]);
+            put(&mut about, operation, vec![one]);
         }
         return about;
     }
     if let Some(create) = &resource.create {
-        put("INSERT", vec![call(resource, &create.call, Some(WriteCall::Create), reread)]);
+        put(&mut about, "INSERT", vec![call(resource, &create.call, Some(WriteCall::Create), reread)]);
+    }
+    if let Some(bulk) = &resource.bulk {
+        let beside = bulk.same_where.iter().flat_map(|held| held.keys()).chain([&bulk.home.column]);
+        about["bulk"] = json!({
+            "method": bulk.start.method,
+            "path": bulk.start.path,
+            "columns": bulk.columns,
+            "required": bulk.required,
+            "same_where": bulk.same_where,
+            "beside": beside.collect::<Vec<_>>(),
+            "home": bulk.home.column,
+            "most_bytes": bulk.most_bytes,
+            "at_a_time": bulk.at_a_time,
+            "least": bulk.worth.least,
+            "many": bulk.worth.many,
+            "seconds": bulk.worth.seconds,
+        });
     }
     if let Some(update) = &resource.update {
         let whole = update.replaces() && update.body.is_none() && resource.whole.is_none();
-        put("UPDATE", vec![call(resource, update, Some(WriteCall::Update), reread + usize::from(whole))]);
+        put(
+            &mut about,
+            "UPDATE",
+            vec![call(resource, update, Some(WriteCall::Update), reread + usize::from(whole))],
+        );
     }
     if let Some(delete) = &resource.delete {
         let mut one = call(resource, delete, None, 0);
         if let Some(one) = one.as_object_mut() {
             one.shift_remove("fields");
         }
-        put("DELETE", vec![one]);
+        put(&mut about, "DELETE", vec![one]);
     }
     about
+}
+
+fn put(about: &mut Value, operation: &str, calls: Vec<Value>) {
+    about[operation] = Value::Array(calls);
 }
 
 fn call(resource: &Resource, call: &Call, write: Option<WriteCall>, reads: usize) -> Value {

@@ -4,16 +4,18 @@
 //! The images are built as text and cast to jsonb once: for 100,000 rows of 24 columns that costs
 //! half a second less than jsonb functions a column.
 
-use super::{Access, Function, Site, Trigger, atomic, guard, strict};
+use super::{Access, Function, Site, Trigger, atomic, guard, strict, update};
 use crate::catalog::{Class, Column, ColumnType, Resource, ResourceKind};
 use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
 
-/// Where the settings of the session go: the label keeps them apart from columns of the same names.
-const DECLARED: &str = "<<setting>>\ndeclare\n    state text := 'pending';\n    options jsonb;\n";
+/// What is the same for all rows of a statement: the label keeps it apart from columns of the same names.
+const DECLARED: &str = "<<setting>>\ndeclare\n    state text := 'pending';\n    options jsonb;\n    \
+                        actor constant jsonb := jsonb_build_object('session_user', session_user, 'application_name', \
+                        current_setting('application_name'), 'pid', pg_backend_pid());\n    wrong text;\n";
 
-const ACTOR: &str = "jsonb_build_object('session_user', session_user, 'application_name', \
-                     current_setting('application_name'), 'pid', pg_backend_pid())";
+/// Columns of `_sync_cdc` that are the same for all rows of a statement, behind the others.
+const SAME: &str = "setting.actor, setting.state";
 
 /// The name of a table's capture function.
 pub(in crate::pg) fn capture_name(table: &str) -> String {
@@ -21,13 +23,17 @@ pub(in crate::pg) fn capture_name(table: &str) -> String {
 }
 
 /// The capture function of a table and its triggers; none where a client writes nothing.
-pub(super) fn capture(site: &Site<'_>, resource: &Resource) -> Option<(Function, Vec<Trigger>)> {
+pub(super) fn capture(
+    site: &Site<'_>,
+    resource: &Resource,
+    hidden: &[&str],
+) -> Option<(Function, Vec<Trigger>)> {
     let name = capture_name(&resource.table);
     // What a command has answered is nothing at Auth0: its row goes and nobody need know.
     let deletes = resource.deletes() && resource.kind != ResourceKind::Command;
     let branches = [
         resource.inserts().then(|| ("INSERT", String::new(), insert(site, resource))),
-        resource.updates().then(|| ("UPDATE", String::new(), update(site, resource))),
+        resource.updates().then(|| ("UPDATE", String::new(), update(site, resource, hidden))),
         deletes.then(|| ("DELETE", guard::deletes(site, resource), delete(site, resource))),
     ];
     branches.iter().flatten().next()?;
@@ -48,7 +54,7 @@ pub(super) fn capture(site: &Site<'_>, resource: &Resource) -> Option<(Function,
          set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\n\
          as $body$\n{DECLARED}{declared}begin\n{}{before}{body}{after}    return null;\nend\n$body$",
         site.name(&name),
-        settings(site),
+        settings(site, resource),
     );
     let triggers =
         branches.iter().flatten().map(|(operation, ..)| trigger(site, resource, &name, operation)).collect();
@@ -56,11 +62,20 @@ pub(super) fn capture(site: &Site<'_>, resource: &Resource) -> Option<(Function,
 }
 
 /// Most sessions set none of them, and then nothing is looked up.
-fn settings(site: &Site<'_>) -> String {
+fn settings(site: &Site<'_>, resource: &Resource) -> String {
+    // How new rows go concerns them alone, where there are several ways.
+    let others = "nullif(s.options - 'bulk', '{}')";
+    let (looked_at, options) = match resource.bulk {
+        Some(_) => (
+            ", current_setting('auth0.bulk', true)",
+            format!("case when tg_op = 'INSERT' then s.options else {others} end"),
+        ),
+        None => ("", others.to_owned()),
+    };
     format!(
         "    if concat(current_setting('auth0.hold', true), current_setting('auth0.atomic', true), \
-         current_setting('auth0.on_conflict', true)) <> '' then\n        \
-         select s.state, s.options into setting.state, setting.options from {}() s;\n    end if;\n",
+         current_setting('auth0.on_conflict', true){looked_at}) <> '' then\n        \
+         select s.state, {options} into setting.state, setting.options from {}() s;\n    end if;\n",
         site.name("_settings")
     )
 }
@@ -88,24 +103,27 @@ fn insert(site: &Site<'_>, resource: &Resource) -> String {
         .iter()
         .filter(|(_, column)| column.class != Class::WriteOnly)
         .map(|(name, column)| {
-            format!(
-                "case when n.{0} is not null then '\"{name}\":' || {1} end",
-                ident(name),
-                json(column, "n", name)
-            )
+            format!("case when n.{} is not null then {} end", ident(name), member(column, "n", name))
         })
         .collect();
     let select = format!(
-        "select {}, 'INSERT', {}, null::jsonb, ('{{' || concat_ws(',', {}) || '}}')::jsonb, {ACTOR}, setting.state, setting.options \
+        "select {}, 'INSERT', {}, null::jsonb, ('{{' || concat_ws(',', {}) || '}}')::jsonb, {SAME}, setting.options \
          from new_rows n",
         literal(&resource.table),
         key_object(resource, "n"),
         pairs.join(", "),
     );
-    store(site, resource, "INSERT", &select)
+    if !resource.sets_aside() {
+        return store(site, &select) + &remember(site);
+    }
+    // Of an upsert the UPDATE trigger fires first: what it does not take may belong to the INSERT,
+    // which fires last and drops what was judged and not stored.
+    let rest =
+        format!("            delete from _auth0_sync.write_only w where {};\n", unclaimed(site, resource));
+    with_write_only(site, resource, &select, &select, &rest)
 }
 
-fn update(site: &Site<'_>, resource: &Resource) -> String {
+fn update(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
     let changing: Vec<_> = resource
         .columns
         .iter()
@@ -126,47 +144,50 @@ fn update(site: &Site<'_>, resource: &Resource) -> String {
                          || coalesce(case {emptied}when {mine}.{c} is not null then {changed}({mine}.{c}, {other}.{c})::text end, 'null') end"
                     )
                 } else {
-                    let value = json(column, mine, name);
-                    format!("case when o.{c} is distinct from n.{c} then '\"{name}\":' || {value} end")
+                    format!("case when o.{c} is distinct from n.{c} then {} end", member(column, mine, name))
                 }
             })
             .collect();
-        format!("concat_ws(',', {})", pairs.join(", "))
+        pairs.join(", ")
     };
-    let unchanged = if resource.sets_aside() {
-        format!(
-            " or exists (select from _auth0_sync.write_only w where w.txid = pg_current_xact_id() \
-             and w.mutation_id is null and w.schema = {} and w.\"table\" = {} and w.key = d.key)",
-            literal(site.schema),
-            literal(&resource.table)
-        )
-    } else {
-        String::new()
-    };
+    let judged = update::noted(resource, hidden).map(|text| format!("{text}, ")).unwrap_or_default();
     let using: Vec<_> = resource.key.iter().map(|name| ident(name)).collect();
-    let select = format!(
-        "select {}, 'UPDATE', d.key, ('{{' || d.before || '}}')::jsonb, ('{{' || d.after || '}}')::jsonb, {ACTOR}, \
-         setting.state, {} from (select {} as key, {} as before, {} as after from old_rows o join new_rows n using ({})) d \
-         where d.before <> ''{unchanged}",
-        literal(&resource.table),
-        with_base("('{' || d.before || '}')::jsonb"),
-        key_object(resource, "n"),
-        image("o", "n"),
-        image("n", "o"),
-        using.join(", "),
+    // OFFSET keeps the subquery a subquery: what is written out there once is worked out once. A FULL JOIN
+    // finds what an inner one does, and never goes by a nested loop: the plan that a session has kept from a
+    // statement of one row would compare every row of a large one with every other.
+    let select = |unchanged: &str| {
+        format!(
+            "select {}, 'UPDATE', d.key, ('{{' || d.before || '}}')::jsonb, ('{{' || d.after || '}}')::jsonb, {SAME}, {} \
+             from (select {} as key, concat_ws(',', {judged}{}) as before, concat_ws(',', {}) as after \
+             from old_rows o full join new_rows n using ({}) offset 0) d where d.before <> ''{unchanged}",
+            literal(&resource.table),
+            with_base("('{' || d.before || '}')::jsonb"),
+            key_object(resource, "n"),
+            image("o", "n"),
+            image("n", "o"),
+            using.join(", "),
+        )
+    };
+    let refused = update::refused(site, resource);
+    if !resource.sets_aside() {
+        return store(site, &select("")) + &remember(site) + &refused;
+    }
+    let aside = format!(
+        " or d.key in (select w.key from _auth0_sync.write_only w where {})",
+        unclaimed(site, resource)
     );
-    store(site, resource, "UPDATE", &select)
+    with_write_only(site, resource, &select(&aside), &select(""), "") + &refused
 }
 
 fn delete(site: &Site<'_>, resource: &Resource) -> String {
     // The whole row, columns that users added included: a refused delete puts all of it back.
     let select = format!(
-        "select {}, 'DELETE', {}, to_jsonb(o), null::jsonb, {ACTOR}, setting.state, {} from old_rows o",
+        "select {}, 'DELETE', {}, to_jsonb(o), null::jsonb, {SAME}, {} from old_rows o",
         literal(&resource.table),
         key_object(resource, "o"),
         with_base("to_jsonb(o)"),
     );
-    store(site, resource, "DELETE", &select)
+    store(site, &select) + &remember(site)
 }
 
 /// The options of a mutation. What it was decided by is kept where it will be compared: `before` follows
@@ -178,51 +199,59 @@ fn with_base(before: &str) -> String {
     )
 }
 
-fn store(site: &Site<'_>, resource: &Resource, operation: &str, select: &str) -> String {
-    let insert = format!(
-        "insert into {} (\"table\", operation, key, before, after, actor, state, options)\n        {select}",
-        site.name("_sync_cdc")
-    );
-    let stored = if resource.sets_aside() {
-        // Of an upsert the UPDATE trigger fires first: what it does not take may belong to the INSERT,
-        // which fires last and drops what was judged and not stored.
-        let drop_rest = |mine: &str| {
-            if operation == "INSERT" {
-                format!("        delete from _auth0_sync.write_only w where {mine};\n")
-            } else {
-                String::new()
-            }
-        };
-        let mine = format!(
-            "w.txid = pg_current_xact_id() and w.mutation_id is null and w.schema = {} and w.\"table\" = {}",
-            literal(site.schema),
-            literal(&resource.table)
-        );
-        format!(
-            "        with stored as (\n        {insert}\n        returning id, key)\n        \
-             update _auth0_sync.write_only w set mutation_id = s.id from stored s where w.key = s.key and {mine};\n{}",
-            drop_rest(&mine)
-        )
-    } else {
-        format!("        {insert};\n")
-    };
-    let remember = site.name("_remember");
-    if resource.sets_aside() {
-        format!("{stored}        perform {remember}();\n")
-    } else {
-        format!("{stored}        if found then\n            perform {remember}();\n        end if;\n")
-    }
+/// Writes the mutations that `select` makes.
+fn store(site: &Site<'_>, select: &str) -> String {
+    format!("{};\n", insert_into(site, select))
 }
 
-/// The JSON text of a column's value, `null` for NULL.
-fn json(column: &Column, row: &str, name: &str) -> String {
+fn insert_into(site: &Site<'_>, select: &str) -> String {
+    format!(
+        "        insert into {} (\"table\", operation, key, before, after, actor, state, options)\n        {select}",
+        site.name("_sync_cdc")
+    )
+}
+
+/// Notes the transaction for wait(), where the last statement has written a mutation.
+fn remember(site: &Site<'_>) -> String {
+    format!("        if found then\n            perform {}();\n        end if;\n", site.name("_remember"))
+}
+
+/// Values that the statement has set aside and no mutation has yet.
+fn unclaimed(site: &Site<'_>, resource: &Resource) -> String {
+    format!(
+        "w.txid = pg_current_xact_id() and w.mutation_id is null and w.schema = {} and w.\"table\" = {}",
+        literal(site.schema),
+        literal(&resource.table)
+    )
+}
+
+/// Writes the mutations that `select` makes and gives them the values that were set aside for them, then
+/// runs `rest`; or those that `plain` makes, where none were.
+fn with_write_only(site: &Site<'_>, resource: &Resource, select: &str, plain: &str, rest: &str) -> String {
+    let mine = unclaimed(site, resource);
+    // A FULL JOIN for the same reason as of the rows themselves.
+    format!(
+        "        if exists (select from _auth0_sync.write_only w where {mine}) then\n        with stored as (\n{}\n        \
+         returning id, key)\n        update _auth0_sync.write_only v set mutation_id = j.mutation\n        \
+         from (select w.id, s.id as mutation from (select w.id, w.key from _auth0_sync.write_only w where {mine}) w \
+         full join stored s on s.key = w.key offset 0) j where v.id = j.id and j.mutation is not null;\n\
+         {rest}            perform {}();\n        else\n{}{}        end if;\n",
+        insert_into(site, select),
+        site.name("_remember"),
+        store(site, plain),
+        remember(site),
+    )
+}
+
+/// A member of a JSON object, as text: a column's name and its value, `null` for NULL. By `concat`, because each
+/// operator and cast of so long an expression costs a statement of one row more than it costs the row.
+fn member(column: &Column, row: &str, name: &str) -> String {
     let value = format!("{row}.{}", ident(name));
-    match column.kind {
-        ColumnType::Jsonb | ColumnType::Boolean | ColumnType::Bigint => {
-            format!("coalesce({value}::text, 'null')")
-        }
+    let json = match column.kind {
+        ColumnType::Jsonb | ColumnType::Boolean | ColumnType::Bigint => format!("{value}::text"),
         ColumnType::Text | ColumnType::Double | ColumnType::Timestamptz | ColumnType::TextArray => {
-            format!("coalesce(to_json({value})::text, 'null')")
+            format!("to_json({value})")
         }
-    }
+    };
+    format!("concat('\"{name}\":', coalesce({json}, 'null'))")
 }

@@ -1,10 +1,11 @@
 //! Judgement: a BEFORE trigger for each row that a client writes refuses what the catalogue knows
-//! to be wrong, makes keys, and moves write-only values to where only the service reads them.
+//! to be wrong, makes keys, and moves write-only values to where only the service reads them. An UPDATE is
+//! judged so only where something else is to be stored than the client has written ([`update`]).
 //! It applies to clients alone: what Auth0 itself sends is always stored.
 
 use super::valid::valid;
-use super::{Access, Function, Site, Trigger};
-use crate::catalog::{Class, Column, ColumnType, NewKey, Resource, ResourceKind, WriteCall, placeholders};
+use super::{Access, Function, Site, Trigger, update};
+use crate::catalog::{Class, Column, NewKey, Resource, ResourceKind, WriteCall, placeholders};
 use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
 use crate::pg::mirror::PROVISIONAL;
@@ -19,26 +20,22 @@ pub(in crate::pg) fn judge_name(table: &str) -> String {
     format!("_{table}_judge")
 }
 
-/// The judging function of a table and its triggers; none where a client writes nothing.
-pub(super) fn judge(
-    site: &Site<'_>,
-    resource: &Resource,
-    hidden: &[&str],
-) -> Option<(Function, Vec<Trigger>)> {
+/// The judging functions of a table and their triggers; none where a client writes nothing.
+pub(super) fn judge(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> (Vec<Function>, Vec<Trigger>) {
     let name = judge_name(&resource.table);
     let mut triggers = Vec::new();
     if resource.inserts() {
         triggers.push(trigger(site, resource, &name, "insert", String::new()));
     }
     if resource.updates() {
-        let when = format!(" and ({})", watched(site, resource, hidden));
+        let when = format!(" and ({})", update::stored_otherwise(resource));
         triggers.push(trigger(site, resource, &name, "update", when));
     }
     if resource.kind == ResourceKind::Command {
         triggers.push(trigger(site, resource, &name, "delete", String::new()));
     }
     if triggers.is_empty() {
-        return None;
+        return (Vec::new(), triggers);
     }
     let sql = format!(
         "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
@@ -46,7 +43,11 @@ pub(super) fn judge(
         site.name(&name),
         statements(site, resource, hidden)
     );
-    Some((Function { name, sql, access: Access::Nobody }, triggers))
+    let mut functions = vec![Function { name, sql, access: Access::Nobody }];
+    if resource.updates() {
+        functions.push(update::refuse(site, resource, hidden, &refusals(site, resource, hidden)));
+    }
+    (functions, triggers)
 }
 
 /// The body of the function: who may write, keys, values, secrets, in this order.
@@ -56,27 +57,12 @@ fn statements(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
         body.push_str(&may_delete(site, resource));
     }
     body.push_str(&made_keys(site, resource));
-    for (column, about) in &resource.columns {
-        body.push_str(&may_write(site, resource, column, about));
-    }
-    let never = [("extra", "is read-only", "Auth0 sets it.")];
-    let hidden = hidden.iter().map(|name| (*name, "is not selected", NOT_SELECTED));
-    for (name, what, hint) in never.into_iter().chain(hidden) {
-        let message = literal(&format!("column \"{name}\" {what}"));
-        let told = refuse(site, resource, "428C9", &message, name, hint);
-        let new = format!("new.{}", ident(name));
-        body.push_str(&format!(
-            "    if {new} is not null and (tg_op = 'INSERT' or {new} is distinct from old.{}) then\n{told}    end if;\n",
-            ident(name)
-        ));
-    }
+    body.push_str(&may_write_all(site, resource, hidden));
     body.push_str(&new_key(resource));
     if resource.kind == ResourceKind::Command {
         body.push_str("    new.state := 'pending';\n    new.requested_at := now();\n");
     }
-    for (column, about) in &resource.columns {
-        body.push_str(&valid(site, resource, column, about));
-    }
+    body.push_str(&valid_all(site, resource));
     body.push_str(&in_paths(site, resource));
     for (column, about) in &resource.columns {
         if about.class == Class::WriteOnly {
@@ -92,6 +78,32 @@ fn statements(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
     body
 }
 
+/// What is left of it once the row is stored.
+fn refusals(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
+    may_write_all(site, resource, hidden) + &valid_all(site, resource)
+}
+
+fn may_write_all(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
+    let mut body: String =
+        resource.columns.iter().map(|(column, about)| may_write(site, resource, column, about)).collect();
+    let never = [("extra", "is read-only", "Auth0 sets it.")];
+    let hidden = hidden.iter().map(|name| (*name, "is not selected", NOT_SELECTED));
+    for (name, what, hint) in never.into_iter().chain(hidden) {
+        let message = literal(&format!("column \"{name}\" {what}"));
+        let told = refuse(site, resource, "428C9", &message, name, hint);
+        let new = format!("new.{}", ident(name));
+        body.push_str(&format!(
+            "    if {new} is not null and (tg_op = 'INSERT' or {new} is distinct from old.{}) then\n{told}    end if;\n",
+            ident(name)
+        ));
+    }
+    body
+}
+
+fn valid_all(site: &Site<'_>, resource: &Resource) -> String {
+    resource.columns.iter().map(|(column, about)| valid(site, resource, column, about)).collect()
+}
+
 fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str, when: String) -> Trigger {
     let name = format!("{TRIGGER}_{operation}");
     let sql = format!(
@@ -102,28 +114,6 @@ fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str
         site.name(function),
     );
     Trigger { table: resource.table.clone(), name, sql }
-}
-
-/// The WHEN condition of UPDATE: judging costs nothing where only free columns change.
-fn watched(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
-    let judged = |(name, column): &(&String, &Column)| {
-        column.class != Class::Writable
-            || resource.key.contains(name)
-            || column.only_on.is_some()
-            || column.hides_parts()
-            || column.references.is_some()
-            || !valid(site, resource, name, column).is_empty()
-    };
-    let columns = resource
-        .columns
-        .iter()
-        .filter(judged)
-        .map(|(name, _)| name.as_str())
-        .chain(["extra"])
-        .chain(hidden.iter().copied());
-    let conditions: Vec<_> =
-        columns.map(|name| format!("old.{0} is distinct from new.{0}", ident(name))).collect();
-    conditions.join(" or ")
 }
 
 /// Raised where it is judged, so that the error's context is one line.
@@ -236,13 +226,7 @@ fn new_key(resource: &Resource) -> String {
 
 /// A provisional key stays a good name for its row: once Auth0 has made the real one, that is stored.
 fn made_keys(site: &Site<'_>, resource: &Resource) -> String {
-    let single =
-        resource.columns.iter().filter_map(|(name, column)| Some((name, column.references.as_ref()?)));
-    let whole = resource.depends.iter().filter_map(|(table, columns)| Some((columns.last()?, table)));
-    let texts = single.chain(whole).filter(|(name, _)| {
-        resource.columns.get(*name).is_some_and(|column| column.kind == ColumnType::Text)
-    });
-    let lookups = texts.map(|(name, table)| {
+    let lookups = update::references(resource).map(|(name, table)| {
         format!(
             "    if new.{0} ^@ '{PROVISIONAL}' then\n        new.{0} := coalesce((select m.made from _auth0_sync.made_key m \
              where m.schema = {1} and m.\"table\" = {2} and m.provisional = new.{0}), new.{0});\n    end if;\n",
@@ -300,7 +284,8 @@ fn set_aside(
     format!(
         "    if new.{0} {condition} then\n        insert into _auth0_sync.write_only \
          (schema, \"table\", key, \"column\", value, txid) values ({1}, {2}, {3}, {4}, \
-         {value}, pg_current_xact_id());\n        new.{0} := {rest};\n    end if;\n",
+         {value}, pg_current_xact_id());\n        perform pg_logical_emit_message(true, 'auth0_sync.aside', '');\n        \
+         new.{0} := {rest};\n    end if;\n",
         ident(name),
         literal(site.schema),
         literal(&resource.table),

@@ -6,19 +6,23 @@ mod calls_of;
 mod capture;
 mod columns_of;
 mod guard;
+mod index;
 mod judge;
 mod refusal;
 mod strict;
 mod table;
+mod update;
 mod valid;
 
 use calls_of::calls_of;
 use capture::{capture, capture_name};
 use columns_of::columns_of;
+pub(super) use index::indexes;
 use judge::{judge, judge_name};
 pub(super) use refusal::deselected;
 use refusal::refusals;
 pub(super) use table::{ColumnDef, columns, hidden_comment, is_hidden, is_ours, table_comment, view};
+use update::refuse_name;
 
 use serde_json::{Map, Value};
 
@@ -114,8 +118,10 @@ pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
         ("_write_image", Access::Readers, include_str!("write_image.sql")),
         ("retry", Access::Readers, include_str!("retry.sql")),
         ("undo", Access::Readers, include_str!("undo.sql")),
+        ("_tell_aside", Access::Nobody, include_str!("tell_aside.sql")),
         ("_fill_template", Access::Nobody, include_str!("fill_template.sql")),
         ("_fill_path", Access::Nobody, include_str!("fill_path.sql")),
+        ("_plan_imports", Access::Nobody, include_str!("plan_imports.sql")),
         ("plan", Access::Readers, include_str!("plan.sql")),
     ];
     let filled = fixed.into_iter().map(|(name, access, template)| Function {
@@ -149,9 +155,8 @@ pub(super) fn machinery(
     resource: &Resource,
     hidden: &[&str],
 ) -> (Vec<Function>, Vec<Trigger>) {
-    let (mut functions, mut triggers) = (Vec::new(), Vec::new());
-    let made = [judge(site, resource, hidden), capture(site, resource)];
-    for (function, of_function) in made.into_iter().flatten() {
+    let (mut functions, mut triggers) = judge(site, resource, hidden);
+    if let Some((function, of_function)) = capture(site, resource, hidden) {
         functions.push(function);
         triggers.extend(of_function);
     }
@@ -161,6 +166,6 @@ pub(super) fn machinery(
 }
 
 /// Names of the functions that a table may have.
-pub(super) fn function_names(table: &str) -> [String; 2] {
-    [judge_name(table), capture_name(table)]
+pub(super) fn function_names(table: &str) -> [String; 3] {
+    [judge_name(table), refuse_name(table), capture_name(table)]
 }

@@ -17,14 +17,20 @@ declare
     spent jsonb := '{}';
     bucket record;
     wait double precision;
+    together bigint[] := '{}';
 begin
+    -- New rows that go together leave beside the others.
+    for ids, method, path, body, calls, seconds in select * from {schema}._plan_imports() loop
+        together := together || ids;
+        return next;
+    end loop;
     for step in
         with mine as (
             select c.id, c."table", c.key, c.operation, c.before, c.after, c.options,
                 lag(c.operation) over of_row as previous, lag(c.options) over of_row as previous_options
             from {schema}._sync_cdc c
             -- What a strict statement has written is at Auth0 already.
-            where c.txid = pg_current_xact_id_if_assigned() and c.settled_at is null
+            where c.txid = pg_current_xact_id_if_assigned() and c.settled_at is null and c.id <> all (together)
             window of_row as (partition by c."table", c.key order by c.id)
         ), numbered as (
             -- Updates of a row that wait together leave together, and a delete swallows them.

@@ -7,7 +7,14 @@ declare
     hold boolean := {schema}._switch('auth0.hold');
     atomic boolean := {schema}._switch('auth0.atomic');
     conflict text := coalesce(nullif(current_setting('auth0.on_conflict', true), ''), 'overwrite');
+    together text := coalesce(nullif(current_setting('auth0.bulk', true), ''), 'auto');
 begin
+    if together not in ('auto', 'import', 'single') then
+        raise exception using
+            errcode = '22023',
+            message = format('[Auth0] invalid value for setting "auth0.bulk": "%s"', together),
+            hint = 'One of: auto, import, single.';
+    end if;
     if conflict not in ('overwrite', 'reject') then
         raise exception using
             errcode = '22023',
@@ -26,6 +33,9 @@ begin
     end if;
     if atomic then
         options := coalesce(options, '{}') || '{"atomic": true}';
+    end if;
+    if together <> 'auto' then
+        options := coalesce(options, '{}') || jsonb_build_object('bulk', together);
     end if;
     state := 'pending';
     if hold then

@@ -14,33 +14,45 @@ pub(super) fn valid(site: &Site<'_>, resource: &Resource, name: &str, column: &C
         return String::new();
     }
     let new = format!("new.{}", ident(name));
-    let mut checks = Checks { site, resource, name, column, new: new.clone(), text: String::new() };
-    match column.kind {
-        ColumnType::Text => checks.text_values(),
-        ColumnType::TextArray => {
-            checks.array();
-            checks.text_values();
-            checks.items(&format!("cardinality({new})"));
-        }
-        ColumnType::Boolean => {}
-        ColumnType::Bigint | ColumnType::Double => checks.number(),
-        ColumnType::Timestamptz => checks.time(),
-        ColumnType::Jsonb => checks.json(),
-    }
+    let refusals: String = checks(name, column, "new")
+        .into_iter()
+        .map(|Check { broken, code, message, hint }| {
+            let refusal = refuse(site, resource, code, &message, name, &hint);
+            format!("        if {broken} then\n    {refusal}        end if;\n")
+        })
+        .collect();
     let mut text = String::new();
     if column.kind == ColumnType::Jsonb {
         // Some programs write JSON's null for no value; a mirror knows SQL's alone.
         text.push_str(&format!("    if {new} = 'null' then\n        {new} := null;\n    end if;\n"));
     }
     text.push_str(&required(site, resource, name, column));
-    if !checks.text.is_empty() {
+    if !refusals.is_empty() {
         text.push_str(&format!(
-            "    if {new} is not null and (tg_op = 'INSERT' or {new} is distinct from old.{}) then\n{}    end if;\n",
+            "    if {new} is not null and (tg_op = 'INSERT' or {new} is distinct from old.{}) then\n{refusals}    end if;\n",
             ident(name),
-            checks.text
         ));
     }
     text
+}
+
+/// The SQL condition that an UPDATE from row `old` to row `new` (aliases) gives a column a value for which
+/// [`valid`] has a refusal; none where it has none.
+pub(super) fn broken(
+    resource: &Resource,
+    name: &str,
+    column: &Column,
+    [old, new]: [&str; 2],
+) -> Option<String> {
+    let column_of = |row: &str| format!("{row}.{}", ident(name));
+    let (was, is) = (column_of(old), column_of(new));
+    let broken: Vec<_> = checks(name, column, new).into_iter().map(|check| check.broken).collect();
+    let value = (!broken.is_empty())
+        .then(|| format!("{was} is distinct from {is} and {is} is not null and ({})", broken.join(" or ")));
+    let emptied = (column.required && !resource.key.iter().any(|key| key == name))
+        .then(|| format!("{was} is not null and {is} is null"));
+    let conditions: Vec<_> = value.into_iter().chain(emptied).collect();
+    (!conditions.is_empty()).then(|| conditions.join(" or "))
 }
 
 fn required(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -> String {
@@ -61,25 +73,63 @@ fn required(site: &Site<'_>, resource: &Resource, name: &str, column: &Column) -
     format!("    if {when} and new.{} is null then\n{refusal}    end if;\n", ident(name))
 }
 
+/// What a value must not be, and how it is refused.
+struct Check {
+    /// An SQL condition.
+    broken: String,
+    code: &'static str,
+    /// An SQL expression.
+    message: String,
+    /// A text, empty for none.
+    hint: String,
+}
+
+/// The checks of a column of `row`, for values that are not NULL.
+fn checks(name: &str, column: &Column, row: &str) -> Vec<Check> {
+    let new = format!("{row}.{}", ident(name));
+    let mut checks = Checks { name, column, new: new.clone(), all: Vec::new() };
+    match column.kind {
+        ColumnType::Text => checks.text_values(),
+        ColumnType::TextArray => {
+            checks.array();
+            checks.text_values();
+            checks.items(&format!("cardinality({new})"));
+        }
+        ColumnType::Boolean => {}
+        ColumnType::Bigint | ColumnType::Double => checks.number(),
+        ColumnType::Timestamptz => checks.time(),
+        ColumnType::Jsonb => checks.json(),
+    }
+    checks.all
+}
+
 struct Checks<'a> {
-    site: &'a Site<'a>,
-    resource: &'a Resource,
     name: &'a str,
     column: &'a Column,
     new: String,
-    text: String,
+    all: Vec<Check>,
 }
 
 impl Checks<'_> {
     /// `message` is an SQL expression.
-    fn refuse_if(&mut self, condition: &str, code: &str, message: &str, hint: &str) {
-        let refusal = refuse(self.site, self.resource, code, message, self.name, hint);
-        self.text.push_str(&format!("        if {condition} then\n    {refusal}        end if;\n"));
+    fn refuse_if(&mut self, condition: &str, code: &'static str, message: &str, hint: &str) {
+        self.all.push(Check {
+            broken: condition.to_owned(),
+            code,
+            message: message.to_owned(),
+            hint: hint.to_owned(),
+        });
     }
 
     /// Refuses a text for which the condition holds, or an array of which it holds for an item. The
     /// message shows it, unless nobody shall see it.
-    fn refuse_text(&mut self, broken: impl Fn(&str) -> String, code: &str, message: &str, hint: &str) {
+    fn refuse_text(
+        &mut self,
+        broken: impl Fn(&str) -> String,
+        code: &'static str,
+        message: &str,
+        hint: &str,
+    ) {
         let array = self.column.kind == ColumnType::TextArray;
         let (condition, shown) = if array {
             let items = format!("from unnest({}) i where {}", self.new, broken("i"));

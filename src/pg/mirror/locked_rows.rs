@@ -56,7 +56,9 @@ impl<'c> LockedRows<'c> {
         resource: &'c Resource,
         keys: &[&RowKey],
     ) -> Result<LockedRows<'c>> {
-        let transaction = database.pool.begin().await.map_err(fault("cannot begin"))?;
+        // Every row is found by its key: planning for each number of rows anew would only cost time.
+        let begin = "begin; set local plan_cache_mode = force_generic_plan";
+        let transaction = database.pool.begin_with(begin).await.map_err(fault("cannot begin"))?;
         let mut locked = LockedRows {
             transaction,
             resource,

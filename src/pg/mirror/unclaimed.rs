@@ -32,11 +32,14 @@ pub fn may_be_ours(resource: &Resource, schema: &str, alias: &str) -> Option<Str
         )
     });
     let (table, same) = (literal(&resource.table), same.collect::<String>());
-    // A strict INSERT has not been committed yet, or has been rolled back and is taken back.
+    // A strict INSERT has not been committed yet, or has been rolled back and is taken back; one whose COMMIT
+    // waits for Auth0's answer cannot be seen.
     Some(format!(
-        "(exists (select from {} c where c.settled_at is null and c.state in ('sending', 'verifying') \
+        "(exists (select from {0} c where c.settled_at is null and c.state in ('sending', 'verifying') \
          and c.operation = 'INSERT' and c.\"table\" = {table}{same}) \
-         or exists (select from _auth0_sync.intent c where c.schema = {} and c.operation = 'INSERT' \
+         or exists (select from _auth0_sync.intent c where c.schema = {1} and c.operation = 'INSERT' \
+         and c.\"table\" = {table}{same}) \
+         or exists (select from _auth0_sync.unseen c where c.schema = {1} and c.operation = 'INSERT' \
          and c.\"table\" = {table}{same}))",
         qualified(schema, "_sync_cdc"),
         literal(schema),

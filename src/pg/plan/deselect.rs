@@ -142,7 +142,8 @@ impl Plan<'_> {
             }
             if self.drop {
                 sql.push(format!("alter table {name} drop column {}", ident(column)));
-                let change = super::Change { what: format!("drop column {what}"), sql: sql.join(";\n") };
+                let change =
+                    super::Change { what: format!("drop column {what}"), sql: sql.join(";\n"), alone: false };
                 self.last.push(change);
             } else if !was_hidden || existing.stale.contains(&(table.to_owned(), column.to_owned())) {
                 // Values that nobody keeps up to date would deceive.

@@ -67,6 +67,12 @@ pub struct Existing {
     pub ours: HashSet<String>,
     /// Function → body.
     pub functions: HashMap<String, String>,
+    /// Functions that everybody may call.
+    pub open_functions: HashSet<String>,
+    /// (table, column) with an index that begins with it.
+    pub indexed: HashSet<(String, String)>,
+    /// Indexes that could not be made to the end.
+    pub broken_indexes: HashSet<String>,
     /// (table, trigger) → comment.
     pub triggers: HashMap<(String, String), Option<String>>,
     /// Table → whether the readers' and the writers' roles have their privileges.
@@ -143,6 +149,16 @@ impl Existing {
         }
         for row in rows(connection, include_str!("../sql/existing_functions.sql"), schema).await? {
             existing.functions.insert(row.get(0), row.get(1));
+            if row.get(2) {
+                existing.open_functions.insert(row.get(0));
+            }
+        }
+        for row in rows(connection, include_str!("../sql/existing_indexes.sql"), schema).await? {
+            if row.get(3) {
+                existing.indexed.insert((row.get(0), row.get(1)));
+            } else {
+                existing.broken_indexes.insert(row.get(2));
+            }
         }
         for row in rows(connection, include_str!("../sql/existing_triggers.sql"), schema).await? {
             existing.triggers.insert((row.get(0), row.get(1)), row.get(2));

@@ -31,7 +31,7 @@ impl Roles {
             .bind(name)
         };
         let mut changes = Vec::new();
-        let mut change = |what: String, sql: String| changes.push(Change { what, sql });
+        let mut change = |what: String, sql: String| changes.push(Change { what, sql, alone: false });
         let service = ident(&self.service);
         match exists(self.service.clone())
             .fetch_optional(&mut *connection)

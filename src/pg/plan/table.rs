@@ -59,6 +59,7 @@ impl Plan<'_> {
             ];
             parts.extend(resource.is_read().then(|| self.fill_again(table)));
             parts.extend(columns.iter().map(|column| comment_on(&name, column)));
+            parts.extend(ddl::indexes(resource).iter().map(|index| index.sql(self.site, table, false)));
             self.change(
                 format!("create table {schema}.{table} ({} columns)", columns.len()),
                 parts.join(";\n"),
@@ -91,6 +92,21 @@ impl Plan<'_> {
         }
         if fill {
             self.change(format!("fill {schema}.{table}"), self.fill_again(table));
+        }
+        for index in ddl::indexes(resource) {
+            if self.existing.indexed.contains(&(table.clone(), index.column.clone())) {
+                continue;
+            }
+            if self.existing.broken_indexes.contains(&index.name) {
+                self.alone(
+                    format!("drop index {schema}.{}, which is unfinished", index.name),
+                    format!("drop index concurrently {}", self.site.name(&index.name)),
+                );
+            }
+            self.alone(
+                format!("index {schema}.{table} ({})", index.column),
+                index.sql(self.site, table, true),
+            );
         }
     }
 
@@ -130,7 +146,8 @@ impl Plan<'_> {
             if self.existing.functions.contains_key(&name) && !kept.contains(&name.as_str()) {
                 self.change(
                     format!("drop function {}.{name}", self.site.schema),
-                    format!("drop function {}()", self.site.name(&name)),
+                    // Of one name there is one.
+                    format!("drop function {}", self.site.name(&name)),
                 );
             }
         }

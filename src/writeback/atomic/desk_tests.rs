@@ -29,7 +29,7 @@ fn queued(id: i64, row: &str, txid: Option<u64>) -> Queued {
 fn told(page: Vec<Queued>) -> Desk {
     let (mut desk, now) = (Desk::default(), Instant::now());
     let ids = page.iter().map(|queued| queued.id).collect();
-    desk.arrived(Arrival::Commit { lsn: 10, ids }, now);
+    desk.arrived(Arrival::Commit { lsn: 10, ids, rows: None }, now);
     let commit = desk.wanted(now).map(|segment| segment.commit);
     let page = page.into_iter().map(|queued| Queued { commit, ..queued }).collect();
     desk.loaded(page, i64::MAX, Stays::default());

@@ -93,6 +93,11 @@ impl Groups {
         })
     }
 
+    /// Its mutations that are in lanes.
+    pub(in crate::writeback) fn of(&self, txid: u64) -> Vec<i64> {
+        self.0.get(&txid).map(|group| group.members.keys().copied().collect()).unwrap_or_default()
+    }
+
     /// A transaction has been taken back: these are all of its mutations that have settled.
     pub(in crate::writeback) fn came_back(&mut self, txid: u64, ids: &[i64]) {
         if let Some(group) = self.0.get_mut(&txid) {

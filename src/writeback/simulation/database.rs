@@ -1,7 +1,7 @@
 //! The simulated Postgres: mirror rows, `_sync_cdc`, clients' transactions with their locks, and the
 //! log that the replication stream reads. Every statement of the service is one step, as its locks make it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -29,6 +29,8 @@ pub(super) struct Mutation {
     pub(super) after: Option<Row>,
     pub(super) state: &'static str,
     pub(super) settled: bool,
+    /// Its client has taken it back before it left.
+    pub(super) discarded: bool,
     request_id: Option<String>,
 }
 
@@ -38,8 +40,16 @@ pub(super) struct Session {
     /// Rows that it has written, and locks therefore.
     rows: BTreeMap<Node, Option<Row>>,
     mutations: Vec<Mutation>,
+    /// Its mutations are held until somebody releases or discards them.
+    pub(super) holds: bool,
     /// It has written its commit into the log, and others do not see it yet.
     pub(super) logged: bool,
+}
+
+impl Session {
+    pub(super) fn new(holds: bool) -> Self {
+        Session { holds, ..Session::default() }
+    }
 }
 
 /// A commit in the log.
@@ -64,6 +74,8 @@ pub(super) struct Database {
     pub(super) position: u64,
     /// Provisional keys of places, with those that Auth0 has made.
     pub(super) made: BTreeMap<String, RowKey>,
+    /// Commits whose mutations are or were held; true where that has ended.
+    pub(super) held: BTreeMap<usize, bool>,
     next_id: i64,
     sight: u64,
     pub(super) flaw: Option<Flaw>,
@@ -89,6 +101,7 @@ impl Database {
             touched: Vec::new(),
             position: 0,
             made: BTreeMap::new(),
+            held: BTreeMap::new(),
             next_id: 0,
             sight: 0,
             flaw,
@@ -146,6 +159,7 @@ impl Database {
             }
             (None, None) => return None,
         };
+        let holds = self.sessions.get(session)?.holds;
         self.next_id += 1;
         let mutation = Mutation {
             id: self.next_id,
@@ -155,8 +169,9 @@ impl Database {
             operation,
             before,
             after,
-            state: "pending",
+            state: if holds { "held" } else { "pending" },
             settled: false,
+            discarded: false,
             request_id: None,
         };
         let own = self.sessions.get_mut(session)?;
@@ -193,6 +208,9 @@ impl Database {
             self.touched.push(node);
         }
         for mutation in own.mutations {
+            if own.holds {
+                self.held.insert(mutation.commit, false);
+            }
             self.mutations.insert(mutation.id, Mutation { seen: self.sight, ..mutation });
         }
     }
@@ -201,6 +219,16 @@ impl Database {
     pub(super) fn restart(&mut self) {
         while !self.sessions.is_empty() {
             self.end(0);
+        }
+    }
+
+    /// Lets the held mutations of a commit go, or takes them back.
+    pub(super) fn end_hold(&mut self, commit: usize, discards: bool) {
+        self.held.insert(commit, true);
+        for mutation in self.mutations.values_mut().filter(|mutation| mutation.commit == commit) {
+            if mutation.state == "held" {
+                (mutation.state, mutation.discarded) = ("pending", discards);
+            }
         }
     }
 
@@ -223,7 +251,8 @@ impl Database {
                     && commit.is_some_and(|commit| commit.ids.contains(&mutation.id))
             }
         };
-        let unsettled = self.mutations.values().filter(|mutation| !mutation.settled);
+        let unsettled =
+            self.mutations.values().filter(|mutation| !mutation.settled && mutation.state != "held");
         let limit = usize::try_from(limit).unwrap();
         unsettled.filter(wanted).take(limit).map(|mutation| self.queued(mutation, commit)).collect()
     }
@@ -242,9 +271,21 @@ impl Database {
             operation: mutation.operation,
             references,
             uncertain: mutation.state != "pending",
-            terms: Terms::default(),
+            terms: Terms { discarded: mutation.discarded.then(|| "somebody".to_owned()), ..Terms::default() },
             commit,
         }
+    }
+
+    /// Mutations of these rows, and of those that they reference, that are or were held.
+    pub(super) fn held_before(&self, page: &[Queued]) -> Vec<(Node, i64)> {
+        let named = page.iter().flat_map(|queued| {
+            std::iter::once(&queued.node).chain(queued.references.iter().map(|(node, _)| node))
+        });
+        let named: HashSet<&Node> = named.collect();
+        let held = self.mutations.values().filter(|mutation| {
+            !mutation.settled && self.held.contains_key(&mutation.commit) && named.contains(&mutation.node)
+        });
+        held.map(|mutation| (mutation.node.clone(), mutation.id)).collect()
     }
 
     pub(super) fn sees(&self, which: &Which) -> bool {
@@ -253,6 +294,10 @@ impl Database {
             Which::Transaction { after, .. } => self.mutations.contains_key(&(after + 1)),
             Which::Snapshot { .. } => true,
         }
+    }
+
+    pub(super) fn unseen(&self, ids: &[i64]) -> HashSet<i64> {
+        ids.iter().copied().filter(|id| !self.mutations.contains_key(id)).collect()
     }
 
     pub(super) fn standing(&self, ids: &[i64]) -> Standing {
@@ -312,12 +357,14 @@ impl Database {
         Ok((content, request_id))
     }
 
-    pub(super) fn put_back(&mut self, ids: &[i64]) {
+    pub(super) fn put_back(&mut self, ids: &[i64]) -> Result<()> {
         self.advance(ids, &["sending", "verifying"], "pending");
+        Ok(())
     }
 
-    pub(super) fn doubt(&mut self, ids: &[i64]) {
+    pub(super) fn doubt(&mut self, ids: &[i64]) -> Result<()> {
         self.advance(ids, &["sending"], "verifying");
+        Ok(())
     }
 
     /// The unsettled mutation that a call for `ids` must wait for: the insert of a row that their

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Flaw;
 use super::database::Database;
 use super::service::{Page, Reader, Service, Stage, Worker};
 use super::tables::name;
@@ -22,7 +23,7 @@ impl World {
     /// One step of the dispatcher; true where the database did not let it go on.
     pub(super) fn dispatch(&mut self, service: &mut Service<'_>) -> bool {
         match service.page.take() {
-            Some(Page::Mutations(page, limit)) => {
+            Some(Page::Mutations { page, limit, holds }) => {
                 let named: Vec<Node> = orphans(service.desk.lanes(), &page).into_keys().collect();
                 let mut stays = Stays::default();
                 match self.statement(|db| db.replace_late(&named)) {
@@ -37,6 +38,10 @@ impl World {
                     }
                     _ => {}
                 }
+                if holds && self.flaw != Some(Flaw::NothingWaitsForWhatIsHeld) {
+                    let Ok(held) = self.statement(|db| Ok(db.held_before(&page))) else { return true };
+                    stays.held = Some(held);
+                }
                 service.desk.loaded(page, limit, stays);
                 return false;
             }
@@ -49,17 +54,18 @@ impl World {
         }
         if let Some(segment) = service.desk.wanted(self.now) {
             let (limit, which, commit, seen) =
-                (segment.limit(), segment.which.clone(), segment.commit, segment.seen);
+                (segment.limit, segment.which.clone(), segment.commit, segment.seen);
             let Ok(page) = self.statement(|db| Ok(db.load(&which, limit, Some(commit)))) else { return true };
             let nothing = page.is_empty() && !seen;
-            service.page = Some(if nothing { Page::Nothing } else { Page::Mutations(page, limit) });
+            let holds = !page.is_empty() && !self.db.held.is_empty();
+            service.page = Some(if nothing { Page::Nothing } else { Page::Mutations { page, limit, holds } });
             return false;
         }
         service.wake = loop {
             match service.desk.next(service.workers.len(), CALLS, self.now) {
                 Next::Work(work) => {
                     let tries = service.desk.tries(&work);
-                    let stage = if work.uncertain { Stage::Ask } else { Stage::Claim { uncertain: false } };
+                    let stage = if work.uncertain { Stage::Ask } else { Stage::first(&work) };
                     service.workers.push(Worker::new(work, tries, stage, self.now));
                 }
                 Next::WaitUntil(at) => break Some(at),
@@ -84,6 +90,16 @@ impl World {
             if service.desk.arrived(arrival, self.now) {
                 let Ok(snapshot) = self.statement(|db| Ok(db.snapshot())) else { return true };
                 service.desk.rescan(snapshot, self.now);
+            }
+            if service.desk.is_behind() {
+                let told = service.desk.told();
+                let Ok(mut unseen) = self.statement(|db| Ok(db.unseen(&told))) else { return true };
+                if self.flaw == Some(Flaw::FoldsForgetWhatIsUnseen) {
+                    unseen.clear();
+                }
+                let Ok(snapshot) = self.statement(|db| Ok(db.snapshot())) else { return true };
+                self.say(|| "what has been told is folded".to_owned());
+                service.desk.fold(snapshot, &unseen, self.now);
             }
         } else {
             service.stirred = false;

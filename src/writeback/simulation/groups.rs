@@ -47,7 +47,8 @@ impl World {
             _ => None,
         };
         let all: Vec<(Work, Verdict)> = places.iter().filter_map(judged).collect();
-        for (work, _) in all.iter().filter(|(work, verdict)| takes_away(work, verdict)) {
+        let remembers = self.flaw != Some(Flaw::WhatHasGoneIsForgotten);
+        for (work, _) in all.iter().filter(|(work, verdict)| remembers && takes_away(work, verdict)) {
             service.freshness.gone(&work.node.0, &work.node.1);
         }
         let Ok(done) = self.statement(|db| db.settle_many(&all)) else { return };

@@ -85,7 +85,7 @@ impl Database {
         let first = unsettled.first().map(|mutation| mutation.operation);
         match usable(resource, read, base.as_ref(), first, fresh) {
             Usable::Now(news) => {
-                if news == News::Absent {
+                if news == News::Absent && self.flaw != Some(Flaw::WhatHasGoneIsForgotten) {
                     freshness.gone(&node.0, &node.1);
                 }
                 if !self.put(node, news).is_empty() {

@@ -59,11 +59,19 @@ enum Flaw {
     TheStartDoesNotScan,
     /// What a settlement has done whose commit nobody heard of is not looked up.
     UnheardSettlementsAreForgotten,
+    /// A commit that has been told and cannot be seen yet is folded with the others.
+    FoldsForgetWhatIsUnseen,
+    /// That a row has gone is not remembered.
+    WhatHasGoneIsForgotten,
+    /// A key that was replaced while its child was committed is not looked for.
+    LateKeysStay,
+    /// What comes after a held mutation of its row does not wait for it.
+    NothingWaitsForWhatIsHeld,
     /// Settling together takes rows that clients hold.
     GroupsTakeHeldRows,
 }
 
-const FLAWS: [Flaw; 9] = [
+const FLAWS: [Flaw; 13] = [
     Flaw::LostAnswersAreGuessed,
     Flaw::ReadingsAreAlwaysFresh,
     Flaw::OldAnswersAreTaken,
@@ -72,6 +80,10 @@ const FLAWS: [Flaw; 9] = [
     Flaw::ParentsDoNotComeFirst,
     Flaw::TheStartDoesNotScan,
     Flaw::UnheardSettlementsAreForgotten,
+    Flaw::FoldsForgetWhatIsUnseen,
+    Flaw::WhatHasGoneIsForgotten,
+    Flaw::LateKeysStay,
+    Flaw::NothingWaitsForWhatIsHeld,
     Flaw::GroupsTakeHeldRows,
 ];
 

@@ -39,7 +39,8 @@ impl World {
     pub(super) fn client(&mut self) {
         let open = self.db.sessions.len();
         if self.writes_left > 0 && (open == 0 || (open < SESSIONS && self.chance.percent(30))) {
-            self.db.sessions.push(Session::default());
+            let holds = self.holding && self.chance.percent(30);
+            self.db.sessions.push(Session::new(holds));
             return;
         }
         let session = self.chance.below(open);
@@ -57,10 +58,25 @@ impl World {
             _ if self.db.has_written(session) => {
                 self.db.log_commit(session);
                 let ids = self.db.log.last().map(|commit| commit.ids.clone());
-                self.say(|| format!("a client commits {ids:?}"));
+                let holds = self.db.sessions.get(session).is_some_and(|session| session.holds);
+                self.say(|| format!("a client commits {ids:?}{}", if holds { ", held" } else { "" }));
             }
             _ => self.db.end(session),
         }
+    }
+
+    /// Somebody releases or discards what a transaction has held.
+    pub(super) fn end_hold(&mut self) {
+        let open: Vec<usize> = self.open_holds().collect();
+        let Some(commit) = self.chance.pick(&open) else { return };
+        let discards = self.chance.percent(30);
+        self.say(|| format!("held changes are {}", if discards { "discarded" } else { "released" }));
+        self.db.end_hold(commit, discards);
+        self.woken = true;
+    }
+
+    pub(super) fn open_holds(&self) -> impl Iterator<Item = usize> {
+        self.db.held.iter().filter(|(_, ended)| !**ended).map(|(commit, _)| *commit)
     }
 
     fn client_writes(&mut self, session: usize) {

@@ -6,9 +6,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::auth0::{Request, TransportError, Wire};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::ledger::{Ledger, Token};
 use crate::pg::mirror::{Flight, Freshness, Reading, Row};
+use crate::writeback::backlog::Limits;
 use crate::writeback::call::{Holds, Verdict};
 use crate::writeback::desk::Desk;
 use crate::writeback::dispatch::Arrival;
@@ -62,6 +63,18 @@ pub(super) struct Worker<'f> {
     pub(super) looks: u32,
 }
 
+impl Stage {
+    /// What comes first of work that has not left.
+    pub(super) fn first(work: &Work) -> Stage {
+        match &work.terms.discarded {
+            Some(by) => {
+                Stage::Settle(Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") })
+            }
+            None => Stage::Claim { uncertain: false },
+        }
+    }
+}
+
 impl Worker<'_> {
     pub(super) fn new(work: Work, tries: u32, stage: Stage, at: Instant) -> Self {
         Worker { work, tries, stage, content: None, flight: None, at, looks: 0 }
@@ -93,7 +106,7 @@ pub(super) struct Reader<'f> {
 /// A page that was read and is not in the lanes yet.
 #[derive(Debug)]
 pub(super) enum Page {
-    Mutations(Vec<Queued>, i64),
+    Mutations { page: Vec<Queued>, limit: i64, holds: bool },
     Nothing,
 }
 
@@ -118,10 +131,10 @@ pub(super) struct Service<'f> {
 }
 
 impl<'f> Service<'f> {
-    pub(super) fn new(freshness: &'f Freshness, heard: u64) -> Self {
+    pub(super) fn new(freshness: &'f Freshness, limits: Limits, heard: u64) -> Self {
         Service {
             freshness,
-            desk: Desk::default(),
+            desk: Desk::limited(limits),
             page: None,
             arrivals: VecDeque::new(),
             workers: Vec::new(),

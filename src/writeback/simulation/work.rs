@@ -39,7 +39,7 @@ impl World {
                 Err(error) => self.later(&mut worker, Stage::Cancel { cause }, error),
             },
             Stage::Ask => match self.statement(|db| Ok(db.standing(&ids))) {
-                Ok(Standing::Pending) => Stage::Claim { uncertain: false },
+                Ok(Standing::Pending) => Stage::first(&worker.work),
                 Ok(Standing::Sent) => Stage::Claim { uncertain: true },
                 Ok(Standing::Settled { .. }) if self.flaw == Some(Flaw::UnheardSettlementsAreForgotten) => {
                     Stage::Landed(Settled { ids: ids.clone(), ..Settled::default() })
@@ -62,7 +62,7 @@ impl World {
                 Stage::Answer(request, answer)
             }
             Stage::Answer(request, answer) => self.answered(&worker, resource, &request, &answer),
-            Stage::Doubt(at) => match self.statement(|db| Ok(db.doubt(&ids))) {
+            Stage::Doubt(at) => match self.statement(|db| db.doubt(&ids)) {
                 Ok(()) => {
                     (worker.at, worker.looks) = (at, 0);
                     worker.tries += 1;
@@ -87,7 +87,7 @@ impl World {
                     None => self.found(&worker, Found::Nothing),
                 }
             }
-            Stage::PutBack { at, alone, holds } => match self.statement(|db| Ok(db.put_back(&ids))) {
+            Stage::PutBack { at, alone, holds } => match self.statement(|db| db.put_back(&ids)) {
                 Ok(()) => Stage::Ended(Ok(Ended::Back { at, alone, holds })),
                 Err(error) => Stage::Ended(Err(error)),
             },
@@ -117,7 +117,7 @@ impl World {
     }
 
     fn settle(&mut self, work: &Work, verdict: &Verdict, freshness: &Freshness) -> Result<Settled> {
-        if takes_away(work, verdict) {
+        if takes_away(work, verdict) && self.flaw != Some(Flaw::WhatHasGoneIsForgotten) {
             freshness.gone(&work.node.0, &work.node.1);
         }
         self.statement(|db| db.settle(work, verdict))
@@ -151,7 +151,10 @@ impl World {
         freshness: &'f Freshness,
     ) -> Stage {
         let resource = self.catalog.resource(&worker.work.node.0).unwrap();
-        let named = provisional(self.catalog, resource, &content);
+        let named = match self.flaw {
+            Some(Flaw::LateKeysStay) => Vec::new(),
+            _ => provisional(self.catalog, resource, &content),
+        };
         match self.statement(|db| db.replace_late(&named)) {
             Ok(made) => made.iter().for_each(|(old, made)| with(&mut content, old, made)),
             Err(error) if error.kind() == Kind::Internal => {}

@@ -14,6 +14,7 @@ use super::tenant::Tenant;
 use super::trouble::Trouble;
 use crate::catalog::Catalog;
 use crate::pg::mirror::Freshness;
+use crate::writeback::backlog::Limits;
 use crate::writeback::dispatch::Arrival;
 use crate::writeback::lanes::Node;
 
@@ -35,6 +36,8 @@ enum Turn {
     Worker(usize),
     NewReader,
     Reader(usize),
+    EndHold,
+    Wake,
     Time(Instant),
     Trouble,
 }
@@ -57,6 +60,11 @@ pub(super) struct World {
     pub(super) writes_left: usize,
     pub(super) others_left: usize,
     trouble_left: usize,
+    limits: Limits,
+    /// Whether some clients hold their changes.
+    pub(super) holding: bool,
+    /// The service is to hear that something was released or discarded.
+    pub(super) woken: bool,
     /// Counts values, so that each is written once.
     pub(super) values: u64,
     /// Commits of the log that the stream has told.
@@ -81,6 +89,16 @@ impl World {
         let writes_left = 3 + chance.below(12);
         let others_left = chance.below(8);
         let trouble_left = chance.below(10);
+        let holding = chance.percent(25);
+        // Memory for a few mutations only, so that the table has to hold the rest.
+        let limits = match chance.percent(50) {
+            true => Limits::default(),
+            false => Limits {
+                held: 1 + chance.below(6),
+                page: 1 + chance.below(3) as i64,
+                segments: 1 + chance.below(3),
+            },
+        };
         let mut world = World {
             catalog,
             flaw,
@@ -92,6 +110,9 @@ impl World {
             writes_left,
             others_left,
             trouble_left,
+            limits,
+            holding,
+            woken: false,
             values: 0,
             streamed: 0,
             received: 0,
@@ -132,7 +153,9 @@ impl World {
     /// One life of the service.
     fn live(&mut self, freshness: &Freshness) -> Result<End, String> {
         self.bring_into_sight();
-        let mut service = Service::new(freshness, self.db.position);
+        // Whatever is pending is read at the start.
+        self.woken = false;
+        let mut service = Service::new(freshness, self.limits, self.db.position);
         if self.flaw != Some(Flaw::TheStartDoesNotScan) {
             service.desk.rescan(self.db.snapshot(), self.now);
         }
@@ -191,6 +214,8 @@ impl World {
         };
         add(4, self.writes_left > 0 || !self.db.sessions.is_empty(), Turn::Client);
         add(2, self.others_left > 0, Turn::Other);
+        add(1, self.open_holds().next().is_some(), Turn::EndHold);
+        add(3, self.woken, Turn::Wake);
         add(4, self.streamed < self.db.log.len(), Turn::Stream);
         add(3, service.heard < self.tenant.notices.len() as u64, Turn::Notice);
         add(6, service.stirred || service.page.is_some(), Turn::Dispatcher);
@@ -226,6 +251,12 @@ impl World {
         match turn {
             Turn::Client => self.client(),
             Turn::Other => self.other(),
+            Turn::EndHold => self.end_hold(),
+            Turn::Wake => {
+                self.woken = false;
+                service.arrivals.push_back(Arrival::Rescan);
+                service.stirred = true;
+            }
             Turn::Stream => self.stream(service),
             Turn::Notice => self.notice(service),
             Turn::Dispatcher => return self.dispatch(service),
@@ -303,7 +334,7 @@ impl World {
             (Some(first), Some(last)) if self.chance.percent(20) => {
                 Arrival::Large { lsn: commit.lsn, xid, first, last }
             }
-            _ => Arrival::Commit { lsn: commit.lsn, ids: commit.ids },
+            _ => Arrival::Commit { lsn: commit.lsn, ids: commit.ids, rows: None },
         };
         service.arrivals.push_back(arrival);
         if self.streamed == self.db.log.len() && self.chance.percent(20) {

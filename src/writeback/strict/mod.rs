@@ -7,6 +7,7 @@
 
 mod intent;
 mod make;
+mod open;
 mod question;
 mod restore;
 mod settle;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -136,6 +138,16 @@ impl Strict {
             }
         }
     }
+}
+
+/// The JSON that a trigger has sealed; none where it was not sealed with this schema's key.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn open_sealed(database: &Database, schema: &str, sealed: &[u8]) -> Result<Option<Value>> {
+    let store = Store { database: database.clone(), schema: schema.to_owned() };
+    let plain = store.key().await?.open(sealed);
+    Ok(plain.and_then(|plain| serde_json::from_slice(&plain).ok()))
 }
 
 /// Hands a question to its transaction; the first one opens it.

@@ -101,7 +101,7 @@ impl Key {
     }
 
     /// Opens what `_strict_seal` has hidden.
-    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let sealed = unhex(sealed)?;
         let (nonce, hidden) = sealed.split_at_checked(NONCE)?;
         let block = |(number, part): (usize, &[u8])| -> Option<Vec<u8>> {

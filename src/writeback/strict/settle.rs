@@ -166,7 +166,7 @@ async fn put_once(
             return Ok(Landed::Unread);
         }
         None => {
-            context.freshness.gone(&table, &key);
+            context.freshness.gone(table, key);
             locked.apply(News::Absent).await?;
             locked.remove_children(&context.catalog).await?;
         }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::Shared;
 use super::intent::{Intent, Stands};
 use super::make::ask;
+use super::open::Open;
 use super::question::Question;
 use super::restore::{Back, restore, undo};
 use super::settle::{follow, land, land_back, notes};
@@ -37,6 +38,7 @@ pub(super) async fn run(
 ) {
     let freshness = Arc::clone(&shared.context.freshness);
     let (mut flights, mut backs) = (Vec::new(), Vec::new());
+    let mut open = Open::new(&shared.store.schema, intents.len());
     let mut statements: HashSet<i64> = intents.iter().map(|intent| intent.statement).collect();
     take_up(&shared, &freshness, &mut flights, txid, &intents).await;
     let (mut pause, mut last) = (SOON, Instant::now());
@@ -50,6 +52,7 @@ pub(super) async fn run(
                 if let Err(error) = answered.await {
                     tracing::error!(%error, statement, "a strict statement could not be answered");
                 }
+                open.set(intents.len());
                 (pause, last) = (SOON, Instant::now());
             }
             // Whoever wants one of its rows has got past the transaction's locks.
