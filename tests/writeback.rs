@@ -48,6 +48,7 @@ one_test_of_each_shape! {
     children::a_row_below_a_provisional_key_may_be_committed_at_any_time,
     bodies::a_call_that_replaces_keeps_what_others_have_written,
     bodies::a_singleton_comes_and_goes,
+    atomic::a_mail_that_nothing_calls_back_is_said_before,
     guards::what_the_service_stands_on_is_protected,
     links::links_of_one_parent_do_not_overwrite_each_other,
     links::links_keep_their_places_and_those_of_others,

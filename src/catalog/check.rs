@@ -68,6 +68,10 @@ pub(super) fn resource(resource: &Resource) -> std::result::Result<(), String> {
     if let Some(missing) = protected.into_iter().find(|name| !resource.columns.contains_key(*name)) {
         return Err(format!("column {missing} is protected and not described"));
     }
+    let lasting = resource.lasting.iter().flat_map(|it| it.given.iter().chain(it.unless.keys()));
+    if let Some(missing) = lasting.into_iter().find(|name| !resource.columns.contains_key(*name)) {
+        return Err(format!("column {missing} decides what lasts and is not described"));
+    }
     let groups = resource.apart.iter().flatten().chain(&resource.apart_with);
     if let Some(missing) =
         groups.chain(resource.depends.values().flatten()).find(|name| !resource.columns.contains_key(*name))

@@ -17,8 +17,8 @@ pub use limits::{Limits, Plan, REST, Rate, WHOLE, share};
 pub use load::Catalog;
 pub use model::{
     Bulk, Call, Class, Column, ColumnType, Command, Create, Each, EventKind, Events, Export, Format, Holds,
-    JsonShape, Lifecycle, List, LogHint, Merge, NewKey, Paging, PathHint, Protected, Recognise, Replace,
-    Report, Resource, ResourceKind, Serves, Settling, Touch, View, Worth, WriteCall,
+    JsonShape, Lasting, Lifecycle, List, LogHint, Merge, NewKey, Paging, PathHint, Protected, Recognise,
+    Replace, Report, Resource, ResourceKind, Serves, Settling, Touch, View, Worth, WriteCall,
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};

@@ -24,10 +24,10 @@ pub fn key_object(resource: &Resource, alias: &str) -> String {
     format!("pg_catalog.jsonb_build_object({})", parts.join(", "))
 }
 
-/// The condition that row `alias` has unsettled mutations.
+/// The condition that row `alias` has unsettled mutations that Auth0 has not taken.
 pub fn has_unsettled(schema: &str, resource: &Resource, alias: &str) -> String {
     format!(
-        "exists (select from {} c where c.settled_at is null and c.\"table\" = {} and c.key = {})",
+        "exists (select from {} c where c.settled_at is null and c.state <> 'applied' and c.\"table\" = {} and c.key = {})",
         qualified(schema, "_sync_cdc"),
         literal(&resource.table),
         key_object(resource, alias)

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
 
+use super::atomic::{Fate, Groups};
 use super::backlog::{Backlog, Limits, Segment, Sight};
 use super::blocked::Blocks;
 use super::bulk;
@@ -27,6 +28,7 @@ pub(super) struct Desk {
     ledger: Ledger<u64>,
     backlog: Backlog,
     held: Held,
+    atomic: Groups,
     /// New rows that may go together.
     gather: bulk::Gather,
     /// Calls that brought no decision, by the first mutation of their work.
@@ -51,6 +53,8 @@ pub(super) struct Beside {
     pub(super) busy: HashSet<i64>,
     /// Where something is held: held mutations of the page's rows, and of those that they reference.
     pub(super) held: Option<Vec<(Node, i64)>>,
+    /// Transactions of the page that are all or nothing and have failed.
+    pub(super) failed: Vec<u64>,
 }
 
 /// What follows from the end of work.
@@ -142,11 +146,13 @@ impl Desk {
                 self.held.note(node, id);
             }
         }
+        beside.failed.iter().for_each(|txid| self.atomic.failed(*txid));
         for queued in page {
             if beside.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
                 continue;
             }
             self.held.left(&queued);
+            self.atomic.queued(&queued);
             let new = queued.terms.together.is_some() && !self.lanes.has(queued.id);
             let gathers = new.then(|| queued.clone());
             if self.lanes.push(queued) {
@@ -191,7 +197,7 @@ impl Desk {
         match page {
             Some(page) => {
                 let limit = page.len() as i64 + 1;
-                self.loaded(page, limit, Stays::default());
+                self.loaded(page, limit, Beside::default());
             }
             None => {
                 if let Some(commit) = self.backlog.put_aside(now) {
@@ -326,10 +332,42 @@ impl Desk {
         }
         loop {
             let next = self.lanes.next(now);
-            let Next::Work(work) = &next else { return next };
+            let Next::Work(mut work) = next else { return next };
             let leaves = !work.uncertain && work.terms.discarded.is_none();
-            let Some(until) = leaves.then(|| self.blocks.wait(work, now)).flatten() else { return next };
-            self.lanes.put_back(work, until, false);
+            if let Some(until) = leaves.then(|| self.blocks.wait(&work, now)).flatten() {
+                self.lanes.put_back(&work, until, false);
+                continue;
+            }
+            if self.atomic.leaves(&mut work) {
+                return Next::Work(work);
+            }
+            // It comes back with the rest of its transaction.
+            self.lanes.rest(&work);
+        }
+    }
+
+    /// A transaction that is to be taken back, unless the way to Auth0 is closed.
+    pub(super) fn to_take_back(&mut self, now: Instant) -> Option<u64> {
+        let closed = self.paused || self.hold.is_some_and(|(until, _)| until > now);
+        let due = if closed { None } else { self.atomic.due() };
+        // No commit waits for what comes back: its client may hold a row that is needed for that.
+        for commit in due.map(|txid| self.lanes.let_go(&self.atomic.of(txid))).unwrap_or_default() {
+            self.ledger.ended(commit);
+        }
+        due
+    }
+
+    /// A transaction has come back: these are all of its mutations.
+    pub(super) fn came_back(&mut self, txid: u64, ids: &[i64]) {
+        self.atomic.came_back(txid, ids);
+        self.gone(ids);
+    }
+
+    /// These have settled, none of them by work of their own.
+    fn gone(&mut self, ids: &[i64]) {
+        self.settled += ids.iter().filter(|id| self.lanes.has(**id)).count() as u64;
+        for commit in self.lanes.gone(ids) {
+            self.ledger.ended(commit);
         }
     }
 
@@ -370,6 +408,7 @@ impl Desk {
                     }
                     Holds::Itself => self.hold = None,
                 }
+                self.atomic.back(&work, false);
                 self.lanes.put_back(&work, at, alone);
             }
             Err(error) => {
@@ -378,6 +417,7 @@ impl Desk {
                 let tries = self.tries.entry(first).or_default();
                 *tries += 1;
                 let at = now + delay(*tries);
+                self.atomic.back(&work, true);
                 self.lanes.put_back_in_doubt(&work, at);
             }
         }
@@ -391,9 +431,14 @@ impl Desk {
         }
         if settled.orphans {
             // What hangs on a refused insert is reverted without a call.
-            let dependents = self.lanes.dependents(&work.node, first);
-            let taken = dependents.into_iter().filter_map(|id| Some((self.lanes.take(id)?, first)));
-            follows.cancel.extend(taken);
+            for id in self.lanes.dependents(&work.node, first) {
+                let Some(mut taken) = self.lanes.take(id) else { continue };
+                if self.atomic.leaves(&mut taken) {
+                    follows.cancel.push((taken, first));
+                } else {
+                    self.lanes.rest(&taken);
+                }
+            }
         }
         if settled.read_again {
             follows.suspicions.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
@@ -402,11 +447,30 @@ impl Desk {
             follows.suspicions.push(Suspicion::Gone(work.node.0.clone()));
         }
         follows.suspicions.extend(settled.asks);
-        self.settled += settled.ids.len() as u64;
         self.gather.forget(&work.node.0, &settled.ids);
-        for commit in self.lanes.settled(work, &settled.ids) {
-            self.ledger.ended(commit);
+        if settled.applied {
+            self.atomic.applied(work);
+            for commit in self.lanes.applied(work) {
+                self.ledger.ended(commit);
+            }
+            self.gone(&settled.ids);
+        } else {
+            self.settled += settled.ids.len() as u64;
+            for commit in self.lanes.settled(work, &settled.ids) {
+                self.ledger.ended(commit);
+            }
         }
+        for (txid, fate) in settled.fates {
+            match fate {
+                Fate::Open => {}
+                Fate::Failed => self.atomic.failed(txid),
+                Fate::Confirmed(ids) => {
+                    self.atomic.confirmed(txid);
+                    self.gone(&ids);
+                }
+            }
+        }
+        self.atomic.settled(work, &settled.ids);
     }
 
     /// The position up to which every mutation has settled.

@@ -6,10 +6,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::atomic::withdraw;
 use super::blocked::Blocked;
 use super::bulk::{Done, Jobs};
 use super::desk::{Beside, Desk, Follows};
-use super::lanes::{Next, Work};
+use super::lanes::{Next, Queued, Work};
 use super::late;
 use super::settle::cancel;
 use super::store::Page;
@@ -27,6 +28,8 @@ const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 /// Works taken up and not ended at most; most of them wait for rows that clients hold.
 const TASKS: usize = 256;
 
+/// Transactions that are taken back, each with its mutations that have settled.
+type Withdrawals = JoinSet<(u64, Vec<i64>)>;
 /// Work under way.
 type Tasks = JoinSet<(Work, Result<Ended>)>;
 
@@ -123,6 +126,7 @@ impl Dispatch {
     /// Database errors that outlast repeated tries.
     pub async fn run(&mut self, shutdown: &CancellationToken) -> Result<()> {
         let (mut desk, mut tasks, mut jobs) = (Desk::default(), Tasks::new(), Jobs::default());
+        let mut withdrawals = Withdrawals::new();
         self.rescan(&mut desk).await?;
         desk.claimed(unseen::left(&self.context.store).await?, Instant::now());
         let mut look = tokio::time::interval_at(Instant::now() + FIRST_LOOK, LOOK);
@@ -131,6 +135,7 @@ impl Dispatch {
             self.fill(&mut desk).await?;
             desk.pause(*self.paused.borrow_and_update());
             jobs.start(&self.context, &mut desk);
+            self.withdraw(&mut desk, &mut withdrawals);
             let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
             self.tell(&mut desk, jobs.len());
             tokio::select! {
@@ -147,6 +152,11 @@ impl Dispatch {
                         .map_err(|error| Error::with(Kind::Internal, "an import of writeback broke", error))?;
                     let follows = desk.import_ended(done, Instant::now());
                     self.follow(follows, &mut tasks);
+                }
+                Some(ended) = withdrawals.join_next() => {
+                    let (txid, ids) = ended
+                        .map_err(|error| Error::with(Kind::Internal, "a withdrawal broke", error))?;
+                    desk.came_back(txid, &ids);
                 }
                 arrival = self.arrivals.recv() => match arrival {
                     Some(arrival) => self.arrived(&mut desk, arrival).await?,
@@ -195,7 +205,7 @@ impl Dispatch {
         while let Some(segment) = desk.wanted(Instant::now()) {
             let (limit, commit) = (segment.limit, Some(segment.commit));
             let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
-            let Page { queued: page, rest, holds } = loaded;
+            let Page { queued: page, rest, holds, failed } = loaded;
             if page.is_empty() && !segment.seen {
                 let sees = store.sees(&segment.which).await?;
                 if !sees && segment.is_new(Instant::now()) {
@@ -222,7 +232,7 @@ impl Dispatch {
                     true => Some(store.held_before(&self.context.catalog, &page).await?),
                     false => None,
                 };
-                desk.loaded(page, limit, Beside { rest, busy: renamed.busy, held });
+                desk.loaded(page, limit, Beside { rest, busy: renamed.busy, held, failed });
             }
         }
         Ok(())
@@ -244,7 +254,11 @@ impl Dispatch {
             Some(mut told) => unseen::open(store, &mut told).await?.then_some(told),
             None => None,
         };
+        // What stands behind an undecided transaction is not answered before that is decided, which may need a row
+        // that this commit holds.
+        let behind = |queued: &Queued| desk.lanes().has_atomic(&queued.node);
         let page = told.and_then(|told| unseen::queue(&self.context.catalog, told, commit));
+        let page = page.filter(|page| !page.iter().any(behind));
         if let Some(page) = &page {
             unseen::keep(store, page).await?;
         }
@@ -284,6 +298,14 @@ impl Dispatch {
             }
         }
         None
+    }
+
+    /// Takes back the transactions that have failed.
+    fn withdraw(&self, desk: &mut Desk, withdrawals: &mut Withdrawals) {
+        while let Some(txid) = desk.to_take_back(Instant::now()) {
+            let (context, suspicions) = (self.context.clone(), self.suspicions.clone());
+            withdrawals.spawn(async move { (txid, withdraw(&context, txid, &suspicions).await) });
+        }
     }
 
     fn follow(&self, follows: Follows, tasks: &mut Tasks) {

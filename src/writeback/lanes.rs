@@ -5,15 +5,19 @@
 //! earlier mutation of a row that references it. Time and answers come in, work goes out.
 
 mod kept;
+mod undecided;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio::time::Instant;
 
+pub use undecided::Atomic;
+use undecided::is_applied;
+
 use super::unseen::Unseen;
 use crate::catalog::RowKey;
 use crate::ledger::Token;
-use crate::pg::mirror::{Operation, PROVISIONAL};
+use crate::pg::mirror::Operation;
 
 /// A row of a mirror table.
 pub type Node = (String, RowKey);
@@ -40,12 +44,14 @@ pub struct Terms {
     pub(super) unseen: Option<Unseen>,
     /// It may go together with other rows.
     pub together: Option<Company>,
+    /// Its transaction is all or nothing at Auth0.
+    pub atomic: Option<Atomic>,
 }
 
 impl Terms {
     /// Whether it never shares a call with another mutation.
     fn are_its_own(&self) -> bool {
-        self.discarded.is_some() || self.checked || self.unseen.is_some()
+        self.discarded.is_some() || self.checked || self.unseen.is_some() || self.atomic.is_some()
     }
 }
 
@@ -121,12 +127,14 @@ pub struct Lanes {
     delayed: BTreeSet<(Instant, i64)>,
     /// They wait for others to go together with, and do not leave by themselves.
     kept: HashSet<i64>,
+    /// How many are applied and not decided.
+    applied: usize,
 }
 
 impl Lanes {
-    /// How many mutations are held.
+    /// How many mutations wait to leave, or are under way: those that are applied wait for nothing of theirs.
     pub fn len(&self) -> usize {
-        self.queued.len()
+        self.queued.len() - self.applied
     }
 
     /// Whether none is held.
@@ -147,10 +155,16 @@ impl Lanes {
     /// Queues a mutation, or counts one that is held for one more commit; false where it counts for
     /// `commit` already. A scan may have brought it before the commit that the stream has told, whose
     /// position must wait for it all the same.
-    pub fn push(&mut self, queued: Queued) -> bool {
+    pub fn push(&mut self, mut queued: Queued) -> bool {
         let id = queued.id;
         if self.answered.contains(&id) {
             return false;
+        }
+        let applied = is_applied(&queued);
+        if applied {
+            // An earlier process has had the answer.
+            queued.commit = None;
+            self.answered.insert(id);
         }
         if let Some(held) = self.queued.get_mut(&id) {
             let Some(commit) = queued.commit.filter(|commit| held.commit != Some(*commit)) else {
@@ -167,10 +181,11 @@ impl Lanes {
             }
             return new;
         }
+        self.applied += usize::from(applied);
         self.line_up(&queued);
         self.queued.insert(id, queued);
         self.candidates.insert(id);
-        true
+        !applied
     }
 
     fn line_up(&mut self, queued: &Queued) {
@@ -224,36 +239,6 @@ impl Lanes {
         commits.extend(ids.iter().filter_map(|id| self.also.remove(id)).flatten());
         self.wake(&work.node);
         commits
-    }
-
-    /// The outcome of `work` is known, and it is not settled yet: no commit waits for it from now on, and what
-    /// comes after it goes on, unless the row has no key at Auth0 before. The commits come back for the ledger.
-    pub fn answered(&mut self, work: &Work) -> Vec<Token> {
-        let mut commits = Vec::new();
-        for id in &work.ids {
-            let Some(queued) = self.queued.get_mut(id) else { continue };
-            commits.extend(queued.commit.take());
-            commits.extend(self.also.remove(id).into_iter().flatten());
-            self.answered.insert(*id);
-        }
-        let is_provisional = work.node.1.0.iter().any(|part| part.starts_with(PROVISIONAL));
-        let first = work.ids.first().copied();
-        if let Some(lane) = self.lanes.get_mut(&work.node)
-            && lane.busy == first
-            && !is_provisional
-        {
-            lane.busy = None;
-            for id in &work.ids {
-                self.step_out(*id);
-            }
-            self.wake(&work.node);
-        }
-        commits
-    }
-
-    /// Whether its outcome is known.
-    pub fn is_answered(&self, id: i64) -> bool {
-        self.answered.contains(&id)
     }
 
     /// Nothing happened; the work is taken up again at `until`, `alone` if one by one.
@@ -311,7 +296,11 @@ impl Lanes {
             node: queued.node.clone(),
             operation: queued.operation,
             uncertain: false,
-            terms: Terms { unseen: queued.terms.unseen.clone(), ..Terms::default() },
+            terms: Terms {
+                unseen: queued.terms.unseen.clone(),
+                atomic: queued.terms.atomic,
+                ..Terms::default()
+            },
         })
     }
 
@@ -363,7 +352,9 @@ impl Lanes {
         self.drop_if_empty(&node);
         self.answered.remove(&id);
         self.kept.remove(&id);
-        self.queued.remove(&id)?.commit
+        let queued = self.queued.remove(&id)?;
+        self.applied -= usize::from(is_applied(&queued));
+        queued.commit
     }
 
     /// Nothing waits for it any more: rows that reference its row, rows that it references, its own lane.
@@ -404,7 +395,7 @@ impl Lanes {
         if lane.busy.is_some() || lane.delayed.is_some() {
             return None;
         }
-        let first = self.queued.get(lane.own.first()?)?;
+        let first = self.first_to_leave(lane)?;
         if self.kept.contains(&first.id) {
             return None;
         }
@@ -413,7 +404,7 @@ impl Lanes {
         }
         let mut ids = vec![first.id];
         let mut operation = first.operation;
-        for next in lane.own.iter().skip(1).filter_map(|id| self.queued.get(id)) {
+        for next in lane.own.range(first.id + 1..).filter_map(|id| self.queued.get(id)) {
             let apart = first.terms.are_its_own() || next.terms.are_its_own();
             let together = if apart || operation != Operation::Update || next.operation == Operation::Insert {
                 false
@@ -439,18 +430,19 @@ impl Lanes {
         })
     }
 
-    /// Whether nothing outside its own lane stands in the way.
+    /// Whether nothing outside its own lane stands in the way. What is applied does not, though it may
+    /// be taken back: two transactions that wait for each other's decision would wait for ever.
     fn is_free(&self, queued: &Queued, with: &HashSet<i64>) -> bool {
-        let comes_or_goes = |id: &i64| self.queued.get(id).is_some_and(|q| q.operation != Operation::Update);
+        let waits = |id: &i64| self.queued.get(id).filter(|queued| !is_applied(queued));
+        let comes_or_goes = |id: &i64| waits(id).is_some_and(|q| q.operation != Operation::Update);
         let parents_are_there = queued.references.iter().all(|(node, _)| {
             let earlier = self.lanes.get(node).into_iter().flat_map(|lane| lane.own.range(..queued.id));
             !earlier.into_iter().any(comes_or_goes)
         });
         let children_are_done = queued.operation == Operation::Update
-            || self
-                .lanes
-                .get(&queued.node)
-                .is_none_or(|lane| lane.referenced_by.range(..queued.id).all(|id| with.contains(id)));
+            || self.lanes.get(&queued.node).is_none_or(|lane| {
+                lane.referenced_by.range(..queued.id).all(|id| with.contains(id) || waits(id).is_none())
+            });
         parents_are_there && children_are_done
     }
 }

@@ -220,6 +220,51 @@ fn what_is_compared_or_discarded_shares_no_call() {
 }
 
 #[test]
+fn what_is_applied_keeps_other_transactions_from_its_row_and_nothing_else() {
+    let of = |mut queued: Queued, txid: u64| {
+        queued.terms.atomic = Some(Atomic { txid, applied: false, withdrawn: false });
+        queued
+    };
+    let mut lanes = Lanes::default();
+    lanes.push(of(queued(1, "org", "o", Operation::Insert), 7));
+    lanes.push(of(member(2, "o", "u", Operation::Insert), 7));
+    lanes.push(of(queued(3, "org", "o", Operation::Update), 7));
+    lanes.push(queued(4, "org", "o", Operation::Update));
+    lanes.push(member(5, "o", "v", Operation::Insert));
+    let insert = next(&mut lanes).unwrap();
+    assert_eq!((insert.ids.as_slice(), next(&mut lanes)), ([1].as_slice(), None));
+    lanes.applied(&insert);
+    assert_eq!(lanes.len(), 4, "what is applied takes no place");
+    let mut left: Vec<Work> = std::iter::from_fn(|| next(&mut lanes)).collect();
+    left.sort_by_key(|work| work.ids.clone());
+    let ids: Vec<i64> = left.iter().flat_map(|work| work.ids.clone()).collect();
+    assert_eq!(ids, [2, 3, 5], "its own transaction goes on, and so does what hangs on the row");
+    for work in &left[..2] {
+        lanes.applied(work);
+    }
+    assert_eq!(next(&mut lanes), None, "another transaction waits for the decision");
+    lanes.gone(&[1, 2, 3]);
+    assert_eq!(next(&mut lanes).unwrap().ids, [4]);
+}
+
+#[test]
+fn what_goes_while_its_lane_waits_leaves_the_lane_free() {
+    let mut lanes = Lanes::default();
+    lanes.push(queued(1, "user", "a", Operation::Update));
+    lanes.push(queued(2, "user", "a", Operation::Insert));
+    let first = next(&mut lanes).unwrap();
+    lanes.put_back(&first, Instant::now() + std::time::Duration::from_secs(60), false);
+    assert_eq!(next(&mut lanes), None);
+    lanes.gone(&[1]);
+    assert_eq!(next(&mut lanes).unwrap().ids, [2]);
+    let mut resting = Lanes::default();
+    resting.push(queued(1, "user", "a", Operation::Update));
+    let work = next(&mut resting).unwrap();
+    resting.rest(&work);
+    assert_eq!(next(&mut resting), None, "it stays");
+}
+
+#[test]
 fn what_is_answered_lets_the_next_leave_and_holds_back_no_commit() {
     let mut ledger = crate::ledger::Ledger::default();
     let commits: Vec<Token> = (0..4).map(|lsn| ledger.received(lsn)).collect();

@@ -3,6 +3,7 @@
 //! Decisions ([`desk`], [`lanes`], [`call`], [`request`], [`settlement`]) are pure; [`store`],
 //! [`settle`], [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
+mod atomic;
 mod backlog;
 mod blocked;
 mod body;

@@ -1,6 +1,7 @@
 //! Settling: makes an outcome final in one transaction: row, mutations, secrets, NOTIFY. What the
 //! outcome means for them is decided in [`super::settlement`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 
+use super::atomic::{Fate, close};
 use super::call::{Verdict, delay};
 use super::command;
 use super::lanes::Work;
 use super::settle_many::together;
-use super::settlement::{Note, Settled, Settlement, error_of, notes, settlement};
+use super::settlement::{APPLIED, Note, Settled, Settlement, error_of, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
@@ -75,7 +77,7 @@ pub(super) async fn cancel(store: &Store, catalog: &Catalog, work: &Work, cause:
 }
 
 /// Again, with growing pauses, as long as a client holds a row that is needed.
-async fn patiently<F: Future<Output = Result<Settled>>>(once: impl Fn() -> F) -> Result<Settled> {
+pub(super) async fn patiently<F: Future<Output = Result<Settled>>>(once: impl Fn() -> F) -> Result<Settled> {
     let mut pause = Duration::from_millis(5);
     loop {
         match once().await {
@@ -104,10 +106,11 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
         locked.remove_children(catalog).await?;
     }
     let notes = notes(work, error.as_ref(), &rebased.cancelled);
-    settled.ids = notes.iter().map(|(id, ..)| *id).collect();
+    settled.applied = notes.iter().any(|(_, state, _)| *state == APPLIED);
+    settled.ids = notes.iter().filter(|(_, state, _)| *state != APPLIED).map(|(id, ..)| *id).collect();
     let key = settled.rekeyed.as_ref().unwrap_or(key);
     let told = told(store, resource, key, &locked.unsettled, notes);
-    write_down(store, &mut locked.transaction, told).await?;
+    settled.fates = write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(settled)
 }
@@ -167,15 +170,17 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     settled.orphans = work.operation == Operation::Insert;
     let notes = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
     let told = told(store, resource, key, &locked.unsettled, notes);
-    write_down(store, &mut locked.transaction, told).await?;
+    settled.fates = write_down(store, &mut locked.transaction, told).await?;
     locked.commit().await?;
     Ok(settled)
 }
 
-/// The end of a mutation with the text that tells of it.
+/// The end of a mutation with the text that tells of it; of transactions that are all or nothing nothing is
+/// told before they are decided.
 pub(super) struct Told {
     note: Note,
-    text: String,
+    text: Option<String>,
+    transaction: Option<u64>,
 }
 
 /// The notes with their texts; `unsettled` are the row's mutations, these among them. Pure.
@@ -190,34 +195,39 @@ pub(super) fn told(
     let told = notes.into_iter().map(|note| {
         let (id, state, error) = &note;
         let pending = unsettled.iter().find(|pending| pending.mutation.id == *id);
-        let text = notification(json!({
-            "id": id,
-            "txid": pending.map(|pending| pending.txid.as_str()),
-            "schema": store.schema,
-            "table": resource.table,
-            "key": key,
-            "operation": pending.map(|pending| pending.mutation.operation.as_str()),
-            "state": state,
-            "error": error,
-        }));
-        Told { note, text }
+        let transaction = pending.and_then(Pending::transaction);
+        let text = transaction.is_none().then(|| {
+            notification(json!({
+                "id": id,
+                "txid": pending.map(|pending| pending.txid.as_str()),
+                "schema": store.schema,
+                "table": resource.table,
+                "key": key,
+                "operation": pending.map(|pending| pending.mutation.operation.as_str()),
+                "state": state,
+                "error": error,
+            }))
+        });
+        Told { note, text, transaction }
     });
     told.collect()
 }
 
-/// States, NOTIFY and the end of write-only values, in one statement.
+/// States, NOTIFY and the end of write-only values, in one statement; returns what has become of transactions that
+/// are all or nothing.
 pub(super) async fn write_down(
     store: &Store,
     transaction: &mut Transaction<'static, Postgres>,
     told: Vec<Told>,
-) -> Result<()> {
+) -> Result<Vec<(u64, Fate)>> {
     let count = told.len() as i64;
+    let undecided: BTreeSet<u64> = told.iter().filter_map(|told| told.transaction).collect();
     let (mut ids, mut states, mut errors, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for Told { note: (id, state, error), text } in told {
+    for Told { note: (id, state, error), text, .. } in told {
         ids.push(id);
         states.push(state);
         errors.push(error);
-        texts.push(text);
+        texts.extend(text);
     }
     let sql = include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema));
     let settled: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
@@ -229,7 +239,14 @@ pub(super) async fn write_down(
         .fetch_one(&mut **transaction)
         .await
         .map_err(fault("cannot settle mutations"))?;
-    if settled == count { Ok(()) } else { Err(Error::new(Kind::Internal, "a mutation settled twice")) }
+    if settled != count {
+        return Err(Error::new(Kind::Internal, "a mutation settled twice"));
+    }
+    let mut fates = Vec::new();
+    for txid in undecided {
+        fates.push((txid, close(transaction, store, txid).await?));
+    }
+    Ok(fates)
 }
 
 /// The note as JSON text; what makes it too long is left out, longest first.

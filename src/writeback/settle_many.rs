@@ -89,9 +89,10 @@ async fn settle_table(
     Ok(done)
 }
 
-/// Whether a work may settle with others. Of a delete the row has gone here already: there is nothing to lock.
+/// Whether a work may settle with others. Of a delete the row has gone here already: there is nothing to lock;
+/// and of a transaction that is all or nothing more is looked at than the row.
 pub(super) fn may_go(work: &Work) -> bool {
-    work.operation != Operation::Delete
+    work.operation != Operation::Delete && work.terms.atomic.is_none()
 }
 
 /// What is to be written.
@@ -113,7 +114,8 @@ pub(super) fn outcome(
     verdict: &Verdict,
     row: &LockedRow,
 ) -> Option<Outcome> {
-    if !may_go(work) || !are_ours(work, &row.unsettled) {
+    let undecided = row.unsettled.iter().any(|pending| pending.atomic);
+    if !may_go(work) || undecided || !are_ours(work, &row.unsettled) {
         return None;
     }
     let meant = settlement(resource, work, verdict, row.base(resource).as_ref());

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::{Value, json};
 
+use super::atomic::Fate;
 use super::call::Verdict;
 use super::dispatch::Suspicion;
 use super::lanes::Work;
@@ -29,6 +30,10 @@ pub(super) struct Settled {
     pub gone: bool,
     /// What else should be read.
     pub asks: Vec<Suspicion>,
+    /// Auth0 has the mutation, and its transaction is not decided: it has not settled.
+    pub applied: bool,
+    /// What has become of transactions that are all or nothing, of which mutations have settled.
+    pub fates: Vec<(u64, Fate)>,
 }
 
 /// What is to be written.
@@ -41,6 +46,9 @@ pub(super) struct Settlement {
     /// For the mutations that the work is made of; none where Auth0 has taken it.
     pub error: Option<Value>,
 }
+
+/// The state of a mutation that Auth0 has, of a transaction that is not decided.
+pub(super) const APPLIED: &str = "applied";
 
 /// What becomes of a mutation: its id, its state, and why.
 pub(super) type Note = (i64, &'static str, Option<Value>);
@@ -160,6 +168,7 @@ pub(super) fn leaves_open(resource: &Resource, operation: Operation, row: Option
 pub(super) fn notes(work: &Work, error: Option<&Value>, cancelled: &[i64]) -> Vec<Note> {
     let state = |id: &i64| match (error, Some(id) == work.ids.last()) {
         (Some(_), _) => "reverted",
+        (None, true) if work.terms.atomic.is_some() => APPLIED,
         (None, true) => "confirmed",
         (None, false) => "merged",
     };

@@ -7,10 +7,11 @@ use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
+use super::atomic;
 use super::claims::{Claim, Claimed};
-use super::lanes::{Company, Node, Queued, Terms};
+use super::lanes::{Atomic, Company, Node, Queued, Terms};
 use super::settle_many::Judged;
-use super::settlement::Settled;
+use super::settlement::{APPLIED, Settled};
 use super::together::Together;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
@@ -19,7 +20,8 @@ use crate::pg::mirror::{Operation, Row};
 use crate::pg::{Database, fault, literal, qualified};
 
 /// What is read of a mutation that is to be queued.
-const COLUMNS: &str = "id, \"table\", operation, key, coalesce(after, before) as image, state, options";
+const COLUMNS: &str =
+    "id, \"table\", operation, key, coalesce(after, before) as image, state, options, txid::text";
 
 /// `_sync_cdc` of one tenant.
 #[derive(Clone, Debug)]
@@ -76,6 +78,8 @@ pub struct Page {
     pub rest: Vec<Queued>,
     /// Something is held in the schema, or has been until now: others may have to wait for it.
     pub holds: bool,
+    /// Transactions of these that are all or nothing and have failed.
+    pub failed: Vec<u64>,
 }
 
 /// Which unsettled mutations to load.
@@ -184,7 +188,7 @@ impl Store {
             }
         };
         let rows = rows.map_err(fault("cannot read unsettled mutations"))?;
-        let holds = rows.first().is_some_and(|row| row.get(7));
+        let holds = rows.first().is_some_and(|row| row.get(8));
         let page = rows.iter().map(|row| queued(catalog, row, commit)).collect::<Result<Vec<_>>>()?;
         let rest = match page.last() {
             Some(last) if page.len() as i64 >= limit => {
@@ -192,7 +196,10 @@ impl Store {
             }
             _ => Vec::new(),
         };
-        Ok(Page { queued: page, rest, holds })
+        let mut atomic: Vec<u64> = page.iter().filter_map(|queued| Some(queued.terms.atomic?.txid)).collect();
+        atomic.dedup();
+        let failed = if atomic.is_empty() { atomic } else { atomic::failed(self, &atomic).await? };
+        Ok(Page { queued: page, rest, holds, failed })
     }
 
     /// The request of the import under way that carries the mutation `c`, as an SQL expression.
@@ -375,27 +382,32 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
     let state: String = row.get(5);
     let operation = Operation::parse(&operation).ok_or_else(|| strange(&operation))?;
     let options: Option<Value> = row.get(6);
-    let mut terms = options.as_ref().map(terms).unwrap_or_default();
+    let mut terms = options.as_ref().map(|options| terms(options, row.get(7), &state)).unwrap_or_default();
     if operation == Operation::Insert && resource.bulk.is_some() && terms == Terms::default() {
-        terms.together = together(options.as_ref(), state == "pending", row.get(8));
+        terms.together = together(options.as_ref(), state == "pending", row.get(9));
     }
     Ok(Queued {
         id: row.get(0),
         references,
         node: (table, key),
         operation,
-        uncertain: state != "pending",
+        uncertain: matches!(state.as_str(), "sending" | "verifying"),
         terms,
         commit,
     })
 }
 
 /// What `_sync_cdc.options` say of how a mutation leaves.
-fn terms(options: &Value) -> Terms {
+fn terms(options: &Value, txid: &str, state: &str) -> Terms {
     let text = |name: &str| options.get(name).and_then(Value::as_str);
     Terms {
         discarded: text("discarded_by").map(str::to_owned),
         checked: text("on_conflict") == Some("reject") && options.get("base").is_some(),
+        atomic: txid.parse().ok().filter(|_| options.get("atomic").is_some()).map(|txid| Atomic {
+            txid,
+            applied: state == APPLIED,
+            withdrawn: false,
+        }),
         unseen: None,
         together: None,
     }

@@ -17,7 +17,7 @@ use super::settle::{finish, settle};
 use super::settlement::{self, Settled, unheard};
 use super::store::{Standing, Store};
 use super::unseen::{self, Answered};
-use super::{command, conflict, late, parts, shown};
+use super::{atomic, command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal, Request};
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
 use crate::error::{Error, Kind, Result, Retry};
@@ -76,6 +76,14 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     let resource = context.catalog.resource(table)?;
     // What a strict statement has done and its transaction has not kept is taken back before.
     context.freshness.undecided().free(&work.node).await;
+    if work.uncertain
+        && let Some(ended) = atomic::unheard(&context.store, resource, work).await?
+    {
+        if let Ended::Settled(Settled { rekeyed: Some(new), .. }) = &ended {
+            context.freshness.settled(table, new);
+        }
+        return Ok(ended);
+    }
     let place = if resource.kind == ResourceKind::Command && work.terms.unseen.is_some() && !work.uncertain {
         // A command that is claimed counts as run: it takes its turn before.
         match ahead.call().await {

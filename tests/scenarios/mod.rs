@@ -6,6 +6,7 @@
 
 pub mod again;
 pub mod apart;
+pub mod atomic;
 pub mod bodies;
 pub mod bulk;
 pub mod children;
@@ -53,6 +54,13 @@ macro_rules! every_scenario {
             guards::what_is_held_leaves_when_it_is_released_and_in_its_order,
             guards::what_is_discarded_comes_back_and_is_never_sent,
             guards::what_has_changed_at_auth0_is_not_overwritten_where_that_is_asked,
+            atomic::one_refusal_takes_the_whole_transaction_back,
+            atomic::a_transaction_that_auth0_takes_is_confirmed_as_one,
+            atomic::an_organization_whose_member_is_refused_was_never_there,
+            atomic::what_others_write_on_an_undecided_row_waits_for_the_decision,
+            atomic::a_transaction_is_all_or_nothing_though_the_service_is_killed,
+            atomic::what_cannot_be_taken_back_is_said_in_the_statement,
+            atomic::a_wrong_value_of_a_setting_is_refused_by_its_name,
             again::a_refused_change_is_made_again,
             again::a_confirmed_change_is_taken_back,
             again::a_whole_transaction_is_taken_back,

@@ -260,4 +260,17 @@ async fn what_an_earlier_version_has_made_is_completed() {
     let mut client = mirror.client().await;
     client.run("set auth0.hold = on; update auth0.child set note = 'held'").await;
     assert_eq!(client.text("select state from auth0._sync_cdc").await, "held");
+
+    // The same of one that has the column and not all states.
+    mirror
+        .service
+        .run(
+            "alter table auth0._sync_cdc drop constraint state_known, add constraint state_known check (state in \
+             ('held', 'pending', 'sending', 'verifying', 'confirmed', 'reverted', 'merged', 'cancelled')); \
+             comment on column auth0._sync_cdc.state is 'held, pending, sending, verifying; settled: confirmed'",
+        )
+        .await;
+    assert_eq!(mirror.apply(&catalog()).await, ["let auth0._sync_cdc have new states"]);
+    mirror.service.run("update auth0._sync_cdc set state = 'applied'").await;
+    assert!(mirror.apply(&catalog()).await.is_empty());
 }

@@ -1,6 +1,9 @@
-//! Rows that the service itself stands on.
+//! Rows that the service itself stands on, and what calls do that nothing takes back.
 
+use indexmap::IndexMap;
 use serde::Deserialize;
+
+use super::WriteCall;
 
 /// Rows that no client may delete, and of which some columns may not change: without them the
 /// service could not go on.
@@ -24,4 +27,26 @@ pub enum Holds {
     OwnClient,
     /// The key of something that the service has made so that Auth0 reports by itself.
     OwnPart,
+}
+
+/// What a call does besides writing the row, and no other call takes back.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lasting {
+    /// The call.
+    pub on: WriteCall,
+    /// What happens, as the beginning of a sentence: `Auth0 sends an e-mail`.
+    pub effect: String,
+    /// It depends on settings of the tenant, too.
+    #[serde(default)]
+    pub perhaps: bool,
+    /// It happens only where these columns have a value.
+    #[serde(default)]
+    pub given: Vec<String>,
+    /// It does not happen where one of these columns has this value.
+    #[serde(default)]
+    pub unless: IndexMap<String, bool>,
+    /// How to write the row without it.
+    #[serde(default)]
+    pub hint: String,
 }

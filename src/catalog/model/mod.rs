@@ -17,7 +17,7 @@ pub use call::{Call, Command, Create, Recognise, Replace};
 pub use column::{Class, Column, ColumnType, Format, JsonShape, Merge, WriteCall};
 pub use event::{EventKind, Events};
 pub use export::Export;
-pub use guard::{Holds, Protected};
+pub use guard::{Holds, Lasting, Protected};
 pub use list::{Each, List, Paging};
 pub use report::{Report, Serves};
 
@@ -122,6 +122,9 @@ pub struct Resource {
     pub serves: Option<Serves>,
     /// Rows that the service stands on.
     pub protected: Option<Protected>,
+    /// What its calls do that nothing takes back.
+    #[serde(default)]
+    pub lasting: Vec<Lasting>,
     /// The events that tell of its rows.
     pub event: Option<Events>,
     /// Columns in the order of the table.

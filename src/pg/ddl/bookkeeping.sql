@@ -19,7 +19,7 @@ create table if not exists {schema}._sync_cdc (
         (before is null) = (operation = 'INSERT') and (after is null) = (operation = 'DELETE')
     ),
     constraint state_known check (
-        state in ('held', 'pending', 'sending', 'verifying', 'confirmed', 'reverted', 'merged', 'cancelled')
+        state in ('held', 'pending', 'sending', 'verifying', 'applied', 'confirmed', 'reverted', 'merged', 'cancelled')
     ),
     constraint settled_has_time check (
         (settled_at is not null) = (state in ('confirmed', 'reverted', 'merged', 'cancelled'))
@@ -39,7 +39,7 @@ comment on column {schema}._sync_cdc.key is 'Primary key of the row.';
 comment on column {schema}._sync_cdc.before is 'What Auth0 had in the changed columns; the whole row for a DELETE.';
 comment on column {schema}._sync_cdc.after is 'What the client wrote into the changed columns.';
 comment on column {schema}._sync_cdc.state is
-    'held, pending, sending, verifying; settled: confirmed, reverted, merged (sent with a later change), cancelled.';
+    'held, pending, sending, verifying, applied (its transaction is not decided); settled: confirmed, reverted, merged (sent with a later change), cancelled.';
 comment on column {schema}._sync_cdc.attempts is 'How often a request left for Auth0.';
 comment on column {schema}._sync_cdc.error is 'Why it was not applied: kind, status, error, message, errorCode.';
 comment on column {schema}._sync_cdc.request_id is 'X-Correlation-ID of the request; stands in Auth0''s tenant log.';

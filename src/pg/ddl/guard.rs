@@ -17,7 +17,10 @@ pub(super) fn deletes(site: &Site<'_>, resource: &Resource) -> String {
     if !resource.kind.is_read() {
         return String::new();
     }
-    let most = format!("coalesce(nullif(current_setting('auth0.max_deletes', true), ''), '{MAX_DELETES}')");
+    let most = format!(
+        "(case when coalesce(current_setting('auth0.max_deletes', true), '') = '' then {MAX_DELETES} else {}() end)",
+        site.name("_max_deletes")
+    );
     let message = literal(&format!(
         "[Auth0] the statement deletes %s rows of {}.{}, more than %s",
         site.schema, resource.table
@@ -25,7 +28,7 @@ pub(super) fn deletes(site: &Site<'_>, resource: &Resource) -> String {
     let hint =
         literal("If that is meant, allow it in the same transaction: set local auth0.max_deletes = %s;");
     format!(
-        "        if (select count(*) from old_rows) > {most}::bigint then\n            \
+        "        if (select count(*) from old_rows) > {most} then\n            \
          raise exception using errcode = '54000', message = format({message}, (select count(*) from old_rows), {most}), \
          hint = format({hint}, (select count(*) from old_rows)), schema = {}, table = {};\n        end if;\n",
         literal(site.schema),

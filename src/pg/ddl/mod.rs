@@ -1,6 +1,7 @@
 //! DDL from the catalogue: mirror tables, capture and judgement triggers, `_sync_cdc` and the
 //! functions that clients call. It only makes text; [`mod@super::plan`] compares and runs it.
 
+mod atomic;
 mod calls_of;
 mod capture;
 mod columns_of;
@@ -87,13 +88,26 @@ pub(super) fn bookkeeping_options(site: &Site<'_>) -> String {
     site.fill(include_str!("bookkeeping_options.sql"))
 }
 
+/// The states that a `_sync_cdc` of an earlier version does not know; its comment tells which.
+pub(super) fn bookkeeping_states(site: &Site<'_>) -> String {
+    site.fill(include_str!("bookkeeping_states.sql"))
+}
+
+/// Whether the comment of `_sync_cdc.state` names every state.
+pub(super) fn knows_states(comment: Option<&str>) -> bool {
+    comment.is_some_and(|comment| comment.contains(" applied"))
+}
+
 /// Functions that do not depend on a table.
 pub(super) fn functions(site: &Site<'_>) -> Vec<Function> {
     let fixed = [
         ("_changed_keys", Access::Nobody, include_str!("changed_keys.sql")),
         ("_refuse_statement", Access::Nobody, include_str!("refuse_statement.sql")),
         ("_remember", Access::Nobody, include_str!("remember.sql")),
+        ("_switch", Access::Nobody, include_str!("switch.sql")),
         ("_settings", Access::Nobody, include_str!("settings.sql")),
+        ("_max_deletes", Access::Nobody, include_str!("max_deletes.sql")),
+        ("_check_atomic", Access::Nobody, include_str!("check_atomic.sql")),
         ("_end_hold", Access::Nobody, include_str!("end_hold.sql")),
         ("wait_for", Access::Readers, include_str!("wait_for.sql")),
         ("wait", Access::Readers, include_str!("wait.sql")),

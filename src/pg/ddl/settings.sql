@@ -4,7 +4,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $body$
 declare
-    hold boolean := coalesce(nullif(current_setting('auth0.hold', true), ''), 'off')::boolean;
+    hold boolean := {schema}._switch('auth0.hold');
+    atomic boolean := {schema}._switch('auth0.atomic');
     conflict text := coalesce(nullif(current_setting('auth0.on_conflict', true), ''), 'overwrite');
     together text := coalesce(nullif(current_setting('auth0.bulk', true), ''), 'auto');
 begin
@@ -20,14 +21,18 @@ begin
             message = format('[Auth0] invalid value for setting "auth0.on_conflict": "%s"', conflict),
             hint = 'One of: overwrite, reject.';
     end if;
-    if (hold or conflict = 'reject') and coalesce(current_setting('auth0.write_mode', true), '') not in ('', 'async') then
+    if (hold or atomic or conflict = 'reject')
+        and coalesce(current_setting('auth0.write_mode', true), '') not in ('', 'async') then
         raise exception using
             errcode = '0A000',
-            message = '[Auth0] auth0.hold and auth0.on_conflict are for asynchronous writes',
+            message = '[Auth0] auth0.hold, auth0.atomic and auth0.on_conflict are for asynchronous writes',
             hint = 'set local auth0.write_mode = ''async'';';
     end if;
     if conflict = 'reject' then
         options := '{"on_conflict": "reject"}';
+    end if;
+    if atomic then
+        options := coalesce(options, '{}') || '{"atomic": true}';
     end if;
     if together <> 'auto' then
         options := coalesce(options, '{}') || jsonb_build_object('bulk', together);

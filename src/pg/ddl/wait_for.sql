@@ -47,7 +47,8 @@ begin
     end loop;
     select c.id, c."table", c.error into refused from {schema}._sync_cdc c
     where c.txid = wait_for.txid and c.state in ('reverted', 'cancelled')
-    order by c.id limit 1;
+    -- What was refused, before what came back because of it.
+    order by coalesce(c.error ->> 'kind', '') in ('rolled_back', 'cancelled'), c.id limit 1;
     if found then
         raise exception using
             errcode = '22023',

@@ -17,6 +17,15 @@ pub struct Pending {
     pub mutation: Unsettled,
     /// `_sync_cdc.txid`.
     pub txid: String,
+    /// Its transaction is all or nothing at Auth0.
+    pub atomic: bool,
+}
+
+impl Pending {
+    /// The transaction that it stands or falls with.
+    pub fn transaction(&self) -> Option<u64> {
+        self.txid.parse().ok().filter(|_| self.atomic)
+    }
 }
 
 /// A locked row, with the transaction that holds the lock; dropping it rolls back.
@@ -28,7 +37,7 @@ pub struct Locked<'c> {
     pub(super) key: RowKey,
     /// The row as clients see it.
     pub visible: Option<Row>,
-    /// Its unsettled mutations in id order.
+    /// Its unsettled mutations in id order, without those that Auth0 has: these are in the base.
     pub unsettled: Vec<Pending>,
 }
 
@@ -239,8 +248,9 @@ pub async fn committed_base(
 ) -> Result<Option<Row>> {
     // One statement, so that row and mutations are of one moment.
     let select = format!(
-        "select (select pg_catalog.to_jsonb(t) from {} t where {}), c.id, c.operation, c.before, c.after, c.txid::text \
-         from (select) one left join {} c on c.settled_at is null and c.key = $1 and c.\"table\" = $2 order by c.id",
+        "select (select pg_catalog.to_jsonb(t) from {} t where {}), c.id, c.operation, c.before, c.after, c.txid::text, \
+         coalesce(c.options ? 'atomic', false) \
+         from (select) one left join {} c on c.settled_at is null and c.state <> 'applied' and c.key = $1 and c.\"table\" = $2 order by c.id",
         qualified(schema, &resource.table),
         matches_key(resource, 3),
         qualified(schema, "_sync_cdc")
@@ -317,8 +327,8 @@ async fn pending(
     key: &RowKey,
 ) -> Result<Vec<Pending>> {
     let select = format!(
-        "select id, operation, before, after, txid::text from {} \
-         where settled_at is null and key = $1 and \"table\" = $2 order by id for update",
+        "select id, operation, before, after, txid::text, coalesce(options ? 'atomic', false) from {} \
+         where settled_at is null and state <> 'applied' and key = $1 and \"table\" = $2 order by id for update",
         qualified(schema, "_sync_cdc")
     );
     let rows = sqlx::query(AssertSqlSafe(select))
@@ -331,7 +341,7 @@ async fn pending(
 }
 
 impl Pending {
-    /// From a result that has id, operation, before, after and txid from this column on.
+    /// From a result that has id, operation, before, after, txid and whether it is all or nothing from this column on.
     pub(super) fn read(row: &PgRow, first: usize) -> Result<Pending> {
         let operation: String = row.get(first + 1);
         let operation = Operation::parse(&operation)
@@ -339,7 +349,7 @@ impl Pending {
         let image = |column: usize| row.get::<Option<Value>, _>(column).map(object);
         let (before, after) = (image(first + 2), image(first + 3));
         let mutation = Unsettled { id: row.get(first), operation, before, after };
-        Ok(Pending { mutation, txid: row.get(first + 4) })
+        Ok(Pending { mutation, txid: row.get(first + 4), atomic: row.get(first + 5) })
     }
 }
 

@@ -179,8 +179,8 @@ impl<'c> LockedRows<'c> {
     async fn look(&mut self, keys: &[&RowKey]) -> Result<()> {
         let sql = format!(
             "select w.place - 1, c.* from unnest($1::jsonb[]) with ordinality as w (key, place), \
-             lateral (select id, operation, before, after, txid::text from {} \
-             where settled_at is null and key = w.key and \"table\" = $2 order by id for update) c",
+             lateral (select id, operation, before, after, txid::text, coalesce(options ? 'atomic', false) from {} \
+             where settled_at is null and state <> 'applied' and key = w.key and \"table\" = $2 order by id for update) c",
             qualified(&self.schema, "_sync_cdc")
         );
         let keys = keys.iter().map(|key| Value::Object(key.to_json(self.resource)));

@@ -102,7 +102,7 @@ impl Database {
         if self.is_held(&work.node) && self.flaw != Some(Flaw::GroupsTakeHeldRows) {
             return None;
         }
-        let pending = |mutation| Pending { mutation, txid: String::new() };
+        let pending = |mutation| Pending { mutation, txid: String::new(), atomic: false };
         let row = LockedRow {
             visible: self.rows.get(&work.node)?.clone(),
             unsettled: self.unsettled(&work.node).into_iter().map(pending).collect(),

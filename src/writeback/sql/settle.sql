@@ -8,7 +8,7 @@ with outcome as (
     select mutation_id, jsonb_build_object('write_only', jsonb_agg(distinct "column")) as what from spent group by 1
 ), settled as (
     update {schema}."_sync_cdc" c
-    set state = o.state, error = o.error, settled_at = clock_timestamp(),
+    set state = o.state, error = o.error, settled_at = case when o.state <> 'applied' then clock_timestamp() end,
         options = case when l.what is null then c.options else coalesce(c.options, '{}') || l.what end
     from outcome o left join lost l on l.mutation_id = o.id
     where c.id = o.id and c.settled_at is null

@@ -115,7 +115,7 @@ impl Intent {
 
 /// The change that takes one back, so that Auth0 has `target` in what it has touched: the row as
 /// Postgres has it, none where there is none. None where there is nothing to do, or nothing can be done.
-pub(super) fn back(
+pub(in crate::writeback) fn back(
     resource: &Resource,
     change: &Content,
     key: &RowKey,

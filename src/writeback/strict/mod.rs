@@ -29,6 +29,7 @@ use super::worker::Context;
 use crate::error::Result;
 use crate::pg::Database;
 use intent::Intent;
+pub(super) use intent::back;
 use question::{Key, Question};
 use store::Store;
 
