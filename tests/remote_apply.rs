@@ -288,6 +288,21 @@ async fn a_commit_whose_call_has_not_left_waits_for_the_next_service_too() {
 }
 
 #[tokio::test]
+async fn setup_waits_for_no_service_that_does_not_run() {
+    let mut stand = stand(Postgres::start()).await;
+    stand.kill_service().await;
+    stand.objects.push("log_stream".to_owned());
+    let admin = stand.postgres.admin_url(support::stand::DATABASE);
+    let arguments = ["setup", "--admin-url", admin.as_str()];
+    let (status, out, log) = tokio::time::timeout(SOON, stand.run(&arguments)).await.unwrap();
+    assert!(status.success(), "{out}{log}");
+    stand.restart_service().await;
+    waiting(&stand).await.run("insert into auth0.role (name) values ('after')").await;
+    assert_eq!(named(&stand, "role", "after").await, 1);
+    equal(&stand).await;
+}
+
+#[tokio::test]
 async fn passwords_go_along_and_stand_nowhere() {
     let mut stand = stand(Postgres::start()).await;
     let mut watcher = watcher(&stand).await;

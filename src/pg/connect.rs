@@ -4,8 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
 
 use super::fault;
 use crate::error::{Error, Kind, Result};
@@ -39,12 +39,7 @@ pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(10))
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                sqlx::query(include_str!("sql/wait_for_nobody.sql")).execute(connection).await?;
-                Ok(())
-            })
-        })
+        .after_connect(|connection, _| Box::pin(wait_for_nobody(connection)))
         // To ask each time costs a round trip; one that breaks in use is reported as that.
         .test_before_acquire(false)
         .before_acquire(|connection, about| {
@@ -63,4 +58,14 @@ pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
         .await
         .map_err(fault("cannot ask Postgres who we are"))?;
     Ok(Database { pool, role })
+}
+
+/// Where the server has commits wait for the service, those of this session do not: the service would wait for
+/// itself, and a command for a service that does not run.
+///
+/// # Errors
+/// Database errors.
+pub async fn wait_for_nobody(connection: &mut PgConnection) -> std::result::Result<(), sqlx::Error> {
+    sqlx::query(include_str!("sql/wait_for_nobody.sql")).execute(connection).await?;
+    Ok(())
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::error::{Error, Kind, Result};
-use crate::pg::{ident, sqlstate};
+use crate::pg::{ident, sqlstate, wait_for_nobody};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -76,7 +76,12 @@ impl Login {
 
     /// Opens one connection.
     pub(in crate::cli) async fn connect(&self) -> Result<PgConnection, Refused> {
-        match timeout(PATIENCE, self.options.connect()).await {
+        let connecting = async {
+            let mut connection = self.options.connect().await?;
+            wait_for_nobody(&mut connection).await?;
+            Ok::<_, sqlx::Error>(connection)
+        };
+        match timeout(PATIENCE, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(self.refused(&error)),
             Err(_) => Err(self.unreachable(&format!("no answer within {} s", PATIENCE.as_secs()))),

@@ -19,6 +19,7 @@ use super::{
     folder::{Folder, Memory},
     progress::Progress,
 };
+use crate::pg::wait_for_nobody;
 use crate::{Error, Kind, Result};
 
 const DATABASE: &str = "auth0dev";
@@ -349,9 +350,11 @@ async fn what_the_service_needs_ends(
 }
 
 async fn connect(url: &str) -> Result<PgConnection> {
-    PgConnection::connect(url)
-        .await
-        .map_err(|error| Error::with(Kind::DatabaseUnavailable, "cannot log in to our own Postgres", error))
+    let unreachable =
+        |error| Error::with(Kind::DatabaseUnavailable, "cannot log in to our own Postgres", error);
+    let mut connection = PgConnection::connect(url).await.map_err(unreachable)?;
+    wait_for_nobody(&mut connection).await.map_err(database)?;
+    Ok(connection)
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
