@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::call::{Deed, Verdict, after_call};
-use super::desk::{Desk, Stays};
+use super::desk::{Beside, Desk};
 use super::lanes::{Next, Queued, Terms, Work};
 use super::settlement::Settled;
 use super::worker::Ended;
@@ -41,7 +41,7 @@ fn desk(now: Instant) -> Desk {
     desk.rescan("1:1:".to_owned(), now);
     let commit = desk.wanted(now).unwrap().commit;
     let page = (1..=ROWS).map(|id| Queued { commit: Some(commit), ..queued(id) });
-    desk.loaded(page.collect(), 1_000, Stays::default());
+    desk.loaded(page.collect(), 1_000, Beside::default());
     desk
 }
 

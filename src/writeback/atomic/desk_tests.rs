@@ -94,7 +94,7 @@ fn what_an_earlier_process_has_left_of_a_failed_transaction_is_taken_back() {
     applied.terms.atomic = Some(Atomic { txid: 7, applied: true, withdrawn: false });
     let mut sent = queued(2, "b", Some(7));
     sent.uncertain = true;
-    let stays = Stays { failed: vec![7], ..Beside::default() };
+    let beside = Beside { failed: vec![7], ..Beside::default() };
     desk.loaded(vec![applied, sent, queued(3, "c", Some(7))], 1000, beside);
     assert_eq!(desk.to_take_back(now), None, "one may have left");
     let read_back = next(&mut desk).unwrap();
