@@ -92,11 +92,11 @@ const REFUSED: &[(&str, &str, &str, &str, &str)] = &[
         "invalid input value for column \"strategy\": \"nothing\"",
     ),
     (
-        "update auth0.client set app_type = 'toaster'",
+        "update auth0.client set organization_usage = 'toaster'",
         "22023",
         "client",
-        "app_type",
-        "invalid input value for column \"app_type\": \"toaster\"",
+        "organization_usage",
+        "invalid input value for column \"organization_usage\": \"toaster\"",
     ),
     (
         "update auth0.client set par_request_expiry = 5",
