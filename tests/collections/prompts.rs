@@ -72,7 +72,7 @@ async fn prompts() {
             "insert into auth0.prompt_custom_text (prompt, language, texts) values \
              ('consent', 'fr', '{\"no-such-screen\": {\"title\": \"Bonjour\"}}')",
             "no-such-screen",
-            "select count(*) from auth0.prompt_custom_text",
+            "select count(*) from auth0.prompt_custom_text where texts::text like '%no-such-screen%'",
         )
         .await;
     let first = Some(json!({"identifier_first": true}));

@@ -63,7 +63,7 @@ pub async fn thousands_of_users_in_one_statement_go_by_import_and_the_refused_co
     assert!(refused[0]["message"].as_str().unwrap().contains("already exist"), "{refused:?}");
     let bare = "select count(*) from auth0.user where user_id like 'auth0|bulk-%' and (created_at is null or identities is null)";
     assert_eq!(session.count(bare).await, 0, "they are read as Auth0 has them");
-    assert_eq!(session.count("select count(*) from _auth0_sync.write_only").await, 0);
+    assert_eq!(stand.root().await.count("select count(*) from _auth0_sync.write_only").await, 0);
 }
 
 pub async fn the_client_says_how_new_users_go(stand: &mut Stand) {

@@ -65,7 +65,9 @@ impl Postgres {
             settings.push(("fsync".to_owned(), "off".to_owned()));
         }
         let mut postgres = Postgres { cluster, settings, folder };
-        postgres.start_on(0);
+        // Below the ports that the system gives to outgoing connections: one of those would take it while
+        // the server is stopped.
+        postgres.start_on(10_000 + rand::random::<u16>() % 20_000);
         postgres
     }
 
