@@ -138,10 +138,10 @@ impl Desk {
             segment.seen = true;
             segment.which.advance(last.id);
         }
-        let (holds, here) =
-            (beside.held.is_some(), page.iter().map(|queued| queued.id).collect::<HashSet<_>>());
+        let holds = beside.held.is_some();
+        let here: HashSet<_> = page.iter().chain(&beside.rest).map(|queued| queued.id).collect();
         for (node, id) in beside.held.into_iter().flatten() {
-            // What has been released stands in its lane, or comes before the others in this page.
+            // What has been released stands in its lane, comes before the others in this page, or with it.
             if !self.lanes.has(id) && !here.contains(&id) {
                 self.held.note(node, id);
             }

@@ -384,7 +384,7 @@ fn queued(catalog: &Catalog, row: &PgRow, commit: Option<Token>) -> Result<Queue
     let options: Option<Value> = row.get(6);
     let mut terms = options.as_ref().map(|options| terms(options, row.get(7), &state)).unwrap_or_default();
     if operation == Operation::Insert && resource.bulk.is_some() && terms == Terms::default() {
-        terms.together = together(options.as_ref(), state == "pending", row.get(9));
+        terms.together = Company::of(options.as_ref(), state == "pending", row.get(9));
     }
     Ok(Queued {
         id: row.get(0),
@@ -410,16 +410,6 @@ fn terms(options: &Value, txid: &str, state: &str) -> Terms {
         }),
         unseen: None,
         together: None,
-    }
-}
-
-/// Whether a new row may go together with others; `gone` is the request under which it has with others.
-fn together(options: Option<&Value>, pending: bool, gone: Option<String>) -> Option<Company> {
-    match options.and_then(|options| options.get("bulk")).and_then(Value::as_str) {
-        _ if !pending => gone.map(Company::Gone),
-        Some("single") => None,
-        Some("import") => Some(Company::Always),
-        _ => Some(Company::IfCheaper),
     }
 }
 

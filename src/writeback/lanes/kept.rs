@@ -1,6 +1,20 @@
 //! Mutations that wait in their lanes for others to go together with. Pure.
 
-use super::{Lanes, Work};
+use serde_json::Value;
+
+use super::{Company, Lanes, Work};
+
+impl Company {
+    /// By the `options` of a new row; `gone` is the request under which it has left with others.
+    pub fn of(options: Option<&Value>, pending: bool, gone: Option<String>) -> Option<Company> {
+        match options.and_then(|options| options.get("bulk")).and_then(Value::as_str) {
+            _ if !pending => gone.map(Company::Gone),
+            Some("single") => None,
+            Some("import") => Some(Company::Always),
+            _ => Some(Company::IfCheaper),
+        }
+    }
+}
 
 impl Lanes {
     /// A mutation waits for others.
