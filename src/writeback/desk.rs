@@ -1,6 +1,8 @@
 //! What the dispatcher holds and decides, pure: which mutations to load, which work may leave, what
 //! follows from its end. It owns the lanes; memory stays bounded because loading stops when they are full.
 
+mod import;
+
 use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
@@ -12,7 +14,7 @@ use super::bulk;
 use super::call::{Holds, delay};
 use super::dispatch::{Arrival, Report, Suspicion};
 use super::held::Held;
-use super::lanes::{Company, Lanes, Next, Node, Queued, Work};
+use super::lanes::{Lanes, Next, Node, Queued, Work};
 use super::settlement::Settled;
 use super::store::Which;
 use super::unseen::Rows;
@@ -28,6 +30,8 @@ pub(super) struct Desk {
     ledger: Ledger<u64>,
     backlog: Backlog,
     held: Held,
+    /// Something that stayed in the table may be loaded.
+    look: bool,
     atomic: Groups,
     /// New rows that may go together.
     gather: bulk::Gather,
@@ -250,67 +254,6 @@ impl Desk {
         self.backlog.not_before().into_iter().chain(together).min()
     }
 
-    /// Whether rows wait to go together.
-    pub(super) fn gathers(&self) -> bool {
-        !self.gather.is_empty()
-    }
-
-    /// Rows to create together, `at_a_time` orders of a table, those that may go either way where it `is_worth` it.
-    pub(super) fn next_import(
-        &mut self,
-        at_a_time: &dyn Fn(&str) -> usize,
-        is_worth: &dyn Fn(&str, usize) -> bool,
-        now: Instant,
-    ) -> Option<bulk::Order> {
-        if self.paused || self.hold.is_some_and(|(until, _)| until > now) {
-            return None;
-        }
-        self.lanes.end_delays(now);
-        self.gather.next(&mut self.lanes, at_a_time, is_worth, now)
-    }
-
-    /// Takes the end of an order of rows to create together.
-    pub(super) fn import_ended(&mut self, done: bulk::Done, now: Instant) -> Follows {
-        self.gather.ended(&done.table, done.early, done.unfit, done.goes_on, now);
-        let mut follows = Follows::default();
-        for (work, end) in done.ends {
-            let again = match end {
-                bulk::End::Settled(settled) => {
-                    let more = self.took(work, Ok(Ended::Settled(settled)), now);
-                    follows.cancel.extend(more.cancel);
-                    follows.suspicions.extend(more.suspicions);
-                    continue;
-                }
-                bulk::End::Alone => {
-                    work.ids.iter().for_each(|id| self.lanes.by_itself(*id));
-                    self.lanes.put_back(&work, now, false);
-                    continue;
-                }
-                bulk::End::InDoubt => {
-                    work.ids.iter().for_each(|id| self.lanes.by_itself(*id));
-                    self.lanes.put_back_in_doubt(&work, now);
-                    continue;
-                }
-                bulk::End::Later => {
-                    self.lanes.put_back(&work, now, false);
-                    self.gather.keep_decided(&work, &mut self.lanes);
-                    continue;
-                }
-                bulk::End::Gone(request) => {
-                    self.lanes.put_back_in_doubt(&work, now);
-                    Company::Gone(request)
-                }
-            };
-            for mut queued in
-                work.ids.iter().filter_map(|id| self.lanes.get(*id)).cloned().collect::<Vec<_>>()
-            {
-                queued.terms.together = Some(again.clone());
-                self.gather.keep(&queued, &mut self.lanes);
-            }
-        }
-        follows
-    }
-
     /// Whether nothing is to be taken up.
     pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused;
@@ -347,7 +290,7 @@ impl Desk {
     }
 
     /// A transaction that is to be taken back, unless the way to Auth0 is closed.
-    pub(super) fn to_take_back(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn next_withdrawal(&mut self, now: Instant) -> Option<u64> {
         let closed = self.paused || self.hold.is_some_and(|(until, _)| until > now);
         let due = if closed { None } else { self.atomic.due() };
         // No commit waits for what comes back: its client may hold a row that is needed for that.
@@ -378,6 +321,7 @@ impl Desk {
 
     /// Takes the end of work; an error leaves open how far it got.
     pub(super) fn took(&mut self, mut work: Work, ended: Result<Ended>, now: Instant) -> Follows {
+        self.lanes.follow(&mut work);
         let first = work.ids.first().copied().unwrap_or_default();
         let mut follows = Follows::default();
         self.answered.remove(&first);
@@ -424,7 +368,13 @@ impl Desk {
         follows
     }
 
+    /// Whether something that stayed in the table may be loaded now; it is asked once.
+    pub(super) fn is_to_look(&mut self) -> bool {
+        std::mem::take(&mut self.look)
+    }
+
     fn settled(&mut self, work: &mut Work, first: i64, settled: Settled, follows: &mut Follows) {
+        self.look |= self.held.settled(&work.node, &settled.ids);
         if let Some(new) = &settled.rekeyed {
             self.lanes.rekey(&work.node.0, &work.node.1, new);
             work.node.1 = new.clone();

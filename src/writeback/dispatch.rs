@@ -146,6 +146,9 @@ impl Dispatch {
                         .map_err(|error| Error::with(Kind::Internal, "a worker of writeback broke", error))?;
                     let follows = desk.took(work, ended, Instant::now());
                     self.follow(follows, &mut tasks);
+                    if desk.is_to_look() {
+                        self.rescan(&mut desk).await?;
+                    }
                 }
                 Some(done) = jobs.ended() => {
                     let done: Done = done
@@ -226,6 +229,10 @@ impl Dispatch {
             if self.look_aside(desk, None).await? {
                 continue;
             }
+            if late::is_ahead(store, desk.lanes()).await? {
+                // The lanes hear of it when its worker ends.
+                return Ok(());
+            }
             let renamed = late::rename(store, &self.context.catalog, desk.lanes(), &page).await?;
             if !renamed.any {
                 let held = match holds {
@@ -302,7 +309,7 @@ impl Dispatch {
 
     /// Takes back the transactions that have failed.
     fn withdraw(&self, desk: &mut Desk, withdrawals: &mut Withdrawals) {
-        while let Some(txid) = desk.to_take_back(Instant::now()) {
+        while let Some(txid) = desk.next_withdrawal(Instant::now()) {
             let (context, suspicions) = (self.context.clone(), self.suspicions.clone());
             withdrawals.spawn(async move { (txid, withdraw(&context, txid, &suspicions).await) });
         }

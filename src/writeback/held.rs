@@ -22,6 +22,12 @@ impl Held {
         }
     }
 
+    /// These of the row have settled; true where others may have waited for one that was in no lane.
+    pub(super) fn settled(&mut self, node: &Node, ids: &[i64]) -> bool {
+        let noted = self.0.get_mut(node);
+        noted.is_some_and(|noted| ids.iter().filter(|id| noted.remove(*id)).count() > 0)
+    }
+
     /// Nothing is held any more, or all is read again.
     pub(super) fn forget(&mut self) {
         self.0.clear();
@@ -74,6 +80,16 @@ mod tests {
         assert!(held.stops(&queued(14, node("parent", "p"), &[])));
         held.forget();
         assert!(!held.stops(&queued(15, node("parent", "p"), &[])));
+    }
+
+    #[test]
+    fn what_settles_without_having_been_in_a_lane_lets_others_go() {
+        let (mut held, own) = (Held::default(), node("parent", "p"));
+        held.note(own.clone(), 10);
+        assert!(held.stops(&queued(11, node("child", "c"), std::slice::from_ref(&own))));
+        assert!(!held.settled(&own, &[9]));
+        assert!(held.settled(&own, &[9, 10]));
+        assert!(!held.stops(&queued(12, node("child", "d"), &[own])));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use undecided::is_applied;
 use super::unseen::Unseen;
 use crate::catalog::RowKey;
 use crate::ledger::Token;
-use crate::pg::mirror::Operation;
+use crate::pg::mirror::{Operation, PROVISIONAL};
 
 /// A row of a mirror table.
 pub type Node = (String, RowKey);
@@ -91,6 +91,7 @@ pub struct Work {
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and most of them are calls")]
 pub enum Next {
     /// Make this call.
     Work(Work),
@@ -280,6 +281,13 @@ impl Lanes {
         }
     }
 
+    /// Names the row of `work` as the lanes do: it may have got another key on its way, with a parent that settled.
+    pub fn follow(&self, work: &mut Work) {
+        if let Some(queued) = work.ids.first().and_then(|id| self.queued.get(id)) {
+            work.node.clone_from(&queued.node);
+        }
+    }
+
     /// Ids after `id` that hang on the row: they reference it.
     pub fn dependents(&self, node: &Node, id: i64) -> Vec<i64> {
         let lane = self.lanes.get(node);
@@ -310,6 +318,17 @@ impl Lanes {
         let (old, new) = ((table.to_owned(), old.clone()), (table.to_owned(), new.clone()));
         self.rename(&old, &new);
         self.wake(&new);
+    }
+
+    /// Rows with a provisional key whose insert is under way, or has been.
+    pub fn arriving(&self) -> Vec<&Node> {
+        let is_provisional = |node: &Node| node.1.0.last().is_some_and(|made| made.starts_with(PROVISIONAL));
+        let is_under_way = |lane: &Lane| {
+            let first = lane.own.first().and_then(|id| self.queued.get(id));
+            lane.busy.is_some() || first.is_some_and(|queued| queued.uncertain)
+        };
+        let arriving = self.lanes.iter().filter(|(node, lane)| is_provisional(node) && is_under_way(lane));
+        arriving.map(|(node, _)| node).collect()
     }
 
     fn rename(&mut self, old: &Node, new: &Node) {

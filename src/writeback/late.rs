@@ -51,6 +51,16 @@ pub(super) async fn rename(
     Ok(renamed)
 }
 
+/// Whether a row has its key from Auth0 by now, and the lanes have not heard of it: a page that was just read
+/// names it by that key, so what it must wait for would not be found.
+///
+/// # Errors
+/// Of the database.
+pub(super) async fn is_ahead(store: &Store, lanes: &Lanes) -> Result<bool> {
+    let arriving = lanes.arriving();
+    Ok(!arriving.is_empty() && !store.made_keys(arriving.into_iter()).await?.is_empty())
+}
+
 /// The change as it leaves: rows that it names by a provisional key have settled by now, so where it
 /// still has one it came into the table while its parent settled. Waits for clients that hold its row.
 ///

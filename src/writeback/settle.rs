@@ -14,11 +14,11 @@ use super::call::{Verdict, delay};
 use super::command;
 use super::lanes::Work;
 use super::settle_many::together;
-use super::settlement::{APPLIED, Note, Settled, Settlement, error_of, notes, settlement};
+use super::settlement::{APPLIED, Note, Settled, Settlement, cancelled, error_of, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Locked, News, Operation, Pending, Row};
+use crate::pg::mirror::{Locked, News, Pending, Row};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
@@ -165,9 +165,7 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     }
     let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
     let rebased = locked.apply(News::Dropped { ids: work.ids.clone() }).await?;
-    let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
-    settled.ids.extend(rebased.cancelled.iter().filter(|id| !work.ids.contains(id)));
-    settled.orphans = work.operation == Operation::Insert;
+    let mut settled = cancelled(resource, work, &rebased.cancelled);
     let notes = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
     let told = told(store, resource, key, &locked.unsettled, notes);
     settled.fates = write_down(store, &mut locked.transaction, told).await?;

@@ -53,6 +53,18 @@ pub(super) const APPLIED: &str = "applied";
 /// What becomes of a mutation: its id, its state, and why.
 pub(super) type Note = (i64, &'static str, Option<Value>);
 
+/// What reverting `work` without a call has done, with those of its row that could not stay either. Auth0 has
+/// not been asked: what is put back may have gone with another row meanwhile.
+pub(super) fn cancelled(resource: &Resource, work: &Work, with: &[i64]) -> Settled {
+    let others = with.iter().filter(|id| !work.ids.contains(id));
+    Settled {
+        ids: work.ids.iter().chain(others).copied().collect(),
+        orphans: work.operation == Operation::Insert,
+        read_again: work.operation != Operation::Insert && resource.kind.is_read(),
+        ..Settled::default()
+    }
+}
+
 /// What settling has done that was committed without anybody hearing of it; the row has `key` by now.
 /// It is read again, because what else was to be read is forgotten.
 pub(super) fn unheard(work: &Work, key: RowKey, reverted: bool) -> Settled {

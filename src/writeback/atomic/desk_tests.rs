@@ -57,7 +57,7 @@ fn what_is_applied_is_not_done_before_the_transaction_is_decided() {
     assert_eq!((next(&mut desk), desk.applied()), (None, 0));
     ended(&mut desk, &second, true, Fate::Confirmed(vec![1, 2]));
     let third = next(&mut desk).unwrap();
-    assert_eq!((third.ids.as_slice(), desk.to_take_back(Instant::now())), ([3].as_slice(), None));
+    assert_eq!((third.ids.as_slice(), desk.next_withdrawal(Instant::now())), ([3].as_slice(), None));
     desk.took(third, Ok(Ended::Settled(Settled { ids: vec![3], ..Settled::default() })), Instant::now());
     assert_eq!(desk.applied(), 10);
 }
@@ -71,16 +71,16 @@ fn what_has_failed_is_taken_back_when_nothing_of_it_is_under_way_and_once() {
     assert_eq!(works.len(), 3, "the fourth waits behind the third");
     ended(&mut desk, &works[0], true, Fate::Open);
     ended(&mut desk, &works[1], false, Fate::Failed);
-    assert_eq!(desk.to_take_back(Instant::now()), None, "the third is under way");
+    assert_eq!(desk.next_withdrawal(Instant::now()), None, "the third is under way");
     let back = Ended::Back { at: Instant::now(), alone: false, holds: Holds::Itself };
     desk.took(works[2].clone(), Ok(back), Instant::now());
     assert_eq!(next(&mut desk), None, "nothing of it leaves any more");
-    assert_eq!(desk.to_take_back(Instant::now()), Some(7));
-    assert_eq!(desk.to_take_back(Instant::now()), None);
+    assert_eq!(desk.next_withdrawal(Instant::now()), Some(7));
+    assert_eq!(desk.next_withdrawal(Instant::now()), None);
     assert_eq!(desk.applied(), 0);
     desk.came_back(7, &[1, 2, 3, 4]);
     let later = next(&mut desk).unwrap();
-    assert_eq!((later.ids.as_slice(), desk.to_take_back(Instant::now())), ([5].as_slice(), None));
+    assert_eq!((later.ids.as_slice(), desk.next_withdrawal(Instant::now())), ([5].as_slice(), None));
     desk.took(later, Ok(Ended::Settled(Settled { ids: vec![5], ..Settled::default() })), Instant::now());
     assert_eq!(desk.applied(), 10);
 }
@@ -96,10 +96,10 @@ fn what_an_earlier_process_has_left_of_a_failed_transaction_is_taken_back() {
     sent.uncertain = true;
     let beside = Beside { failed: vec![7], ..Beside::default() };
     desk.loaded(vec![applied, sent, queued(3, "c", Some(7))], 1000, beside);
-    assert_eq!(desk.to_take_back(now), None, "one may have left");
+    assert_eq!(desk.next_withdrawal(now), None, "one may have left");
     let read_back = next(&mut desk).unwrap();
     assert!(read_back.uncertain && read_back.terms.atomic.unwrap().withdrawn);
     assert_eq!(next(&mut desk), None);
     ended(&mut desk, &read_back, true, Fate::Failed);
-    assert_eq!(desk.to_take_back(now), Some(7));
+    assert_eq!(desk.next_withdrawal(now), Some(7));
 }

@@ -24,6 +24,12 @@ impl World {
     pub(super) fn dispatch(&mut self, service: &mut Service<'_>) -> bool {
         match service.page.take() {
             Some(Page::Mutations { page, rest, limit, holds }) => {
+                match self.is_ahead(service) {
+                    Some(false) => {}
+                    // It is read again when the lanes have heard.
+                    Some(true) => return false,
+                    None => return true,
+                }
                 let named: Vec<Node> = orphans(service.desk.lanes(), &page).into_keys().collect();
                 let mut beside = Beside { rest, ..Beside::default() };
                 match self.statement(|db| db.replace_late(&named)) {
@@ -52,7 +58,8 @@ impl World {
             }
             None => {}
         }
-        if let Some(segment) = service.desk.wanted(self.now) {
+        let Some(ahead) = self.is_ahead(service) else { return true };
+        if let Some(segment) = service.desk.wanted(self.now).filter(|_| !ahead) {
             let (limit, which, commit, seen) =
                 (segment.limit, segment.which.clone(), segment.commit, segment.seen);
             let load = |db: &mut Database| Ok(db.load(&which, limit, Some(commit)));
@@ -80,6 +87,10 @@ impl World {
             let Worker { work, stage, .. } = service.workers.remove(n);
             let Stage::Ended(ended) = stage else { return false };
             let follows = service.desk.took(work, ended, self.now);
+            if service.desk.is_to_look() {
+                let Ok(snapshot) = self.statement(|db| Ok(db.snapshot())) else { return true };
+                service.desk.rescan(snapshot, self.now);
+            }
             for (work, cause) in follows.cancel {
                 service.workers.push(Worker::new(work, 0, Stage::Cancel { cause }, self.now));
             }
@@ -107,6 +118,16 @@ impl World {
             service.stirred = false;
         }
         false
+    }
+
+    /// Whether the table has a key that the lanes have not heard of; none where it cannot be asked.
+    fn is_ahead(&mut self, service: &Service<'_>) -> Option<bool> {
+        let arriving: Vec<String> =
+            service.desk.lanes().arriving().into_iter().map(|(_, key)| key.0[0].clone()).collect();
+        if arriving.is_empty() || self.flaw == Some(Flaw::PagesRunAhead) {
+            return Some(false);
+        }
+        self.statement(|db| Ok(arriving.iter().any(|key| db.made.contains_key(key)))).ok()
     }
 
     /// A statement or transaction of the service.

@@ -12,7 +12,7 @@ use crate::pg::mirror::{
 };
 use crate::writeback::call::Verdict;
 use crate::writeback::lanes::{Node, Work};
-use crate::writeback::settlement::{Note, Settled, Settlement, notes, settlement};
+use crate::writeback::settlement::{self, Note, Settled, Settlement, notes, settlement};
 
 impl Database {
     pub(super) fn unsettled(&self, node: &Node) -> Vec<Unsettled> {
@@ -58,9 +58,7 @@ impl Database {
             return Err(internal("a mutation settled twice"));
         }
         let cancelled = self.put(&work.node, News::Dropped { ids: work.ids.clone() });
-        let mut settled = Settled { ids: work.ids.clone(), ..Settled::default() };
-        settled.ids.extend(cancelled.iter().filter(|id| !work.ids.contains(id)));
-        settled.orphans = work.operation == Operation::Insert;
+        let settled = settlement::cancelled(self.resource(&work.node), work, &cancelled);
         self.write_down(settled.ids.iter().map(|id| (*id, "cancelled", None)).collect())?;
         Ok(settled)
     }

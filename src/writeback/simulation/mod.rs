@@ -63,8 +63,8 @@ enum Flaw {
     FoldsForgetWhatIsUnseen,
     /// That a row has gone is not remembered.
     WhatHasGoneIsForgotten,
-    /// A key that was replaced while its child was committed is not looked for.
-    LateKeysStay,
+    /// Pages are queued although they name rows by keys that the lanes have not heard of.
+    PagesRunAhead,
     /// What comes after a held mutation of its row does not wait for it.
     NothingWaitsForWhatIsHeld,
     /// Settling together takes rows that clients hold.
@@ -82,7 +82,7 @@ const FLAWS: [Flaw; 13] = [
     Flaw::UnheardSettlementsAreForgotten,
     Flaw::FoldsForgetWhatIsUnseen,
     Flaw::WhatHasGoneIsForgotten,
-    Flaw::LateKeysStay,
+    Flaw::PagesRunAhead,
     Flaw::NothingWaitsForWhatIsHeld,
     Flaw::GroupsTakeHeldRows,
 ];

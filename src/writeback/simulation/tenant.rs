@@ -91,7 +91,7 @@ impl Tenant {
         let row = row.map(|mut row| {
             // Some changes are made at the same time by its clock.
             self.puts += 1;
-            if self.puts % 4 != 0 {
+            if !self.puts.is_multiple_of(4) {
                 self.clock += 1;
             }
             if resource.version.is_some() {

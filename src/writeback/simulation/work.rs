@@ -151,10 +151,7 @@ impl World {
         freshness: &'f Freshness,
     ) -> Stage {
         let resource = self.catalog.resource(&worker.work.node.0).unwrap();
-        let named = match self.flaw {
-            Some(Flaw::LateKeysStay) => Vec::new(),
-            _ => provisional(self.catalog, resource, &content),
-        };
+        let named = provisional(self.catalog, resource, &content);
         match self.statement(|db| db.replace_late(&named)) {
             Ok(made) => made.iter().for_each(|(old, made)| with(&mut content, old, made)),
             Err(error) if error.kind() == Kind::Internal => {}
