@@ -219,9 +219,15 @@ pub async fn a_transaction_is_all_or_nothing_though_the_service_is_killed(stand:
     let mut root = stand.root().await;
     wait_until("the others are applied", SECONDS, async || root.count(&count("applied")).await == 3).await;
     stand.kill_service().await;
+    stand.emulator.forget_calls().await;
     stand.restart_service().await;
     wait_until("it is being taken back", SECONDS, async || root.count(&count("reverted")).await == 2).await;
     assert_eq!(root.count(&count("applied")).await, 2);
+    // The refused one again, and two opposites: the second has left, and is not answered.
+    wait_until("the second one is on its way back", SECONDS, async || {
+        stand.emulator.calls("PATCH /users/{user_id}").await == 3
+    })
+    .await;
     stand.kill_service().await;
     stand.restart_service().await;
     let refusal = session.wait().await.unwrap_err();
