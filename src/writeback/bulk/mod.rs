@@ -1,7 +1,7 @@
 //! Many new rows in one file that a job of Auth0's works off, where the catalogue knows such jobs (`[bulk]`)
 //! and that is cheaper than a call for each, or the client wants it.
 //!
-//! [`gather`], [`file`], [`worth`] and [`answers`] decide, pure; [`store`], [`job`] and [`run`] stand around them. What
+//! [`gather`], [`mod@file`], [`worth`] and [`answers`] decide, pure; [`store`], [`job`] and [`run`] stand around them. What
 //! it must never do: send a row by itself while a job may still create it.
 
 mod answers;
