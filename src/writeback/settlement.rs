@@ -93,6 +93,12 @@ pub(super) fn may_have_gone(work: &Work, resource: &Resource) -> bool {
     work.operation != Operation::Delete && resource.kind.is_read()
 }
 
+/// The key that Auth0 has made for a new row, where it is another than the client's.
+pub(super) fn made_key(resource: &Resource, work: &Work, verdict: &Verdict) -> Option<RowKey> {
+    let Verdict::Applied(Some(row)) = verdict else { return None };
+    RowKey::of(resource, row).filter(|made| work.operation == Operation::Insert && *made != work.node.1)
+}
+
 /// What a verdict on `work` means; `base` is the row as Auth0 last told it.
 pub(super) fn settlement(
     resource: &Resource,
@@ -100,7 +106,7 @@ pub(super) fn settlement(
     verdict: &Verdict,
     base: Option<&Row>,
 ) -> Settlement {
-    let (table, key) = &work.node;
+    let table = &work.node.0;
     let ids = work.ids.clone();
     let mut settled = Settled { ids: ids.clone(), ..Settled::default() };
     let error = error_of(verdict);
@@ -108,8 +114,7 @@ pub(super) fn settlement(
     let news = match verdict {
         Verdict::Applied(answer) => {
             let row = answer.clone().filter(|_| work.operation != Operation::Delete);
-            let made = row.as_ref().and_then(|row| RowKey::of(resource, row)).filter(|made| made != key);
-            settled.rekeyed = made.filter(|_| work.operation == Operation::Insert);
+            settled.rekeyed = made_key(resource, work, verdict);
             settled.read_again = leaves_open(resource, work.operation, row.as_ref());
             let nameless = resource.new_key == NewKey::Server && work.operation == Operation::Insert;
             if nameless && settled.rekeyed.is_none() {

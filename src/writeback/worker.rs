@@ -151,9 +151,6 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
         read_if_gone(context, resource, work, settled, flight.began());
     }
     drop(flight);
-    if let Ok(Ended::Settled(Settled { rekeyed: Some(new), .. })) = &ended {
-        context.freshness.settled(table, new);
-    }
     ended
 }
 
@@ -198,6 +195,10 @@ async fn first(
 
 /// Settles; what hangs on a row that is gone by this does not come back by what was read before.
 pub(super) async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+    let resource = context.catalog.resource(&work.node.0)?;
+    // Before the row can be seen under its new key: whoever meets it there knows that it is ours.
+    let made = settlement::made_key(resource, work, verdict);
+    let _arriving = made.as_ref().map(|made| context.freshness.send(&work.node.0, made));
     if settlement::takes_away(work, verdict) {
         context.freshness.gone(&work.node.0, &work.node.1);
     }

@@ -111,23 +111,29 @@ impl Events {
     async fn row(&self, about: &About<'_>, cursor: &Cursor) -> Result<Taken> {
         let context = &self.context;
         let About { resource, described, kind, key, object } = about;
-        let taken = Locked::take(&context.database, &context.schema, resource, key).await;
-        let mut locked = match taken {
+        let freshness = &context.freshness;
+        let before = (freshness.in_flight(&resource.table, key), freshness.is_ours(&resource.table, key));
+        // A settlement may be committed at any moment of this, even between two looks at the table: what it has
+        // written is known when it is looked for once more.
+        let settles = || {
+            let (in_flight, ours) = before;
+            in_flight
+                || freshness.in_flight(&resource.table, key)
+                || (!ours && freshness.is_ours(&resource.table, key))
+        };
+        let later = |wait| if wait { Taken::Wait } else { Taken::Hint };
+        let mut locked = match Locked::take(&context.database, &context.schema, resource, key).await {
             Ok(locked) => locked,
-            Err(error) if error.kind() == Kind::DatabaseBusy => {
-                // It is being settled, most likely: then it is known in a moment.
-                let ours = context.freshness.in_flight(&resource.table, key);
-                return Ok(if ours { Taken::Wait } else { Taken::Hint });
-            }
+            Err(error) if error.kind() == Kind::DatabaseBusy => return Ok(later(settles())),
             Err(error) => return Err(error),
         };
-        if context.freshness.undecided().has(&resource.table, key) {
+        if freshness.undecided().has(&resource.table, key) {
             return Ok(Taken::Hint);
         }
         let target = Target::row(&context.catalog, &resource.table, key.clone());
         // Whoever reads it now may have asked Auth0 before the event.
         let asked = target.is_some_and(|target| self.queue.has(&target));
-        let ours = !asked && context.freshness.is_ours(&resource.table, key);
+        let ours = !asked && freshness.is_ours(&resource.table, key);
         let known = |known| if known { Taken::Known } else { Taken::Hint };
         if *kind == EventKind::Deleted {
             return Ok(known(ours && locked.visible.is_none()));
@@ -141,7 +147,7 @@ impl Events {
         if base.is_none() {
             let mut row = shown;
             row.extend(key.to_json(resource));
-            return Ok(if locked.is_unclaimed(&row).await? { Taken::Wait } else { Taken::Hint });
+            return Ok(later(locked.is_unclaimed(&row).await? || settles()));
         }
         if described.reading {
             return match judge(resource, described, base.as_ref(), &shown) {
@@ -150,7 +156,7 @@ impl Events {
                 Judged::Hint => Ok(Taken::Hint),
             };
         }
-        if *kind == EventKind::Updated && context.freshness.in_flight(&resource.table, key) {
+        if *kind == EventKind::Updated && freshness.in_flight(&resource.table, key) {
             return Ok(Taken::Wait);
         }
         let nothing_shown = shown.is_empty() && *kind == EventKind::Created;
