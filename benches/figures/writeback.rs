@@ -136,9 +136,10 @@ async fn all_at_once(stand: &Stand) -> f64 {
     sqlx::query("update auth0.\"user\" set nickname = 'at once'").execute(&app).await.unwrap();
     let begun = Instant::now();
     loop {
-        let sql = "select count(*) from auth0._sync_cdc where settled_at is null";
-        let open: i64 = sqlx::query_scalar(sql).fetch_one(&admin).await.unwrap();
-        if open == 0 {
+        // Counting them would cost the service a part of the machine.
+        let sql = "select exists (select from auth0._sync_cdc where settled_at is null)";
+        let open: bool = sqlx::query_scalar(sql).fetch_one(&admin).await.unwrap();
+        if !open {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

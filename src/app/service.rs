@@ -27,7 +27,7 @@ use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::ingest::{self, Entries, EventsShown, Queue, Target};
-use crate::pg::{connect, digest_of};
+use crate::pg::{connect, connect_with, digest_of};
 use crate::retry::Delays;
 use crate::writeback::{self, Dispatch, Report, Strict, Suspicion};
 use crate::{status, wal};
@@ -155,10 +155,13 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     slot.slot.clone_from(&config.slot);
     let Some(_) = until(&shutdown, || wal::ensure_slot(&slot)).await? else { return Ok(()) };
 
+    let together =
+        || connect_with(&config.database_url, writeback::Store::TOGETHER, writeback::Store::BY_KEY);
+    let Some(together) = until(&shutdown, together).await? else { return Ok(()) };
     let reading = reading(config, catalog, database.clone(), auth0.clone(), instance.clone())?;
     let context = writeback::Context {
         catalog: Arc::clone(catalog),
-        store: writeback::Store::new(database.clone(), config.schema.clone()),
+        store: writeback::Store::new(database.clone(), together, config.schema.clone()),
         auth0,
         freshness: Arc::clone(&reading.freshness),
         instance,

@@ -102,7 +102,7 @@ impl<'a> Made<'a> {
         if let Some(create) = &resource.create
             && let Some(values) = self.matches(&create.call, true)
         {
-            let mut row = row_from_answer(resource, self.answer.clone());
+            let mut row = row_from_answer(resource, self.answer);
             row.extend(values.clone());
             let made = RowKey::of(resource, &row).and_then(|key| Target::row(catalog, &resource.table, key));
             let target = made.or_else(|| Target::narrowest(catalog, resource, &values))?;
@@ -175,7 +175,7 @@ impl<'a> Made<'a> {
         let found = changing.flat_map(|resource| {
             let call = writes(resource).find_map(|call| self.matches(call, true));
             let values = call.map(|values| {
-                let mut row = row_from_answer(resource, self.answer.clone());
+                let mut row = row_from_answer(resource, self.answer);
                 row.extend(values);
                 row
             });
@@ -233,7 +233,7 @@ impl<'a> Made<'a> {
     fn born(&self, catalog: &Catalog) -> Vec<Target> {
         let made = catalog.iter().filter(|resource| resource.is_read()).find_map(|resource| {
             let mut row = self.matches(&resource.create.as_ref()?.call, true)?;
-            row.extend(row_from_answer(resource, self.answer.clone()));
+            row.extend(row_from_answer(resource, self.answer));
             Some((resource, row))
         });
         let Some((parent, row)) = made else { return Vec::new() };

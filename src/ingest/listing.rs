@@ -79,7 +79,7 @@ async fn read_single(
         Err(error) if error.kind() == Kind::Auth0NotFound => return Ok(listed),
         Err(error) => return Err(error),
     };
-    let mut row = row_from_answer(resource, body);
+    let mut row = row_from_answer(resource, &body);
     if resource.is_absent(&row) {
         return Ok(listed);
     }

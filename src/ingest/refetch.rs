@@ -175,7 +175,7 @@ pub(super) async fn read_row(
     let reading = context.freshness.begin();
     let row = match context.auth0.read(&request).await {
         Ok(answer) => {
-            let mut row = row_from_answer(resource, answer.body);
+            let mut row = row_from_answer(resource, &answer.body);
             if let Some(made) = resource.made_column()
                 && row.get(made).is_some_and(|other| Some(other) != named.get(made))
             {
@@ -218,7 +218,7 @@ pub(super) async fn read_singleton(
     let reading = context.freshness.begin();
     let request = Request::of_row(get, &key.to_json(resource), lane)?;
     let row = match context.auth0.read(&request).await {
-        Ok(answer) => Some(row_from_answer(resource, answer.body)),
+        Ok(answer) => Some(row_from_answer(resource, &answer.body)),
         Err(error) if error.kind() == Kind::Auth0NotFound => None,
         Err(error) => return Err(error),
     };

@@ -27,6 +27,14 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// # Errors
 /// `config` for an URL that cannot be read, `database_login`, `database_unavailable`.
 pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
+    connect_with(url, size, &[]).await
+}
+
+/// The same with further settings of their sessions.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_with(url: &SecretString, size: u32, settings: &[(&str, &str)]) -> Result<Database> {
     let options = PgConnectOptions::from_str(url.expose_secret())
         .map_err(|error| Error::with(Kind::Config, "DATABASE_URL cannot be read", error))?
         .application_name("auth0-sync")
@@ -35,7 +43,8 @@ pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
             ("lock_timeout", "200ms"),
             ("timezone", "UTC"),
             ("idle_in_transaction_session_timeout", "60s"),
-        ]);
+        ])
+        .options(settings.iter().copied());
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(10))

@@ -10,7 +10,7 @@ pub mod mirror;
 mod plan;
 mod server;
 
-pub use connect::{Database, connect, wait_for_nobody};
+pub use connect::{Database, connect, connect_with, wait_for_nobody};
 pub use fault::{fault, sqlstate};
 pub use ident::{ident, literal};
 pub use key::{has_unsettled, key_columns, key_object, qualified, selected_key};

@@ -10,7 +10,7 @@ use super::store::Store;
 use crate::catalog::Resource;
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::{Operation, Row};
-use crate::pg::{fault, ident};
+use crate::pg::{Database, fault, ident};
 
 /// Mutations that go out as one call.
 #[derive(Clone, Debug)]
@@ -54,7 +54,10 @@ impl Store {
             match self.claims.run(claim.clone(), group).await {
                 Some(Some(rows)) => rows,
                 // What kept the group from it may concern others alone.
-                _ => self.claim_these(std::slice::from_ref(&claim)).await?.pop().unwrap_or_default(),
+                _ => {
+                    let alone = self.claim_these(std::slice::from_ref(&claim), &self.database).await?;
+                    alone.into_iter().next().unwrap_or_default()
+                }
             }
         };
         let Some(last) = rows.last().filter(|_| rows.len() == ids.len()) else {
@@ -72,7 +75,7 @@ impl Store {
 
     /// The same for many; none for each where it failed.
     async fn claim_all(&self, claims: Vec<Claim>) -> Vec<Option<Vec<Claimed>>> {
-        match self.claim_these(&claims).await {
+        match self.claim_these(&claims, &self.together).await {
             Ok(claimed) => claimed.into_iter().map(Some).collect(),
             Err(error) => {
                 tracing::debug!(%error, "mutations are claimed one by one");
@@ -82,10 +85,10 @@ impl Store {
     }
 
     /// Those of each claim that could be claimed, in id order.
-    async fn claim_these(&self, claims: &[Claim]) -> Result<Vec<Vec<Claimed>>> {
+    async fn claim_these(&self, claims: &[Claim], by: &Database) -> Result<Vec<Vec<Claimed>>> {
         let rows = match claims {
-            [Claim { ids, request_id }] if ids.len() == 1 => self.claim_one(ids, request_id).await,
-            claims => self.claim_many(claims).await,
+            [Claim { ids, request_id }] if ids.len() == 1 => self.claim_one(ids, request_id, by).await,
+            claims => self.claim_many(claims, by).await,
         };
         let rows = rows.map_err(fault("cannot claim mutations"))?;
         let mut claimed: Vec<Vec<Claimed>> = claims.iter().map(|_| Vec::new()).collect();
@@ -100,19 +103,19 @@ impl Store {
     }
 
     /// How many there are decides how Postgres plans the other statement, so it plans that each time.
-    async fn claim_one(&self, ids: &[i64], request_id: &str) -> sqlx::Result<Vec<PgRow>> {
+    async fn claim_one(&self, ids: &[i64], request_id: &str, by: &Database) -> sqlx::Result<Vec<PgRow>> {
         let sql = include_str!("sql/claim_one.sql").replace("{schema}", &ident(&self.schema));
         let claim = sqlx::query(AssertSqlSafe(sql)).bind(ids.first()).bind(request_id).bind(&self.schema);
-        claim.fetch_all(&self.database.pool).await
+        claim.fetch_all(&by.pool).await
     }
 
-    async fn claim_many(&self, claims: &[Claim]) -> sqlx::Result<Vec<PgRow>> {
+    async fn claim_many(&self, claims: &[Claim], by: &Database) -> sqlx::Result<Vec<PgRow>> {
         let pairs =
             claims.iter().flat_map(|claim| claim.ids.iter().map(|id| (*id, claim.request_id.clone())));
         let (ids, requests): (Vec<i64>, Vec<String>) = pairs.unzip();
         let sql = include_str!("sql/claim.sql").replace("{schema}", &ident(&self.schema));
         let claim = sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(requests).bind(&self.schema);
-        claim.fetch_all(&self.database.pool).await
+        claim.fetch_all(&by.pool).await
     }
 
     async fn claim_doubtful(&self, ids: &[i64], request_id: &str) -> Result<Vec<Claimed>> {

@@ -97,7 +97,8 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     if !are_ours(work, &locked.unsettled) {
         return Err(Error::new(Kind::Internal, "mutations to settle are not unsettled any more"));
     }
-    let Settlement { news, mut settled, error } = settlement(resource, work, verdict, locked.base().as_ref());
+    let Settlement { news, mut settled, error } =
+        settlement(resource, work, verdict.clone(), locked.base().as_ref());
     if let Some(made) = &settled.rekeyed {
         locked.rekey(catalog, made).await?;
     }

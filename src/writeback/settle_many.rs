@@ -12,7 +12,7 @@ use super::settlement::{Note, Settled, Settlement, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::Result;
-use crate::pg::mirror::{LockedRow, LockedRows, Operation, Row, rebase};
+use crate::pg::mirror::{LockedRow, LockedRows, Operation, Row, rebase_from};
 
 /// A work and its verdict.
 #[derive(Clone)]
@@ -39,15 +39,16 @@ pub(super) async fn together(
 /// What became of each, in their order.
 async fn settle_all(store: Store, catalog: Arc<Catalog>, all: Vec<Judged>) -> Vec<Option<Settled>> {
     let mut settled: Vec<Option<Settled>> = all.iter().map(|_| None).collect();
-    let (mut tables, mut seen) = (BTreeMap::<&str, Vec<usize>>::new(), HashSet::new());
-    for (place, judged) in all.iter().enumerate() {
-        if seen.insert(&judged.work.node) {
-            tables.entry(&judged.work.node.0).or_default().push(place);
+    let (mut tables, mut seen) = (BTreeMap::<String, (Vec<usize>, Vec<Judged>)>::new(), HashSet::new());
+    for (place, judged) in all.into_iter().enumerate() {
+        if seen.insert(judged.work.node.clone()) {
+            let (places, of_table) = tables.entry(judged.work.node.0.clone()).or_default();
+            places.push(place);
+            of_table.push(judged);
         }
     }
-    for (table, places) in tables {
-        let of_table: Vec<&Judged> = places.iter().filter_map(|place| all.get(*place)).collect();
-        match Box::pin(settle_table(&store, &catalog, table, &of_table)).await {
+    for (table, (places, of_table)) in tables {
+        match Box::pin(settle_table(&store, &catalog, &table, of_table)).await {
             Ok(done) => {
                 for (place, done) in places.into_iter().zip(done) {
                     if let Some(there) = settled.get_mut(place) {
@@ -65,14 +66,14 @@ async fn settle_table(
     store: &Store,
     catalog: &Catalog,
     table: &str,
-    judged: &[&Judged],
+    judged: Vec<Judged>,
 ) -> Result<Vec<Option<Settled>>> {
     let resource = catalog.resource(table)?;
     let keys: Vec<&RowKey> = judged.iter().map(|judged| &judged.work.node.1).collect();
-    let mut locked = LockedRows::take(&store.database, &store.schema, resource, &keys).await?;
+    let mut locked = LockedRows::take(&store.together, &store.schema, resource, &keys).await?;
     let (mut done, mut all) = (Vec::new(), Vec::new());
-    for (place, Judged { work, verdict }) in judged.iter().enumerate() {
-        let decided = locked.row(place).and_then(|row| Some((row, outcome(resource, work, verdict, row)?)));
+    for (place, Judged { work, verdict }) in judged.into_iter().enumerate() {
+        let decided = locked.row(place).and_then(|row| Some((row, outcome(resource, &work, verdict, row)?)));
         let Some((row, outcome)) = decided else {
             done.push(None);
             continue;
@@ -111,19 +112,20 @@ pub(super) struct Outcome {
 pub(super) fn outcome(
     resource: &Resource,
     work: &Work,
-    verdict: &Verdict,
+    verdict: Verdict,
     row: &LockedRow,
 ) -> Option<Outcome> {
     let undecided = row.unsettled.iter().any(|pending| pending.atomic);
     if !may_go(work) || undecided || !are_ours(work, &row.unsettled) {
         return None;
     }
-    let meant = settlement(resource, work, verdict, row.base(resource).as_ref());
+    let base = row.base(resource);
+    let meant = settlement(resource, work, verdict, base.as_ref());
     let Settlement { news, mut settled, error } = meant;
     if settled.rekeyed.is_some() {
         return None;
     }
-    let rebased = rebase(resource, Some(&row.visible), &row.mutations(), news);
+    let rebased = rebase_from(resource, base, &row.unsettled, news);
     let visible = rebased.visible.filter(|_| rebased.base.is_some())?;
     if RowKey::of(resource, &visible).as_ref() != Some(&work.node.1) {
         return None;

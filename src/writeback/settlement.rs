@@ -103,18 +103,21 @@ pub(super) fn made_key(resource: &Resource, work: &Work, verdict: &Verdict) -> O
 pub(super) fn settlement(
     resource: &Resource,
     work: &Work,
-    verdict: &Verdict,
+    verdict: Verdict,
     base: Option<&Row>,
 ) -> Settlement {
     let table = &work.node.0;
     let ids = work.ids.clone();
     let mut settled = Settled { ids: ids.clone(), ..Settled::default() };
-    let error = error_of(verdict);
+    let error = error_of(&verdict);
+    let made = made_key(resource, work, &verdict);
+    let partly = matches!(verdict, Verdict::PartlyRefused(_));
+    let conflict = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. });
     settled.gone = error.is_none() && work.operation == Operation::Delete && resource.kind.is_read();
     let news = match verdict {
         Verdict::Applied(answer) => {
-            let row = answer.clone().filter(|_| work.operation != Operation::Delete);
-            settled.rekeyed = made_key(resource, work, verdict);
+            let row = answer.filter(|_| work.operation != Operation::Delete);
+            settled.rekeyed = made;
             settled.read_again = leaves_open(resource, work.operation, row.as_ref());
             let nameless = resource.new_key == NewKey::Server && work.operation == Operation::Insert;
             if nameless && settled.rekeyed.is_none() {
@@ -131,8 +134,7 @@ pub(super) fn settlement(
         Verdict::Refused(refusal) | Verdict::PartlyRefused(refusal) => {
             settled.orphans = work.operation == Operation::Insert;
             // A conflict says that Auth0 has something that the table does not show.
-            settled.read_again =
-                matches!(refusal.status, 404 | 409) || matches!(verdict, Verdict::PartlyRefused(_));
+            settled.read_again = matches!(refusal.status, 404 | 409) || partly;
             match (refusal.status, work.operation) {
                 (404, Operation::Update) => News::Absent,
                 _ => News::Dropped { ids },
@@ -141,8 +143,7 @@ pub(super) fn settlement(
         Verdict::Lost | Verdict::Unfit { .. } => {
             settled.orphans = work.operation == Operation::Insert;
             // Auth0 has not been asked: what is put back may have gone with another row meanwhile.
-            settled.read_again = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. })
-                || (work.operation != Operation::Insert && resource.kind.is_read());
+            settled.read_again = conflict || (work.operation != Operation::Insert && resource.kind.is_read());
             News::Dropped { ids }
         }
     };

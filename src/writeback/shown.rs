@@ -9,7 +9,7 @@ use crate::pg::mirror::{Operation, Row, row_from_answer};
 /// The row that an answer shows; where the body is the value of one column, that column. What the
 /// answer leaves out of the key (the parent, mostly) is taken from `key`.
 pub(super) fn row(resource: &Resource, answer: &Value, key: &Map<String, Value>) -> Row {
-    let mut row = row_from_answer(resource, answer.clone());
+    let mut row = row_from_answer(resource, answer);
     under(resource, key, &mut row);
     row
 }
@@ -54,7 +54,7 @@ fn written(resource: &Resource, answer: &Value, key: &Map<String, Value>, templa
         return None;
     }
     // A call with a body of its own answers about something else, unless it names the row.
-    let named = || RowKey::of(resource, &row_from_answer(resource, answer.clone()));
+    let named = || RowKey::of(resource, &row_from_answer(resource, answer));
     if templated && named() != RowKey::of(resource, key) {
         return None;
     }

@@ -28,6 +28,9 @@ const COLUMNS: &str =
 pub struct Store {
     /// The service's pool.
     pub database: Database,
+    /// A few connections for what each write needs, together with others: the fewer they are, the less often
+    /// Postgres plans and looks up the same.
+    pub(super) together: Database,
     /// The tenant's schema.
     pub schema: String,
     /// Of each claim what became ours; none where it is to be made alone.
@@ -124,10 +127,19 @@ impl Which {
 }
 
 impl Store {
-    /// The mutations of the tenant in this schema.
-    pub fn new(database: Database, schema: String) -> Store {
+    /// Connections of claims and settlements that go together: one for the groups of each.
+    pub const TOGETHER: u32 = 2 * GROUPS as u32;
+    /// Their settings: every row is found by its key, however many there were when the statement was planned, and
+    /// planning anew for each number of rows would only cost time.
+    pub const BY_KEY: &[(&str, &str)] =
+        &[("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+
+    /// The mutations of the tenant in this schema; `together` has [`Store::TOGETHER`] connections with the settings
+    /// [`Store::BY_KEY`].
+    pub fn new(database: Database, together: Database, schema: String) -> Store {
         let claims = Arc::new(Together::new(GROUPS, TOGETHER));
-        Store { database, schema, claims, settlements: Arc::new(Together::new(GROUPS, TOGETHER)) }
+        let settlements = Arc::new(Together::new(GROUPS, TOGETHER));
+        Store { database, together, schema, claims, settlements }
     }
 
     /// Text of the current snapshot: what is visible in it is loaded from the table, the rest

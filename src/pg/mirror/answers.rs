@@ -6,7 +6,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, FixedOffset, Timelike};
-use serde_json::Value;
 
 use super::Row;
 use crate::catalog::{Resource, RowKey};
@@ -28,7 +27,7 @@ impl Shown {
         let mut digest = DefaultHasher::new();
         let shows = resource.event.as_ref()?.shows.iter();
         for column in shows.filter(|name| *name != version && resource.columns.contains_key(*name)) {
-            row.get(column).map(Value::to_string).hash(&mut digest);
+            row.get(column).hash(&mut digest);
         }
         Some(Shown { at, digest: digest.finish() })
     }

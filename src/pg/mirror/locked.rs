@@ -1,6 +1,8 @@
 //! Lock, then look: the row lock first, its unsettled mutations in a new snapshot, then the write.
 //! No call to Auth0 is ever made while one of these transactions is open.
 
+use std::borrow::Borrow;
+
 use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
@@ -19,6 +21,12 @@ pub struct Pending {
     pub txid: String,
     /// Its transaction is all or nothing at Auth0.
     pub atomic: bool,
+}
+
+impl Borrow<Unsettled> for Pending {
+    fn borrow(&self) -> &Unsettled {
+        &self.mutation
+    }
 }
 
 impl Pending {
@@ -71,13 +79,13 @@ impl<'c> Locked<'c> {
 
     /// The row as Auth0 has it.
     pub fn base(&self) -> Option<Row> {
-        base_of(self.resource, self.visible.as_ref(), &self.mutations())
+        base_of(self.resource, self.visible.as_ref(), &self.unsettled)
     }
 
     /// Applies news by the rebase rule and writes the row and the changed `before`s. Mutations that
     /// the rule cancels are left for the caller to settle.
     pub async fn apply(&mut self, news: News) -> Result<Rebased> {
-        let rebased = rebase(self.resource, self.visible.as_ref(), &self.mutations(), news);
+        let rebased = rebase(self.resource, self.visible.as_ref(), &self.unsettled, news);
         self.write(rebased.visible.clone()).await?;
         if rebased.base.is_none() && self.resource.export.is_some() {
             self.remember_gone().await?;
@@ -161,10 +169,6 @@ impl<'c> Locked<'c> {
     /// Commits.
     pub async fn commit(self) -> Result<()> {
         self.transaction.commit().await.map_err(fault("cannot commit a row"))
-    }
-
-    fn mutations(&self) -> Vec<Unsettled> {
-        self.unsettled.iter().map(|pending| pending.mutation.clone()).collect()
     }
 
     async fn write(&mut self, row: Option<Row>) -> Result<()> {

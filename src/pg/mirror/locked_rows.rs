@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Transaction};
 
 use super::locked::{self, Pending, lock_name, matches_columns};
-use super::rebase::{Row, Unsettled, base_of, described};
+use super::rebase::{Row, base_of, described};
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::pg::{Database, fault, ident, qualified};
@@ -36,12 +36,7 @@ pub struct LockedRow {
 impl LockedRow {
     /// The row as Auth0 has it.
     pub fn base(&self, resource: &Resource) -> Option<Row> {
-        base_of(resource, Some(&self.visible), &self.mutations())
-    }
-
-    /// Its unsettled mutations as the rebase rule sees them.
-    pub fn mutations(&self) -> Vec<Unsettled> {
-        self.unsettled.iter().map(|pending| pending.mutation.clone()).collect()
+        base_of(resource, Some(&self.visible), &self.unsettled)
     }
 }
 
@@ -56,9 +51,7 @@ impl<'c> LockedRows<'c> {
         resource: &'c Resource,
         keys: &[&RowKey],
     ) -> Result<LockedRows<'c>> {
-        // Every row is found by its key: planning for each number of rows anew would only cost time.
-        let begin = "begin; set local plan_cache_mode = force_generic_plan";
-        let transaction = database.pool.begin_with(begin).await.map_err(fault("cannot begin"))?;
+        let transaction = database.pool.begin().await.map_err(fault("cannot begin"))?;
         let mut locked = LockedRows {
             transaction,
             resource,

@@ -5,6 +5,8 @@
 //! the API merges) this gives: a value from Auth0 goes into the earliest `before` that touches the
 //! column, else into the row; a revert hands its `before` to the next that touches the column.
 
+use std::borrow::Borrow;
+
 use serde_json::{Map, Value};
 
 use crate::catalog::Resource;
@@ -87,9 +89,13 @@ pub struct Rebased {
 }
 
 /// The base of a row: what is visible without its unsettled mutations.
-pub fn base_of(resource: &Resource, visible: Option<&Row>, unsettled: &[Unsettled]) -> Option<Row> {
+pub fn base_of<M: Borrow<Unsettled>>(
+    resource: &Resource,
+    visible: Option<&Row>,
+    unsettled: &[M],
+) -> Option<Row> {
     let mut row = visible.cloned();
-    for mutation in unsettled.iter().rev() {
+    for mutation in unsettled.iter().rev().map(Borrow::borrow) {
         match (mutation.operation, &mutation.before) {
             (Operation::Insert, _) => row = None,
             (Operation::Delete, before) => {
@@ -111,14 +117,28 @@ pub fn base_of(resource: &Resource, visible: Option<&Row>, unsettled: &[Unsettle
 }
 
 /// Applies news to a row with unsettled mutations, in id order.
-pub fn rebase(resource: &Resource, visible: Option<&Row>, unsettled: &[Unsettled], news: News) -> Rebased {
-    let mut base = base_of(resource, visible, unsettled);
-    let mut rest: Vec<&Unsettled> = unsettled.iter().collect();
+pub fn rebase<M: Borrow<Unsettled>>(
+    resource: &Resource,
+    visible: Option<&Row>,
+    unsettled: &[M],
+    news: News,
+) -> Rebased {
+    rebase_from(resource, base_of(resource, visible, unsettled), unsettled, news)
+}
+
+/// The same where the base is known already.
+pub fn rebase_from<M: Borrow<Unsettled>>(
+    resource: &Resource,
+    mut base: Option<Row>,
+    unsettled: &[M],
+    news: News,
+) -> Rebased {
+    let mut rest: Vec<&Unsettled> = unsettled.iter().map(Borrow::borrow).collect();
     match news {
         News::Present(row) => base = Some(replace_described(resource, base, row)),
         News::Absent => base = None,
         News::Applied { ids, answer } => {
-            for mutation in unsettled.iter().filter(|m| ids.contains(&m.id)) {
+            for mutation in rest.iter().filter(|m| ids.contains(&m.id)) {
                 base = redo(resource, base, mutation).unwrap_or(None);
             }
             if let Some(answer) = answer {

@@ -317,7 +317,9 @@ fn what_auth0_shows_once_stays_until_it_shows_another() {
     let catalog = Catalog::from_files([("t/token.toml", text)]).unwrap();
     let token = catalog.resource("token").unwrap();
     let visible = row(json!({"id": "t", "value": "once", "extra": {"old": 1}}));
-    let read = |news: Value| rebase(token, Some(&visible), &[], News::Present(row(news))).visible.unwrap();
+    let read = |news: Value| {
+        rebase::<Unsettled>(token, Some(&visible), &[], News::Present(row(news))).visible.unwrap()
+    };
     assert_eq!(read(json!({"id": "t"})), row(json!({"id": "t", "value": "once"})));
     assert_eq!(read(json!({"id": "t", "value": "twice"})), row(json!({"id": "t", "value": "twice"})));
 }

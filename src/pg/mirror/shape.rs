@@ -11,21 +11,21 @@ use crate::catalog::{Class, ColumnType, List, NewKey, Resource, ResourceKind};
 const EXTRA: &str = "extra";
 
 /// The row that a whole answer shows, whatever JSON it is; an answer without a body shows no field.
-pub fn row_from_answer(resource: &Resource, body: Value) -> Row {
+pub fn row_from_answer(resource: &Resource, body: &Value) -> Row {
     match (&resource.whole, body) {
         (Some(column), body) => {
             let mut row = Row::new();
             let kind = resource.columns.get(column).map_or(ColumnType::Jsonb, |column| column.kind);
-            let fitting = (!body.is_null()).then(|| fit(kind, &body));
+            let fitting = (!body.is_null()).then(|| fit(kind, body));
             match fitting {
                 Some(Some(value)) => row.insert(column.clone(), value),
-                Some(None) => row.insert(EXTRA.to_owned(), json!({ column.as_str(): without_nul(&body) })),
+                Some(None) => row.insert(EXTRA.to_owned(), json!({ column.as_str(): without_nul(body) })),
                 None => None,
             };
             fix_key(resource, &mut row);
             row
         }
-        (None, Value::Object(object)) => row_from_auth0(resource, &object, |_| None),
+        (None, Value::Object(object)) => row_from_auth0(resource, object, |_| None),
         (None, _) => row_from_auth0(resource, &Map::new(), |_| None),
     }
 }

@@ -107,6 +107,6 @@ impl Database {
             visible: self.rows.get(&work.node)?.clone(),
             unsettled: self.unsettled(&work.node).into_iter().map(pending).collect(),
         };
-        outcome(self.resource(&work.node), work, verdict, &row)
+        outcome(self.resource(&work.node), work, verdict.clone(), &row)
     }
 }

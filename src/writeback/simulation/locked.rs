@@ -34,7 +34,8 @@ impl Database {
             return Err(internal("mutations to settle are not unsettled any more"));
         }
         let base = base_of(resource, self.rows.get(&node), &unsettled);
-        let Settlement { mut news, mut settled, error } = settlement(resource, work, verdict, base.as_ref());
+        let Settlement { mut news, mut settled, error } =
+            settlement(resource, work, verdict.clone(), base.as_ref());
         if let (Some(Flaw::OldAnswersAreTaken), Verdict::Applied(answer), News::Dropped { ids }) =
             (self.flaw, verdict, &news)
         {

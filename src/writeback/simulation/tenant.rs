@@ -101,7 +101,7 @@ impl Tenant {
             }
             row
         });
-        let shown = row.clone().map(|row| row_from_answer(resource, Value::Object(row)));
+        let shown = row.clone().map(|row| row_from_answer(resource, &Value::Object(row)));
         self.history.entry(node.clone()).or_default().push(shown);
         match row {
             Some(row) => {

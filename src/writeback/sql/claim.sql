@@ -4,7 +4,7 @@ with wanted as (
     update {schema}."_sync_cdc" c
     set state = 'sending', attempts = c.attempts + 1, request_id = w.request_id
     from wanted w
-    where c.id = w.id and c.state in ('pending', 'verifying')
+    where c.id = any ($1) and c.id = w.id and c.state in ('pending', 'verifying')
     returning c.id, c.operation, c.key, c.before, c.after, c.request_id
 )
 select c.*, (

@@ -4,15 +4,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::writeback::lanes::{Node, Work};
+
+/// Whether commits wait for the service is asked no more often: it is a setting of the server.
+const ASKED: Duration = Duration::from_secs(1);
 
 /// Those of one tenant.
 #[derive(Debug, Default)]
 pub struct Answered {
     state: Mutex<State>,
+    /// Whether commits wait for the service, and when that was asked.
+    awaited: tokio::sync::Mutex<Option<(Instant, bool)>>,
     noted: Notify,
     gone: watch::Sender<()>,
 }
@@ -66,6 +73,23 @@ impl Answered {
         while waits() {
             // The sender lives as long as `self`.
             let _ = gone.changed().await;
+        }
+    }
+
+    /// Whether commits may wait for the service, by what `ask` tells; whoever comes soon afterwards, or while it
+    /// is asked, takes that.
+    pub(in crate::writeback) async fn is_awaited<F>(&self, ask: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = bool>,
+    {
+        let mut awaited = self.awaited.lock().await;
+        match *awaited {
+            Some((asked, waits)) if asked.elapsed() < ASKED => waits,
+            _ => {
+                let waits = ask().await;
+                *awaited = Some((Instant::now(), waits));
+                waits
+            }
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) use store::{keep, left, look, open, take_up, told, waits};
 
 /// A settlement that takes longer is held up, perhaps by a commit that waits for us.
 const HELD_UP: Duration = Duration::from_millis(20);
+/// How long it goes on until it is asked once more.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Between two looks for a commit whose wait is about to end: growing from the first to the second.
 const SOON: Duration = Duration::from_millis(1);
 const RARELY: Duration = Duration::from_millis(50);
@@ -87,10 +89,12 @@ where
             context.answered.turn(work).await;
             settle().await
         });
-        let mut ended = None;
-        if mark.is_none() {
-            ended = timeout(HELD_UP, &mut settling).await.ok();
-            if ended.is_none() && waits(&context.store).await.unwrap_or(false) {
+        let (mut ended, mut patience) = (None, HELD_UP);
+        while mark.is_none() && ended.is_none() {
+            ended = timeout(patience, &mut settling).await.ok();
+            patience = AGAIN;
+            let ask = || async { waits(&context.store).await.unwrap_or(false) };
+            if ended.is_none() && context.answered.is_awaited(ask).await {
                 mark = Some(context.answered.note(work));
             }
         }
