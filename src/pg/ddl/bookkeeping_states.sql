@@ -6,6 +6,8 @@ alter table {schema}._sync_cdc
     drop constraint if exists settled_has_time,
     drop constraint if exists refusal_has_error,
     drop constraint if exists sent_was_tried,
+    drop constraint if exists operation_fits_images,
+    drop constraint if exists state_fits_outcome,
     add constraint operation_fits_images check (
         operation = case
             when before is null then case when after is null then '' else 'INSERT' end
