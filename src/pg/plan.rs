@@ -96,12 +96,10 @@ pub fn plan(goal: &Goal<'_>, existing: &Existing) -> Vec<Change> {
     if !existing.has_bookkeeping {
         plan.change(format!("create table {schema}._sync_cdc"), ddl::bookkeeping(&site));
     } else if existing.columns.get("_sync_cdc").is_none_or(|columns| !columns.contains_key("options")) {
-        plan.change(format!("add column {schema}._sync_cdc.options"), ddl::bookkeeping_options(&site));
-    } else {
-        let state = existing.columns.get("_sync_cdc").and_then(|columns| columns.get("state"));
-        if !ddl::knows_states(state.and_then(|state| state.comment.as_deref())) {
-            plan.change(format!("let {schema}._sync_cdc have new states"), ddl::bookkeeping_states(&site));
-        }
+        let sql = ddl::bookkeeping_options(&site) + &ddl::bookkeeping_states(&site);
+        plan.change(format!("add column {schema}._sync_cdc.options"), sql);
+    } else if !existing.knows_states {
+        plan.change(format!("let {schema}._sync_cdc have new states"), ddl::bookkeeping_states(&site));
     }
     for function in ddl::functions(&site) {
         plan.function(&function);

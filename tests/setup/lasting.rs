@@ -249,7 +249,9 @@ async fn what_an_earlier_version_has_made_is_completed() {
     mirror
         .service
         .run(
-            "alter table auth0._sync_cdc drop column options, drop constraint state_known, \
+            "alter table auth0._sync_cdc drop column options, drop constraint state_fits_outcome, \
+             drop constraint operation_fits_images, \
+             add constraint operation_known check (operation in ('INSERT', 'UPDATE', 'DELETE')), \
              add constraint state_known check (state in ('pending', 'sending', 'verifying', 'confirmed', \
              'reverted', 'merged', 'cancelled')); \
              insert into auth0.child values ('p', 'c', 'name', 'note')",
@@ -265,7 +267,7 @@ async fn what_an_earlier_version_has_made_is_completed() {
     mirror
         .service
         .run(
-            "alter table auth0._sync_cdc drop constraint state_known, add constraint state_known check (state in \
+            "alter table auth0._sync_cdc drop constraint state_fits_outcome, add constraint state_known check (state in \
              ('held', 'pending', 'sending', 'verifying', 'confirmed', 'reverted', 'merged', 'cancelled')); \
              comment on column auth0._sync_cdc.state is 'held, pending, sending, verifying; settled: confirmed'",
         )
@@ -273,4 +275,70 @@ async fn what_an_earlier_version_has_made_is_completed() {
     assert_eq!(mirror.apply(&catalog()).await, ["let auth0._sync_cdc have new states"]);
     mirror.service.run("update auth0._sync_cdc set state = 'applied'").await;
     assert!(mirror.apply(&catalog()).await.is_empty());
+    let checks = "select string_agg(conname, ' ' order by conname) from pg_constraint \
+                  where conrelid = 'auth0._sync_cdc'::regclass and contype = 'c'";
+    assert_eq!(mirror.service.text(checks).await, "operation_fits_images state_fits_outcome");
+}
+
+const CHECK: &str = "23514";
+
+#[tokio::test]
+async fn a_mutation_is_in_a_state_that_fits_what_it_holds() {
+    let mut mirror = Mirror::new(Postgres::oldest()).await;
+    mirror.apply(&catalog()).await;
+    let mut taken = 0;
+    for operation in ["INSERT", "UPDATE", "DELETE", "TRUNCATE"] {
+        for (before, after) in [("null", "null"), ("null", "'{}'"), ("'{}'", "null"), ("'{}'", "'{}'")] {
+            let right = match operation {
+                "INSERT" => before == "null" && after != "null",
+                "UPDATE" => before != "null" && after != "null",
+                "DELETE" => before != "null" && after == "null",
+                _ => false,
+            };
+            let sql = format!(
+                "insert into auth0._sync_cdc (\"table\", operation, key, before, after, actor) \
+                 values ('child', '{operation}', '{{}}', {before}, {after}, '{{}}')"
+            );
+            match right {
+                true => mirror.service.run(&sql).await,
+                false => assert_eq!(mirror.service.refused(&sql).await.code, CHECK, "{sql}"),
+            }
+        }
+    }
+    let states = [
+        "held",
+        "pending",
+        "sending",
+        "verifying",
+        "applied",
+        "confirmed",
+        "merged",
+        "reverted",
+        "cancelled",
+        "sent",
+    ];
+    for state in states {
+        for (error, settled_at, attempts) in (0..8).map(|n| (n & 1 > 0, n & 2 > 0, n & 4 > 0)) {
+            let settled = ["confirmed", "merged", "reverted", "cancelled"].contains(&state);
+            let failed = ["reverted", "cancelled"].contains(&state);
+            let sent = ["sending", "verifying"].contains(&state);
+            let right = state != "sent" && settled_at == settled && error == failed && (attempts || !sent);
+            let sql = format!(
+                "insert into auth0._sync_cdc (\"table\", operation, key, after, actor, state, error, settled_at, attempts) \
+                 values ('child', 'INSERT', '{{}}', '{{}}', '{{}}', '{state}', {}, {}, {})",
+                if error { "'{}'" } else { "null" },
+                if settled_at { "now()" } else { "null" },
+                i32::from(attempts),
+            );
+            match right {
+                true => {
+                    mirror.service.run(&sql).await;
+                    taken += 1;
+                }
+                false => assert_eq!(mirror.service.refused(&sql).await.code, CHECK, "{sql}"),
+            }
+        }
+    }
+    // Five that are open, two of them sent once at least, and four that are settled, sent or not.
+    assert_eq!(taken, 3 * 2 + 2 + 4 * 2);
 }

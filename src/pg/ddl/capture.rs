@@ -4,18 +4,19 @@
 //! The images are built as text and cast to jsonb once: for 100,000 rows of 24 columns that costs
 //! half a second less than jsonb functions a column.
 
+use super::judge::ASIDE;
 use super::{Access, Function, Site, Trigger, atomic, guard, strict, update};
 use crate::catalog::{Class, Column, ColumnType, Resource, ResourceKind};
 use crate::pg::ident::{ident, literal};
 use crate::pg::key::key_object;
 
 /// What is the same for all rows of a statement: the label keeps it apart from columns of the same names.
-const DECLARED: &str = "<<setting>>\ndeclare\n    state text := 'pending';\n    options jsonb;\n    \
+const DECLARED: &str = "<<setting>>\ndeclare\n    state text;\n    options jsonb;\n    \
                         actor constant jsonb := jsonb_build_object('session_user', session_user, 'application_name', \
-                        current_setting('application_name'), 'pid', pg_backend_pid());\n    wrong text;\n";
+                        current_setting('application_name'), 'pid', pg_backend_pid());\n    noted text;\n";
 
 /// Columns of `_sync_cdc` that are the same for all rows of a statement, behind the others.
-const SAME: &str = "setting.actor, setting.state";
+const SAME: &str = "setting.actor, coalesce(setting.state, 'pending')";
 
 /// The name of a table's capture function.
 pub(in crate::pg) fn capture_name(table: &str) -> String {
@@ -31,38 +32,39 @@ pub(super) fn capture(
     let name = capture_name(&resource.table);
     // What a command has answered is nothing at Auth0: its row goes and nobody need know.
     let deletes = resource.deletes() && resource.kind != ResourceKind::Command;
+    // An UPDATE comes first: each condition costs a statement of one row what a column costs it.
     let branches = [
-        resource.inserts().then(|| ("INSERT", String::new(), insert(site, resource))),
         resource.updates().then(|| ("UPDATE", String::new(), update(site, resource, hidden))),
+        resource.inserts().then(|| ("INSERT", String::new(), insert(site, resource))),
         deletes.then(|| ("DELETE", guard::deletes(site, resource), delete(site, resource))),
     ];
     branches.iter().flatten().next()?;
-    let body: String = branches
+    let body: Vec<String> = branches
         .iter()
         .flatten()
         .map(|(operation, limit, statement)| {
             let protected = guard::protected(site, resource, operation);
-            let (refused, held) = (atomic::before(site, resource, operation), atomic::after(site));
-            format!(
-                "    if tg_op = '{operation}' then\n{limit}{protected}{refused}{statement}{held}    end if;\n"
-            )
+            let refused = atomic::before(site, resource, operation);
+            format!("if tg_op = '{operation}' then\n{limit}{protected}{refused}{statement}")
         })
         .collect();
     let [declared, before, after] = strict::around_capture(site, resource);
     let sql = format!(
         "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
          set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\n\
-         as $body$\n{DECLARED}{declared}begin\n{}{before}{body}{after}    return null;\nend\n$body$",
+         as $body$\n{DECLARED}{declared}begin\n{}    {}    end if;\n{}    return null;\nend\n$body$",
         site.name(&name),
-        settings(site, resource),
+        settings(site, resource, &before),
+        body.join("    els"),
+        after_all(site, &after),
     );
     let triggers =
         branches.iter().flatten().map(|(operation, ..)| trigger(site, resource, &name, operation)).collect();
     Some((Function { name, sql, access: Access::Nobody }, triggers))
 }
 
-/// Most sessions set none of them, and then nothing is looked up.
-fn settings(site: &Site<'_>, resource: &Resource) -> String {
+/// Most sessions set none of them, and then nothing is looked up; `asked` is what strict mode does with them.
+fn settings(site: &Site<'_>, resource: &Resource, asked: &str) -> String {
     // How new rows go concerns them alone, where there are several ways.
     let others = "nullif(s.options - 'bulk', '{}')";
     let (looked_at, options) = match resource.bulk {
@@ -72,12 +74,22 @@ fn settings(site: &Site<'_>, resource: &Resource) -> String {
         ),
         None => ("", others.to_owned()),
     };
+    let looked_at = format!(
+        "current_setting('auth0.hold', true), current_setting('auth0.atomic', true), \
+         current_setting('auth0.on_conflict', true){looked_at}"
+    );
     format!(
-        "    if concat(current_setting('auth0.hold', true), current_setting('auth0.atomic', true), \
-         current_setting('auth0.on_conflict', true){looked_at}) <> '' then\n        \
-         select s.state, {options} into setting.state, setting.options from {}() s;\n    end if;\n",
+        "    if concat({looked_at}, current_setting('auth0.write_mode', true)) <> '' then\n{asked}        \
+         if concat({looked_at}) <> '' then\n            \
+         select s.state, {options} into setting.state, setting.options from {}() s;\n        end if;\n    end if;\n",
         site.name("_settings")
     )
+}
+
+/// What is due when all is captured, where the session has asked for more than that.
+fn after_all(site: &Site<'_>, strict: &str) -> String {
+    let (or_asked, held) = (if strict.is_empty() { "" } else { " or asked" }, atomic::after(site));
+    format!("    if setting.options is not null{or_asked} then\n{held}{strict}    end if;\n")
 }
 
 fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str) -> Trigger {
@@ -89,9 +101,9 @@ fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str
     };
     let sql = format!(
         "create trigger {name} after {operation} on {} referencing {tables} for each statement \
-         when (session_user <> {}) execute function {}()",
+         when ({}) execute function {}()",
         site.name(&resource.table),
-        literal(site.role),
+        site.client(),
         site.name(function),
     );
     Trigger { table: resource.table.clone(), name, sql }
@@ -213,7 +225,12 @@ fn insert_into(site: &Site<'_>, select: &str) -> String {
 
 /// Notes the transaction for wait(), where the last statement has written a mutation.
 fn remember(site: &Site<'_>) -> String {
-    format!("        if found then\n            perform {}();\n        end if;\n", site.name("_remember"))
+    format!("        if found then\n            {}        end if;\n", noted(site))
+}
+
+/// Notes it. By assignment: PERFORM would run a query.
+fn noted(site: &Site<'_>) -> String {
+    format!("noted := {}();\n", site.name("_remember"))
 }
 
 /// Values that the statement has set aside and no mutation has yet.
@@ -231,13 +248,13 @@ fn with_write_only(site: &Site<'_>, resource: &Resource, select: &str, plain: &s
     let mine = unclaimed(site, resource);
     // A FULL JOIN for the same reason as of the rows themselves.
     format!(
-        "        if exists (select from _auth0_sync.write_only w where {mine}) then\n        with stored as (\n{}\n        \
+        "        if current_setting('{ASIDE}', true) = 'on' then\n        with stored as (\n{}\n        \
          returning id, key)\n        update _auth0_sync.write_only v set mutation_id = j.mutation\n        \
          from (select w.id, s.id as mutation from (select w.id, w.key from _auth0_sync.write_only w where {mine}) w \
          full join stored s on s.key = w.key offset 0) j where v.id = j.id and j.mutation is not null;\n\
-         {rest}            perform {}();\n        else\n{}{}        end if;\n",
+         {rest}            {}        else\n{}{}        end if;\n",
         insert_into(site, select),
-        site.name("_remember"),
+        noted(site),
         store(site, plain),
         remember(site),
     )

@@ -13,6 +13,9 @@ use crate::pg::mirror::PROVISIONAL;
 /// Clients' own BEFORE triggers run first: Postgres goes by name.
 const TRIGGER: &str = "zz_auth0_sync_judge";
 
+/// The setting that tells the rest of the transaction that values were set aside: capture looks for them then.
+pub(super) const ASIDE: &str = "auth0.aside";
+
 const NOT_SELECTED: &str = "Name it in [columns] of auth0-sync.toml, and run `auth0-sync setup`.";
 
 /// The name of a table's judging function.
@@ -107,10 +110,10 @@ fn valid_all(site: &Site<'_>, resource: &Resource) -> String {
 fn trigger(site: &Site<'_>, resource: &Resource, function: &str, operation: &str, when: String) -> Trigger {
     let name = format!("{TRIGGER}_{operation}");
     let sql = format!(
-        "create trigger {name} before {operation} on {} for each row when (session_user <> {}{when}) \
+        "create trigger {name} before {operation} on {} for each row when ({}{when}) \
          execute function {}()",
         site.name(&resource.table),
-        literal(site.role),
+        site.client(),
         site.name(function),
     );
     Trigger { table: resource.table.clone(), name, sql }
@@ -284,7 +287,8 @@ fn set_aside(
     format!(
         "    if new.{0} {condition} then\n        insert into _auth0_sync.write_only \
          (schema, \"table\", key, \"column\", value, txid) values ({1}, {2}, {3}, {4}, \
-         {value}, pg_current_xact_id());\n        perform pg_logical_emit_message(true, 'auth0_sync.aside', '');\n        \
+         {value}, pg_current_xact_id());\n        \
+         perform pg_logical_emit_message(true, 'auth0_sync.aside', ''), set_config('{ASIDE}', 'on', true);\n        \
          new.{0} := {rest};\n    end if;\n",
         ident(name),
         literal(site.schema),

@@ -44,6 +44,12 @@ impl Site<'_> {
         format!("{}.{}", ident(self.schema), ident(object))
     }
 
+    /// The condition that a client speaks and not the service. By text: a `name` is 64 bytes long wherever a
+    /// condition is read, and a trigger's is read for every statement.
+    fn client(&self) -> String {
+        format!("session_user <> {}::text", literal(self.role))
+    }
+
     fn fill(&self, template: &str) -> String {
         template
             .replace("{schema}", &ident(self.schema))
@@ -88,14 +94,9 @@ pub(super) fn bookkeeping_options(site: &Site<'_>) -> String {
     site.fill(include_str!("bookkeeping_options.sql"))
 }
 
-/// The states that a `_sync_cdc` of an earlier version does not know; its comment tells which.
+/// The checks of a `_sync_cdc` of an earlier version, which may not know every state.
 pub(super) fn bookkeeping_states(site: &Site<'_>) -> String {
     site.fill(include_str!("bookkeeping_states.sql"))
-}
-
-/// Whether the comment of `_sync_cdc.state` names every state.
-pub(super) fn knows_states(comment: Option<&str>) -> bool {
-    comment.is_some_and(|comment| comment.contains(" applied"))
 }
 
 /// Functions that do not depend on a table.

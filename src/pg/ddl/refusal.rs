@@ -35,10 +35,10 @@ pub(in crate::pg) fn deselected(site: &Site<'_>, table: &str) -> Vec<Trigger> {
 fn refuse(site: &Site<'_>, table: &str, operation: &str, message: &str, hint: &str) -> Trigger {
     let name = format!("auth0_sync_refuse_{operation}");
     let sql = format!(
-        "create trigger {name} before {operation} on {} for each statement when (session_user <> {}) \
+        "create trigger {name} before {operation} on {} for each statement when ({}) \
          execute function {}({}, {})",
         site.name(table),
-        literal(site.role),
+        site.client(),
         site.name("_refuse_statement"),
         literal(message),
         literal(hint),

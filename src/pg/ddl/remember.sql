@@ -8,11 +8,9 @@ declare
     noted text := coalesce(current_setting('auth0.txids', true), '');
 begin
     if noted <> mine and right(noted, length(mine) + 1) <> ',' || mine then
-        if length(noted) > 1000 then
-            -- A session that never waits must not gather without end.
-            noted := substr(noted, strpos(noted, ',') + 1);
-        end if;
-        noted := set_config('auth0.txids', concat_ws(',', nullif(noted, ''), mine), false);
+        -- A session that never waits must not gather without end.
+        noted := set_config('auth0.txids', concat_ws(',',
+            nullif(case when length(noted) > 1000 then substr(noted, strpos(noted, ',') + 1) else noted end, ''), mine), false);
     end if;
     if current_setting('synchronous_commit') = 'remote_apply' then
         perform {schema}._tell_aside();

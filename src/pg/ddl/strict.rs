@@ -42,10 +42,10 @@ pub(super) fn before_insert(site: &Site<'_>, resource: &Resource) -> Option<Trig
     let name = "zz_auth0_sync_strict_insert".to_owned();
     let columns = resource.columns.iter().filter(|(_, column)| column.class != Class::WriteOnly);
     let sql = format!(
-        "create trigger {name} before insert on {} for each row when (session_user <> {} and {ASKED}) \
+        "create trigger {name} before insert on {} for each row when ({} and {ASKED}) \
          execute function {}({}, {})",
         site.name(&resource.table),
-        literal(site.role),
+        site.client(),
         site.name("_strict_insert"),
         array(resource.key.iter().map(String::as_str)),
         array(columns.map(|(name, _)| name.as_str())),
@@ -60,9 +60,9 @@ pub(super) fn around_capture(site: &Site<'_>, resource: &Resource) -> [String; 3
     }
     let sequence = literal(&site.name("_sync_cdc"));
     [
-        format!("declare\n    asked constant boolean := {ASKED};\n    fence bigint;\n"),
+        "declare\n    asked boolean;\n    fence bigint;\n".to_owned(),
         format!(
-            "    if asked then\n        fence := nextval(pg_get_serial_sequence({sequence}, 'id'));\n    end if;\n"
+            "        asked := {ASKED};\n        if asked then\n            fence := nextval(pg_get_serial_sequence({sequence}, 'id'));\n        end if;\n"
         ),
         format!(
             "    if asked then\n        perform {}(tg_table_name, tg_op, fence);\n    end if;\n",

@@ -99,7 +99,7 @@ pub(super) fn refused(site: &Site<'_>, resource: &Resource) -> String {
     let refuse = site.name(&refuse_name(&resource.table));
     let noted = format!("current_setting('{WRONG}', true)");
     format!(
-        "        if {noted} <> '' then\n            wrong := {refuse}({noted}::jsonb);\n        end if;\n"
+        "        if {noted} <> '' then\n            noted := {refuse}({noted}::jsonb);\n        end if;\n"
     )
 }
 

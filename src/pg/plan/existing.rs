@@ -45,6 +45,8 @@ pub struct Existing {
     pub has_schema: bool,
     /// `_sync_cdc` exists.
     pub has_bookkeeping: bool,
+    /// Its checks are those of this version.
+    pub knows_states: bool,
     /// The publication, where it exists.
     pub publication: Option<ExistingPublication>,
     /// `_sync_cdc` of this schema is in it.
@@ -133,6 +135,7 @@ impl Existing {
         existing.reader_sees_cdc = row.get(4);
         let migrated: bool = row.get(5);
         existing.named = row.get(6);
+        existing.knows_states = row.get(7);
         existing.publication =
             sqlx::query_as::<_, (bool, bool)>(include_str!("../sql/existing_publication.sql"))
                 .fetch_optional(&mut *connection)

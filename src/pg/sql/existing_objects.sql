@@ -25,4 +25,10 @@ select
         select from pg_catalog.pg_roles r
         left join pg_catalog.pg_db_role_setting s on s.setrole = r.oid and s.setdatabase = 0
         where r.rolname = $2 and (r.rolsuper or 'application_name=auth0-sync' = any (s.setconfig))
+    ),
+    exists (
+        select from pg_catalog.pg_constraint k
+        join pg_catalog.pg_class c on c.oid = k.conrelid
+        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = $1 and c.relname = '_sync_cdc' and k.conname = 'state_fits_outcome'
     )
