@@ -1,6 +1,11 @@
-//! What a strict statement costs beside a bare PATCH of the same change to the same emulator.
+//! What a strict statement costs beside a bare PATCH of the same change to the same emulator. Three times it
+//! waits for the disk, which the bare one never does: what is asked, that it is asked, and the COMMIT. What the
+//! disk takes for that on this machine is told beside it.
 
-use std::time::Instant;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -14,8 +19,9 @@ const P99: f64 = 10.0;
 
 pub(crate) async fn measure(figures: &mut Figures) {
     for (latency, writes) in [(0, 500), (80, 100)] {
-        let (bare, strict) = one_by_one(latency, writes).await;
+        let (bare, strict, disk) = one_by_one(latency, writes).await;
         let name = |what: &str| format!("{what}, emulator's latency {latency} ms");
+        figures.spread(&name("disk, one flush"), &disk, None);
         figures.spread(&name("bare PATCH"), &bare, None);
         figures.spread(&name("strict UPDATE"), &strict, None);
         for (word, share, most) in [("p50", 0.50, P50), ("p99", 0.99, P99)] {
@@ -25,8 +31,8 @@ pub(crate) async fn measure(figures: &mut Figures) {
     }
 }
 
-/// Milliseconds of each PATCH and of each statement, by turns.
-async fn one_by_one(latency: u32, writes: usize) -> (Vec<f64>, Vec<f64>) {
+/// Milliseconds of each PATCH and of each statement, by turns, and of some flushes before.
+async fn one_by_one(latency: u32, writes: usize) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let arguments = ["--users", "50", "--rate-limits", "off", "--latency", &latency.to_string()];
     let emulator = Emulator::with(&arguments).await;
     let mut stand = Stand::set_up(Postgres::with(&[("fsync", "on")]), emulator).await;
@@ -37,6 +43,7 @@ async fn one_by_one(latency: u32, writes: usize) -> (Vec<f64>, Vec<f64>) {
         .unwrap();
     let mut session = PgConnection::connect(&stand.app_url).await.unwrap();
     session.execute(AssertSqlSafe("set auth0.write_mode = 'strict'".to_owned())).await.unwrap();
+    let disk = flushes(&stand.postgres.data()).await;
     let (mut bare, mut strict) = (Vec::new(), Vec::new());
     for n in 0..writes {
         let user = &users[n % users.len()];
@@ -53,5 +60,26 @@ async fn one_by_one(latency: u32, writes: usize) -> (Vec<f64>, Vec<f64>) {
             .unwrap();
         strict.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
-    (bare, strict)
+    (bare, strict, disk)
+}
+
+/// Milliseconds of a flush of one page, to a disk that has rested, as it has between two statements. What setting
+/// up has written goes there before: it would go there between the statements.
+async fn flushes(folder: &Path) -> Vec<f64> {
+    assert!(Command::new("sync").status().unwrap().success());
+    let page = [1; 8192];
+    let file = tempfile::tempfile_in(folder).unwrap();
+    for n in 0..100 {
+        file.write_all_at(&page, n * 8192).unwrap();
+    }
+    file.sync_all().unwrap();
+    let mut milliseconds = Vec::new();
+    for n in 0..100 {
+        tokio::time::sleep(Duration::from_millis(4)).await;
+        let begun = Instant::now();
+        file.write_all_at(&page, n * 8192).unwrap();
+        file.sync_data().unwrap();
+        milliseconds.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    milliseconds
 }

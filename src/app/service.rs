@@ -36,8 +36,8 @@ use crate::{status, wal};
 const SPARE_CONNECTIONS: u32 = 8;
 const READERS: usize = 4;
 const ARRIVALS: usize = 256;
-/// Connections that answer strict statements.
-const STRICT_CONNECTIONS: u32 = 4;
+/// Connections that answer strict statements; half of them are kept for one statement at a time.
+const STRICT_CONNECTIONS: u32 = 8;
 
 /// The service is ready: tables are filled, the stream is on.
 #[derive(Clone, Copy, Debug)]

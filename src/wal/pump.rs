@@ -121,6 +121,8 @@ impl Pump {
                     Some(event @ Event::Question { lsn, .. }) => {
                         self.reach(lsn);
                         self.hand_over(event).await?;
+                        // A client waits for it: it goes on before the server is told where we stand.
+                        tokio::task::yield_now().await;
                     }
                 }
             }

@@ -3,6 +3,7 @@ create or replace function {schema}._strict_ask(changes jsonb) returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = 0
 as $body$
 declare
     mode text := current_setting('auth0.write_mode', true);
@@ -12,6 +13,8 @@ declare
     deadline timestamptz;
     question text;
     asked timestamptz;
+    bell bigint;
+    rings boolean := false;
     told jsonb;
     refused jsonb;
 begin
@@ -48,11 +51,27 @@ begin
         'until', extract(epoch from deadline)::double precision,
         'patience', extract(epoch from patience)::double precision, 'changes', changes)::text;
     question := encode({schema}._strict_mac(convert_to('ask' || question, 'UTF8')), 'hex') || question;
-    -- By name: Postgres 16 has no such function, and what is not run there is not looked up.
-    execute 'select pg_catalog.pg_logical_emit_message(false, $1, $2, true)'
-        using 'auth0_sync.strict', convert_to(question, 'UTF8');
+    -- Postgres 16 has no such function; what is not run there is not looked up.
+    perform pg_logical_emit_message(false, 'auth0_sync.strict', convert_to(question, 'UTF8'), true);
     asked := clock_timestamp();
+    -- The service holds this lock from before it asks Auth0 until its answer can be seen, where it has a
+    -- connection to spare for it: waiting for the lock ends at once, a pause when it is over.
+    bell := hashtextextended(format('%s.strict:%s', {schema_literal}, mine), 0);
     loop
+        if not rings then
+            -- So often that waiting costs little, and so rarely that looking does. Postgres rounds up to the
+            -- next millisecond, and of a whole one it makes two.
+            perform pg_sleep(least(greatest(extract(epoch from clock_timestamp() - asked) / 50, 0.0009), 0.0099));
+        end if;
+        rings := false;
+        perform set_config('lock_timeout', ceil(greatest(least(
+            extract(epoch from deadline - clock_timestamp()) * 1000, 100), 1))::text, true);
+        begin
+            perform pg_advisory_lock_shared(bell);
+            perform pg_advisory_unlock_shared(bell);
+        exception when lock_not_available then
+            rings := true;
+        end;
         select r.answer into told from _auth0_sync.reply r
         where r.schema = {schema_literal} and r.statement = mine;
         exit when found;
@@ -62,8 +81,6 @@ begin
                 message = format('[Auth0] no answer within %s; nothing is stored', given),
                 hint = 'Is the service running? What Auth0 has taken all the same is taken back. See `auth0-sync status` and auth0.strict_timeout.';
         end if;
-        -- So often that waiting costs little, and so rarely that looking does.
-        perform pg_sleep(least(greatest(extract(epoch from clock_timestamp() - asked) / 50, 0.001), 0.01));
     end loop;
     refused := told -> 'refused';
     if refused is not null then

@@ -6,6 +6,7 @@
 //! waits for a row lock before a statement has been answered: its client holds them.
 
 mod intent;
+mod line;
 mod make;
 mod open;
 mod question;
@@ -30,6 +31,7 @@ use crate::error::Result;
 use crate::pg::Database;
 use intent::Intent;
 pub(super) use intent::back;
+use line::Lines;
 use question::{Key, Question};
 use store::Store;
 
@@ -37,6 +39,8 @@ use store::Store;
 struct Shared {
     context: Context,
     store: Store,
+    /// Connections for single statements.
+    lines: Lines,
     /// Rows that should be read from Auth0, to ingest.
     suspicions: mpsc::UnboundedSender<Suspicion>,
     /// Calls under way at most.
@@ -102,7 +106,8 @@ impl Strict {
             }
         }
         let calls = Semaphore::new(concurrency);
-        let shared = Shared { context, store, suspicions, calls, concurrency, paused };
+        let lines = Lines::of(&store);
+        let shared = Shared { context, store, lines, suspicions, calls, concurrency, paused };
         Ok(Strict { shared: Arc::new(shared), key, left })
     }
 

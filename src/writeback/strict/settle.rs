@@ -11,6 +11,7 @@ use super::intent::{Intent, Stands};
 use super::restore::Back;
 use crate::catalog::{Resource, ResourceKind};
 use crate::error::{Kind, Result};
+use crate::pg::fault;
 use crate::pg::mirror::{Locked, News, Operation, Row, Tick, has_gone_since, is_fresh, version_order};
 use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::Node;
@@ -174,6 +175,11 @@ async fn put_once(
     if let Some(began) = began {
         context.freshness.applied(table, key, began);
     }
+    // Until it is flushed its intent stands, and whoever finds that reads the row.
+    sqlx::query(include_str!("sql/soon.sql"))
+        .execute(&mut *locked.transaction)
+        .await
+        .map_err(fault("cannot store what Auth0 has answered"))?;
     locked.commit().await?;
     // What it hangs on may have gone in the meantime.
     let stands = began.is_none_or(|began| {

@@ -7,6 +7,7 @@ use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::intent::{Intent, Stands};
+use super::line::Line;
 use super::question::Key;
 use crate::catalog::{Catalog, RowKey};
 use crate::error::{Error, Kind, Result};
@@ -44,11 +45,18 @@ impl Store {
             .ok_or_else(|| Error::new(Kind::Internal, "the key of strict writes has not 64 bytes"))
     }
 
-    /// Stores intents before anything is sent; false where their statement has given up, or ended.
+    /// Stores intents before anything is sent; false where their statement has given up, or ended. The statement
+    /// waits for the line from here on.
     ///
     /// # Errors
     /// Database errors.
-    pub(super) async fn begin(&self, txid: u64, until: f64, intents: &[Intent]) -> Result<bool> {
+    pub(super) async fn begin(
+        &self,
+        line: Option<&mut Line>,
+        txid: u64,
+        until: f64,
+        intents: &[Intent],
+    ) -> Result<bool> {
         let Some(statement) = intents.first().map(|intent| intent.statement) else { return Ok(false) };
         let rows: Vec<Value> = intents
             .iter()
@@ -66,15 +74,18 @@ impl Store {
                 })
             })
             .collect();
-        let stored = sqlx::query(include_str!("sql/begin.sql"))
+        let insert = sqlx::query(include_str!("sql/begin.sql"))
             .bind(&self.schema)
             .bind(statement)
             .bind(txid.to_string())
             .bind(Json(rows))
             .bind(until)
-            .execute(&self.database.pool)
-            .await
-            .map_err(fault("cannot store what a strict statement is about to do"))?;
+            .bind(line.as_ref().map(|line| line.name.clone()));
+        let stored = match line {
+            Some(line) => insert.execute(line.hold()).await,
+            None => insert.execute(&self.database.pool).await,
+        };
+        let stored = stored.map_err(fault("cannot store what a strict statement is about to do"))?;
         Ok(stored.rows_affected() == intents.len() as u64)
     }
 
@@ -83,7 +94,13 @@ impl Store {
     ///
     /// # Errors
     /// Database errors.
-    pub(super) async fn answer(&self, statement: i64, intents: &[Intent], reply: &Value) -> Result<()> {
+    pub(super) async fn answer(
+        &self,
+        line: Option<&mut Line>,
+        statement: i64,
+        intents: &[Intent],
+        reply: &Value,
+    ) -> Result<()> {
         let nothing: Vec<i32> = intents
             .iter()
             .filter(|intent| intent.stands == Stands::Nothing)
@@ -96,16 +113,19 @@ impl Store {
                 made.push(json!(key.0));
             }
         }
-        sqlx::query(include_str!("sql/answer.sql"))
+        let tell = sqlx::query(include_str!("sql/answer.sql"))
             .bind(&self.schema)
             .bind(statement)
             .bind(reply)
             .bind(nothing)
             .bind(places)
-            .bind(made)
-            .execute(&self.database.pool)
-            .await
-            .map_err(fault("cannot answer a strict statement"))?;
+            .bind(line.as_ref().map(|line| line.name.clone()))
+            .bind(made);
+        let told = match line {
+            Some(line) => tell.execute(line.answer()).await.inspect(|_| line.let_go()),
+            None => tell.execute(&self.database.pool).await,
+        };
+        told.map_err(fault("cannot answer a strict statement"))?;
         Ok(())
     }
 
@@ -149,31 +169,19 @@ impl Store {
         Ok(found.into_iter().collect())
     }
 
-    /// A transaction is decided and Auth0 equal: its intents and replies go.
+    /// A transaction is decided and Auth0 equal: its intents and replies go, and NOTIFY tells.
     ///
     /// # Errors
     /// Database errors.
-    pub(super) async fn finish(&self, txid: u64, statements: &[i64]) -> Result<()> {
+    pub(super) async fn finish(&self, txid: u64, statements: &[i64], notes: &[String]) -> Result<()> {
         sqlx::query(include_str!("sql/finish.sql"))
             .bind(&self.schema)
             .bind(txid.to_string())
             .bind(statements)
-            .execute(&self.database.pool)
-            .await
-            .map_err(fault("cannot forget a strict statement"))?;
-        Ok(())
-    }
-
-    /// NOTIFY.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub(super) async fn tell(&self, notes: &[String]) -> Result<()> {
-        sqlx::query(include_str!("sql/tell.sql"))
             .bind(notes)
             .execute(&self.database.pool)
             .await
-            .map_err(fault("cannot tell of a strict statement"))?;
+            .map_err(fault("cannot forget a strict statement"))?;
         Ok(())
     }
 

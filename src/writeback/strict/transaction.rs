@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Shared;
 use super::intent::{Intent, Stands};
+use super::line::Line;
 use super::make::ask;
 use super::open::Open;
 use super::question::Question;
@@ -54,6 +55,8 @@ pub(super) async fn run(
                 }
                 open.set(intents.len());
                 (pause, last) = (SOON, Instant::now());
+                // It goes on now: it has not ended yet.
+                continue;
             }
             // Whoever wants one of its rows has got past the transaction's locks.
             () = freshness.undecided().wanted() => {}
@@ -106,7 +109,7 @@ async fn take_up<'f>(
             "message": "the service was started anew while Auth0 was asked",
             "hint": "Nothing is stored; what Auth0 has taken all the same is taken back.",
         }});
-        if let Err(error) = shared.store.answer(statement, &[], &reply).await {
+        if let Err(error) = shared.store.answer(None, statement, &[], &reply).await {
             tracing::warn!(%error, statement, "a strict statement that still waits could not be told to give up");
         }
     }
@@ -127,7 +130,7 @@ async fn answer<'f>(
     // What has gone wrong is to be told before the statement gives up by itself.
     let in_time = deadline - patience / 10;
     if shared.is_paused() {
-        return refuse(shared, statement, &[], deadline).await;
+        return refuse(shared, None, statement, &[], deadline).await;
     }
     let context = &shared.context;
     let new = changes
@@ -155,14 +158,15 @@ async fn answer<'f>(
     if timeout_at(deadline, taking).await.is_err() {
         return Ok(());
     }
-    if !shared.store.begin(txid, until, &new).await? {
+    let mut line = shared.lines.take(&shared.store, statement).await;
+    if !shared.store.begin(line.as_mut(), txid, until, &new).await? {
         tracing::info!(statement, "a strict statement has given up before Auth0 was asked");
         return Ok(());
     }
     if shared.is_paused() {
         // Whoever has paused looks for intents: what is stored later must not be sent.
         new.iter_mut().for_each(|intent| intent.stands = Stands::Nothing);
-        return refuse(shared, statement, &new, deadline).await;
+        return refuse(shared, line, statement, &new, deadline).await;
     }
     flights.extend(new.iter().map(|intent| freshness.send(&intent.node.0, &intent.node.1)));
     let asked: Vec<_> = new.iter_mut().map(|intent| ask(shared, intent, in_time).boxed()).collect();
@@ -181,13 +185,19 @@ async fn answer<'f>(
             json!({ "refused": refused })
         }
     };
-    let stored = store_reply(shared, statement, &new, &reply, deadline).await;
+    let stored = store_reply(shared, line, statement, &new, &reply, deadline).await;
     intents.extend(new);
     stored
 }
 
 /// Tells a statement that nothing is written at the moment; nothing of it has been sent.
-async fn refuse(shared: &Shared, statement: i64, intents: &[Intent], deadline: Instant) -> Result<()> {
+async fn refuse(
+    shared: &Shared,
+    line: Option<Line>,
+    statement: i64,
+    intents: &[Intent],
+    deadline: Instant,
+) -> Result<()> {
     let why = shared.store.paused_for().await.ok().flatten();
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
     let reply = json!({"refused": {
@@ -196,7 +206,7 @@ async fn refuse(shared: &Shared, statement: i64, intents: &[Intent], deadline: I
         "message": format!("writes to Auth0 are paused{why}"),
         "hint": "Nothing is stored. Try again after `auth0-sync resume`, or write with auth0.write_mode = async: such a change waits until then.",
     }});
-    store_reply(shared, statement, intents, &reply, deadline).await
+    store_reply(shared, line, statement, intents, &reply, deadline).await
 }
 
 fn answer_to(shared: &Shared, intent: &Intent) -> Value {
@@ -225,9 +235,10 @@ async fn take_back_one(shared: &Shared, intent: &mut Intent, deadline: Instant) 
     back
 }
 
-/// The reply is tried as long as somebody waits for it.
+/// The reply is tried as long as somebody waits for it, by any connection.
 async fn store_reply(
     shared: &Shared,
+    mut line: Option<Line>,
     statement: i64,
     intents: &[Intent],
     reply: &Value,
@@ -235,7 +246,7 @@ async fn store_reply(
 ) -> Result<()> {
     let mut delays = Delays::default();
     loop {
-        match shared.store.answer(statement, intents, reply).await {
+        match shared.store.answer(line.take().as_mut(), statement, intents, reply).await {
             Ok(()) => return Ok(()),
             Err(error) if Instant::now() >= deadline => return Err(error),
             Err(error) => tracing::warn!(%error, statement, "a strict statement cannot be answered yet"),
@@ -284,13 +295,11 @@ async fn decide(shared: &Shared, freshness: &Freshness, flights: Vec<Flight<'_>>
     for (intent, landed) in last {
         follow(shared, intent, landed, reading.began()).await;
     }
-    if !kept.is_empty()
-        && let Err(error) = shared.store.tell(&notes(shared, txid, &kept)).await
-    {
+    if let Err(error) = shared.store.finish(txid, &statements, &notes(shared, txid, &kept)).await {
         tracing::warn!(%error, "what strict statements have written could not be told");
+        let what = "a strict transaction cannot be forgotten yet";
+        insist(what, || shared.store.finish(txid, &statements, &[])).await;
     }
-    let what = "a strict transaction cannot be forgotten yet";
-    insist(what, || shared.store.finish(txid, &statements)).await;
 }
 
 /// Again, until the database does it.
