@@ -33,6 +33,7 @@ mod settlement;
 mod shown;
 #[cfg(test)]
 mod simulation;
+mod standing;
 mod store;
 mod strict;
 mod together;

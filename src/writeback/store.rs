@@ -44,34 +44,6 @@ const GROUPS: usize = 1;
 /// Claims, and settlements, that go together at most: a client that wants one of their rows waits for all of them.
 const TOGETHER: usize = 64;
 
-/// How far mutations that go out together have got.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// No call has left.
-    Pending,
-    /// A call may have left.
-    Sent,
-    /// They have settled, and the one who settled them did not hear of it.
-    Settled {
-        /// The row's key by now.
-        key: RowKey,
-        /// Auth0 has not taken them.
-        reverted: bool,
-    },
-}
-
-impl Standing {
-    /// Of mutations of the row under `key` of which so many have settled, so many of them without
-    /// effect, and so many are pending.
-    pub(super) fn of(key: RowKey, settled: i64, reverted: i64, pending: i64) -> Standing {
-        match (settled, pending) {
-            (1.., _) => Standing::Settled { key, reverted: reverted > 0 },
-            (0, 1..) => Standing::Pending,
-            _ => Standing::Sent,
-        }
-    }
-}
-
 /// Mutations that have been loaded.
 #[derive(Debug)]
 pub struct Page {
@@ -330,28 +302,6 @@ impl Store {
             .map_err(fault("cannot look for a commit"))
     }
 
-    /// How far mutations of one row that went out together have got.
-    ///
-    /// # Errors
-    /// `internal` where there are no such mutations; database errors.
-    pub async fn standing(&self, resource: &Resource, ids: &[i64]) -> Result<Standing> {
-        let sql = format!(
-            "select (pg_catalog.array_agg(key order by id))[1], count(*) filter (where settled_at is not null), \
-             count(*) filter (where state in ('reverted', 'cancelled')), count(*) filter (where state = 'pending') \
-             from {} where id = any ($1)",
-            self.cdc()
-        );
-        let (key, settled, reverted, pending): (Option<Value>, i64, i64, i64) =
-            sqlx::query_as(AssertSqlSafe(sql))
-                .bind(ids)
-                .fetch_one(&self.database.pool)
-                .await
-                .map_err(fault("cannot look how far mutations have got"))?;
-        let key = key.as_ref().and_then(Value::as_object).and_then(|key| RowKey::of(resource, key));
-        let key = key.ok_or_else(|| Error::new(Kind::Internal, "mutations that were sent are not there"))?;
-        Ok(Standing::of(key, settled, reverted, pending))
-    }
-
     /// Puts mutations back to `pending`: the request never left, which is not an attempt.
     pub async fn put_back(&self, ids: &[i64]) -> Result<()> {
         let sql = format!(
@@ -376,7 +326,7 @@ impl Store {
         Ok(())
     }
 
-    fn cdc(&self) -> String {
+    pub(super) fn cdc(&self) -> String {
         qualified(&self.schema, "_sync_cdc")
     }
 }

@@ -13,7 +13,8 @@ use crate::ledger::Token;
 use crate::pg::mirror::{Operation, Row};
 use crate::writeback::lanes::{Node, Queued, Terms};
 use crate::writeback::request::{Content, join, under};
-use crate::writeback::store::{Standing, Which, references};
+use crate::writeback::standing::Standing;
+use crate::writeback::store::{Which, references};
 
 /// A row of `_sync_cdc`.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ use crate::writeback::recognise::{BETWEEN_LOOKS, LOOKS, is_alike};
 use crate::writeback::request::{Content, build, says_nothing, values};
 use crate::writeback::settlement::{Settled, may_have_gone, takes_away, unheard};
 use crate::writeback::shown;
-use crate::writeback::store::Standing;
+use crate::writeback::standing::Standing;
 use crate::writeback::worker::Ended;
 
 impl World {
