@@ -172,7 +172,7 @@ async fn capture(stand: &Stand) -> [f64; 3] {
     }
     let mut admin = stand.postgres.admin(support::stand::DATABASE).await;
     let mut app = PgConnection::connect(&stand.app_url).await.unwrap();
-    let mut taken = [const { Vec::new() }; 3];
+    let mut taken: [Vec<f64>; 3] = Default::default();
     sqlx::query("set session_replication_role = replica").execute(&mut admin).await.unwrap();
     for _ in 0..3 {
         as_before(stand).await;
