@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio_util::sync::CancellationToken;
 
 use crate::diary::{Diary, Promise};
 use crate::link::{End, Link};
+use crate::pace::Pace;
 use crate::statements::statement;
 use crate::support::Stand;
 use crate::tally::Tally;
@@ -37,6 +36,31 @@ impl Book {
     pub(crate) fn new(name: String, diaries: Vec<Diary>) -> Self {
         Book { name, diaries, linked: None, made: BTreeSet::new(), refused: BTreeSet::new() }
     }
+
+    /// Deletes a row that the client has made; returns which, where the statement has returned.
+    pub(crate) async fn unmake(
+        &mut self,
+        link: &mut Link,
+        rng: &mut StdRng,
+    ) -> Option<(&'static str, String)> {
+        let (table, name) = self.made.iter().nth(rng.random_range(0..self.made.len().max(1))).cloned()?;
+        let sql = match table {
+            "user" => format!("delete from auth0.user where user_id = 'auth0|{name}'"),
+            _ => format!("delete from auth0.{table} where name = '{name}'"),
+        };
+        match link.run(&sql).await {
+            End::Done(rows) => {
+                assert_eq!(rows, 1, "{table} {name} has gone, and nobody else deletes it");
+                self.made.take(&(table, name))
+            }
+            End::Refused => None,
+            // It may be there, or not.
+            End::Unknown => {
+                self.made.remove(&(table, name));
+                None
+            }
+        }
+    }
 }
 
 /// One client.
@@ -61,12 +85,9 @@ impl Client {
         }
     }
 
-    /// Writes again and again at this pace until `stop`; returns the books.
-    pub(crate) async fn work(mut self, pace: Duration, stop: CancellationToken) -> Book {
-        let mut pace = tokio::time::interval(pace);
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !stop.is_cancelled() {
-            pace.tick().await;
+    /// Writes again and again; returns the books.
+    pub(crate) async fn work(mut self, mut pace: Pace) -> Book {
+        while pace.step().await {
             if self.link.is_there().await {
                 self.write().await;
             }
@@ -151,23 +172,6 @@ impl Client {
 
     /// Deletes a row that it has made.
     async fn unmake(&mut self) {
-        let made = &self.book.made;
-        let Some((table, name)) = made.iter().nth(self.rng.random_range(0..made.len().max(1))).cloned()
-        else {
-            return;
-        };
-        let sql = match table {
-            "user" => format!("delete from auth0.user where user_id = 'auth0|{name}'"),
-            _ => format!("delete from auth0.{table} where name = '{name}'"),
-        };
-        match self.link.run(&sql).await {
-            End::Done(rows) => {
-                assert_eq!(rows, 1, "{table} {name} has gone, and nobody else deletes it");
-                self.book.made.remove(&(table, name));
-            }
-            End::Refused => {}
-            // It may be there, or not.
-            End::Unknown => drop(self.book.made.remove(&(table, name))),
-        }
+        self.book.unmake(&mut self.link, &mut self.rng).await;
     }
 }

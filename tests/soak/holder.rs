@@ -2,15 +2,14 @@
 //! waits for Auth0 where it likes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio_util::sync::CancellationToken;
 
 use crate::clients::Book;
 use crate::diary::{Diary, Promise};
 use crate::link::{End, Link};
+use crate::pace::Pace;
 use crate::support::Stand;
 use crate::tally::Tally;
 
@@ -41,12 +40,9 @@ impl Holder {
         }
     }
 
-    /// Writes again and again at this pace until `stop`; returns the books. Held changes are left.
-    pub(crate) async fn work(mut self, pace: Duration, stop: CancellationToken) -> Book {
-        let mut pace = tokio::time::interval(pace);
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !stop.is_cancelled() {
-            pace.tick().await;
+    /// Writes again and again; returns the books. Held changes are left.
+    pub(crate) async fn work(mut self, mut pace: Pace) -> Book {
+        while pace.step().await {
             if self.link.is_there().await {
                 self.write().await;
             }

@@ -12,6 +12,7 @@ mod entries;
 mod holder;
 mod link;
 mod noticed;
+mod pace;
 mod statements;
 mod strict;
 #[path = "../support/mod.rs"]
@@ -25,6 +26,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pace::Pace;
 use support::stand::DATABASE;
 use support::{Emulator, Postgres, Stand};
 use tally::Tally;
@@ -92,7 +94,8 @@ async fn play(much: Much, replay: &str) {
     let other = tenant::application(&stand.emulator).await;
     let writers: Vec<_> = (0..WRITERS)
         .map(|n| {
-            tenant::Writer::new(n, seed, other.clone(), Arc::clone(&tally)).work(writers_pace, stop.clone())
+            tenant::Writer::new(n, seed, other.clone(), Arc::clone(&tally))
+                .work(Pace::new(writers_pace, stop.clone()))
         })
         .map(tokio::spawn)
         .collect();
@@ -103,14 +106,14 @@ async fn play(much: Much, replay: &str) {
     let mut clients = Vec::new();
     for n in 0..CLIENTS {
         let client = clients::Client::begin(n, seed, &stand, Arc::clone(&tally)).await;
-        clients.push(tokio::spawn(client.work(clients_pace, stop.clone())));
+        clients.push(tokio::spawn(client.work(Pace::new(clients_pace, stop.clone()))));
     }
     let holder = holder::Holder::begin(seed, &stand, Arc::clone(&tally)).await;
-    clients.push(tokio::spawn(holder.work(clients_pace, stop.clone())));
+    clients.push(tokio::spawn(holder.work(Pace::new(clients_pace, stop.clone()))));
     if stand.postgres.major() >= 17 {
         for n in 0..STRICT_CLIENTS {
             let client = strict::Strict::begin(n, seed, &stand, Arc::clone(&tally)).await;
-            clients.push(tokio::spawn(client.work(clients_pace, stop.clone())));
+            clients.push(tokio::spawn(client.work(Pace::new(clients_pace, stop.clone()))));
         }
     }
 

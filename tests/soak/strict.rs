@@ -1,15 +1,14 @@
 //! A client in strict mode: what has returned is at Auth0, what has failed is at neither side.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tokio_util::sync::CancellationToken;
 
 use crate::clients::{Book, OWN};
 use crate::diary::{Diary, Promise};
 use crate::link::{End, Link};
+use crate::pace::Pace;
 use crate::statements::statement;
 use crate::support::Stand;
 use crate::tally::Tally;
@@ -40,12 +39,9 @@ impl Strict {
         }
     }
 
-    /// Writes again and again at this pace until `stop`; returns the books.
-    pub(crate) async fn work(mut self, pace: Duration, stop: CancellationToken) -> Book {
-        let mut pace = tokio::time::interval(pace);
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !stop.is_cancelled() {
-            pace.tick().await;
+    /// Writes again and again; returns the books.
+    pub(crate) async fn work(mut self, mut pace: Pace) -> Book {
+        while pace.step().await {
             if self.link.is_there().await {
                 self.write().await;
             }
@@ -153,24 +149,8 @@ impl Strict {
 
     /// Deletes a row that it has made.
     async fn unmake(&mut self) {
-        let made = &self.book.made;
-        let Some((table, name)) = made.iter().nth(self.rng.random_range(0..made.len().max(1))).cloned()
-        else {
-            return;
-        };
-        let sql = match table {
-            "user" => format!("delete from auth0.user where user_id = 'auth0|{name}'"),
-            _ => format!("delete from auth0.{table} where name = '{name}'"),
-        };
-        match self.link.run(&sql).await {
-            End::Done(rows) => {
-                assert_eq!(rows, 1, "{table} {name} has gone, and nobody else deletes it");
-                self.book.made.remove(&(table, name.clone()));
-                self.book.refused.insert((table, name));
-            }
-            End::Refused => {}
-            // It may be there, or not.
-            End::Unknown => drop(self.book.made.remove(&(table, name))),
-        }
+        // Auth0 has it no longer when the statement returns.
+        let gone = self.book.unmake(&mut self.link, &mut self.rng).await;
+        self.book.refused.extend(gone);
     }
 }

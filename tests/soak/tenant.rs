@@ -1,15 +1,14 @@
 //! Writers at Auth0: another application of the tenant, by the Management API.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::clients::OWN;
+use crate::pace::Pace;
 use crate::support::{Api, Emulator};
 use crate::tally::Tally;
 
@@ -42,12 +41,9 @@ impl Writer {
         Writer { number, made: 0, api, rng, tally }
     }
 
-    /// Changes something again and again, at this pace, until `stop`.
-    pub(crate) async fn work(mut self, pace: Duration, stop: CancellationToken) {
-        let mut pace = tokio::time::interval(pace);
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !stop.is_cancelled() {
-            pace.tick().await;
+    /// Changes something again and again.
+    pub(crate) async fn work(mut self, mut pace: Pace) {
+        while pace.step().await {
             // None where a row that the change needs is not there, or the tenant is away.
             let _ = self.change().await;
         }

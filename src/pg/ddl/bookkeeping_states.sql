@@ -23,6 +23,7 @@ alter table {schema}._sync_cdc
             when attempts > 0 then '{held,pending,sending,verifying,applied}'
             else '{held,pending,applied}'
         end)
-    );
+    ),
+    set (fillfactor = 70);
 comment on column {schema}._sync_cdc.state is
     'held, pending, sending, verifying, applied (its transaction is not decided); settled: confirmed, reverted, merged (sent with a later change), cancelled.';
