@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
+use tokio::task::JoinSet;
 
 use super::{SOON, at_auth0, decided, returned, strict, there, user};
 use crate::support::{Stand, equal, wait_until};
@@ -125,6 +126,33 @@ async fn one_refused_row_takes_the_others_back_at_auth0() {
     let users = session.count("select count(*) from auth0.user").await;
     assert_eq!(there(&stand, "user", "nickname", "all").await as i64, users);
     decided(&stand).await;
+    equal(&stand).await;
+}
+
+#[tokio::test]
+async fn statements_are_woken_while_there_are_connections_for_it_and_the_others_look() {
+    let stand = Stand::start(60).await;
+    let (mut watcher, mut root) = (strict(&stand).await, stand.root().await);
+    let order = json!({"match": {"method": "PATCH"}, "times": 12, "do": "delay_after", "delay_ms": 2_000});
+    stand.emulator.fault(order).await;
+    let mut statements = JoinSet::new();
+    for n in 0..12 {
+        let mine = user(&mut watcher, n).await;
+        let mut session = strict(&stand).await;
+        statements.spawn(async move {
+            session.run(&format!("update auth0.user set nickname = 'many' where user_id = '{mine}'")).await;
+        });
+    }
+    let woken = "select count(*) from pg_stat_activity where usename = 'app' and wait_event = 'advisory'";
+    wait_until("four wait to be woken", SOON, async || root.count(woken).await == 4).await;
+    while let Some(ended) = statements.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!(there(&stand, "user", "nickname", "many").await, 12);
+    decided(&stand).await;
+    // The right to run is one such lock too.
+    let held = "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock'";
+    wait_until("every other lock has gone", SOON, async || root.count(held).await == 1).await;
     equal(&stand).await;
 }
 
