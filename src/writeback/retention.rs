@@ -37,9 +37,11 @@ pub async fn forget_settled(store: Store, keep: Duration) {
 /// One batch, oldest first; returns how many went.
 async fn batch(store: &Store, keep: Duration) -> Result<u64> {
     let cdc = qualified(&store.schema, "_sync_cdc");
+    // Where the oldest of all is young, the others need not be looked at.
     let sql = format!(
         "delete from {cdc} where id in (select id from {cdc} \
-         where settled_at < now() - make_interval(secs => $1) order by id limit {BATCH})"
+         where (select created_at from {cdc} order by id limit 1) < now() - make_interval(secs => $1) \
+         and settled_at < now() - make_interval(secs => $1) order by id limit {BATCH})"
     );
     let done = sqlx::query(AssertSqlSafe(sql))
         .bind(keep.as_secs_f64())

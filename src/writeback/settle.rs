@@ -18,7 +18,7 @@ use super::settlement::{APPLIED, Note, Settled, Settlement, cancelled, error_of,
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Locked, News, Pending, Row};
+use crate::pg::mirror::{Along, Locked, News, Pending, Row};
 use crate::pg::{fault, ident};
 
 /// NOTIFY takes at most 8,000 bytes.
@@ -111,7 +111,7 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     settled.ids = notes.iter().filter(|(_, state, _)| *state != APPLIED).map(|(id, ..)| *id).collect();
     let key = settled.rekeyed.as_ref().unwrap_or(key);
     let told = told(store, resource, key, &locked.unsettled, notes);
-    settled.fates = write_down(store, &mut locked.transaction, told).await?;
+    settled.fates = write_down(store, &mut locked.transaction, told, None).await?;
     locked.commit().await?;
     Ok(settled)
 }
@@ -146,7 +146,7 @@ async fn finish_once(
     let state = if error.is_some() { refused } else { "confirmed" };
     let notes = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
     let told = told(store, resource, key, &locked.unsettled, notes);
-    write_down(store, &mut locked.transaction, told).await?;
+    write_down(store, &mut locked.transaction, told, None).await?;
     locked.commit().await?;
     Ok(Settled { ids: work.ids.clone(), ..Settled::default() })
 }
@@ -169,7 +169,7 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     let mut settled = cancelled(resource, work, &rebased.cancelled);
     let notes = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
     let told = told(store, resource, key, &locked.unsettled, notes);
-    settled.fates = write_down(store, &mut locked.transaction, told).await?;
+    settled.fates = write_down(store, &mut locked.transaction, told, None).await?;
     locked.commit().await?;
     Ok(settled)
 }
@@ -212,12 +212,13 @@ pub(super) fn told(
     told.collect()
 }
 
-/// States, NOTIFY and the end of write-only values, in one statement; returns what has become of transactions that
+/// States, NOTIFY, the end of write-only values and what is to go `along`, in one statement; returns what has become of transactions that
 /// are all or nothing.
 pub(super) async fn write_down(
     store: &Store,
     transaction: &mut Transaction<'static, Postgres>,
     told: Vec<Told>,
+    along: Option<Along>,
 ) -> Result<Vec<(u64, Fate)>> {
     let count = told.len() as i64;
     let undecided: BTreeSet<u64> = told.iter().filter_map(|told| told.transaction).collect();
@@ -228,18 +229,26 @@ pub(super) async fn write_down(
         errors.push(error);
         texts.extend(text);
     }
+    let rows = along.as_ref().map_or(0, |along| along.rows.len());
+    let beside = along.as_ref().map_or_else(|| "select where false".to_owned(), |along| along.sql(6));
     let sql = include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema));
-    let settled: i64 = sqlx::query_scalar(AssertSqlSafe(sql))
+    let settle = sqlx::query_as(AssertSqlSafe(sql.replace("{along}", &beside)))
         .bind(ids)
         .bind(states)
         .bind(errors)
         .bind(texts)
-        .bind(&store.schema)
-        .fetch_one(&mut **transaction)
-        .await
-        .map_err(fault("cannot settle mutations"))?;
+        .bind(&store.schema);
+    let settle = match along {
+        Some(along) => settle.bind(Value::Array(along.rows)),
+        None => settle,
+    };
+    let (settled, written): (i64, i64) =
+        settle.fetch_one(&mut **transaction).await.map_err(fault("cannot settle mutations"))?;
     if settled != count {
         return Err(Error::new(Kind::Internal, "a mutation settled twice"));
+    }
+    if written != rows as i64 {
+        return Err(Error::new(Kind::Internal, "a locked row could not be updated"));
     }
     let mut fates = Vec::new();
     for txid in undecided {

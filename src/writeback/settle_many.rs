@@ -83,8 +83,8 @@ async fn settle_table(
         done.push(Some(outcome.settled));
     }
     if !all.is_empty() {
-        locked.write().await?;
-        write_down(store, &mut locked.transaction, all).await?;
+        let along = locked.write().await?;
+        write_down(store, &mut locked.transaction, all, along).await?;
         locked.commit().await?;
     }
     Ok(done)

@@ -99,8 +99,8 @@ impl Which {
 }
 
 impl Store {
-    /// Connections of claims and settlements that go together: one for the groups of each.
-    pub const TOGETHER: u32 = 2 * GROUPS as u32;
+    /// These connections: one for the groups of claims, one for those of settlements, one to look at what arrives.
+    pub const TOGETHER: u32 = 2 * GROUPS as u32 + 1;
     /// Their settings: every row is found by its key, however many there were when the statement was planned, and
     /// planning anew for each number of rows would only cost time.
     pub const BY_KEY: &[(&str, &str)] =
@@ -155,7 +155,7 @@ impl Store {
         };
         let rows = match which {
             Which::Ids(ids) => {
-                sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(&self.database.pool).await
+                sqlx::query(select("id = any ($1)")).bind(ids).fetch_all(&self.together.pool).await
             }
             Which::Snapshot { snapshot, after } => {
                 let condition = "id > $1 and pg_catalog.pg_visible_in_snapshot(txid, $2::pg_snapshot)";

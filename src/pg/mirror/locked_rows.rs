@@ -33,6 +33,25 @@ pub struct LockedRow {
     pub unsettled: Vec<Pending>,
 }
 
+/// An UPDATE of rows that has not run yet: it saves the way to the server to go with another statement.
+#[derive(Debug)]
+pub struct Along {
+    /// The statement; it returns a row for each that it has changed. The new values are its only parameter.
+    sql: String,
+    /// Its parameter.
+    pub rows: Vec<Value>,
+}
+
+impl Along {
+    /// The statement, with its parameter at this number.
+    pub fn sql(&self, parameter: u32) -> String {
+        self.sql.replace(ROWS, &format!("${parameter}"))
+    }
+}
+
+/// Stands for the parameter.
+const ROWS: &str = "{rows}";
+
 impl LockedRow {
     /// The row as Auth0 has it.
     pub fn base(&self, resource: &Resource) -> Option<Row> {
@@ -85,23 +104,29 @@ impl<'c> LockedRows<'c> {
         self.befores.extend(befores.into_iter().map(|(id, before)| (id, Value::Object(before))));
     }
 
-    /// Writes what has been noted.
+    /// Writes what has been noted, but for one statement that is to go along with the next.
     ///
     /// # Errors
     /// Database errors, those of a user's own triggers among them; `internal` where a row has gone.
-    pub async fn write(&mut self) -> Result<()> {
+    pub async fn write(&mut self) -> Result<Option<Along>> {
         let name = qualified(&self.schema, &self.resource.table);
         let same: Vec<_> = self.resource.key.iter().map(|key| format!("t.{0} = n.{0}", ident(key))).collect();
-        for (columns, rows) in std::mem::take(&mut self.changes) {
+        let changes = std::mem::take(&mut self.changes).into_iter();
+        let mut updates = changes.map(|(columns, rows)| {
             let set: Vec<_> = columns.iter().map(|column| format!("{0} = n.{0}", ident(column))).collect();
             let sql = format!(
-                "update {name} t set {} from pg_catalog.jsonb_populate_recordset(null::{name}, $1) n where {}",
+                "update {name} t set {} from pg_catalog.jsonb_populate_recordset(null::{name}, {ROWS}) n where {} \
+                 returning 1",
                 set.join(", "),
                 same.join(" and ")
             );
-            let count = rows.len() as u64;
-            let done = sqlx::query(AssertSqlSafe(sql))
-                .bind(Value::Array(rows))
+            Along { sql, rows }
+        });
+        let last = updates.next();
+        for update in updates {
+            let count = update.rows.len() as u64;
+            let done = sqlx::query(AssertSqlSafe(update.sql(1)))
+                .bind(Value::Array(update.rows))
                 .execute(&mut *self.transaction)
                 .await
                 .map_err(fault("cannot update rows"))?;
@@ -110,7 +135,7 @@ impl<'c> LockedRows<'c> {
             }
         }
         if self.befores.is_empty() {
-            return Ok(());
+            return Ok(last);
         }
         let (ids, befores): (Vec<i64>, Vec<Value>) = std::mem::take(&mut self.befores).into_iter().unzip();
         let sql = format!(
@@ -125,7 +150,7 @@ impl<'c> LockedRows<'c> {
             .execute(&mut *self.transaction)
             .await
             .map_err(fault("cannot rebase mutations"))?;
-        Ok(())
+        Ok(last)
     }
 
     /// Commits.

@@ -102,7 +102,7 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
             let rebased = locked.apply(News::Dropped { ids: vec![id] }).await?;
             let notes = notes(id, "cancelled", &why, &rebased.cancelled);
             let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
-            write_down(store, &mut locked.transaction, told).await?;
+            write_down(store, &mut locked.transaction, told, None).await?;
             locked.commit().await?;
             Ok(Settled::default())
         })
@@ -148,7 +148,7 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
         }
         let notes = notes(id, "reverted", &why, &rebased.cancelled);
         let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
-        write_down(store, &mut locked.transaction, told).await?;
+        write_down(store, &mut locked.transaction, told, None).await?;
         locked.commit().await?;
         Ok(Settled::default())
     })
@@ -217,7 +217,7 @@ async fn keep(context: &Context, resource: &Resource, left: &Left, error: &Value
             .map_err(fault("cannot note that a change stays"))?;
         let notes = vec![(left.applied.id, "confirmed", None)];
         let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
-        write_down(store, &mut locked.transaction, told).await?;
+        write_down(store, &mut locked.transaction, told, None).await?;
         locked.commit().await?;
         Ok(Settled { read_again: true, ..Settled::default() })
     })

@@ -16,5 +16,7 @@ with outcome as (
     returning c.id
 ), told as (
     select pg_catalog.pg_notify('auth0_sync', note) from unnest($4::text[]) as n (note)
+), written as (
+    {along}
 )
-select (select count(*) from settled) + 0 * (select count(*) from told)
+select (select count(*) from settled) + 0 * (select count(*) from told), (select count(*) from written)
