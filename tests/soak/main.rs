@@ -103,19 +103,21 @@ async fn play(much: Much, replay: &str) {
     let watched = CancellationToken::new();
     let looks = tokio::spawn(watch::look(admin, watched.clone()));
     let listens = tokio::spawn(watch::listen(stand.app_url.clone(), watched.clone()));
-    let mut clients = Vec::new();
+    // All have their own rows before one of them takes an e-mail that it finds free.
+    let (mut first, mut strict) = (Vec::new(), Vec::new());
     for n in 0..CLIENTS {
-        let client = clients::Client::begin(n, seed, &stand, Arc::clone(&tally)).await;
-        clients.push(tokio::spawn(client.work(Pace::new(clients_pace, stop.clone()))));
+        first.push(clients::Client::begin(n, seed, &stand, Arc::clone(&tally)).await);
     }
     let holder = holder::Holder::begin(seed, &stand, Arc::clone(&tally)).await;
-    clients.push(tokio::spawn(holder.work(Pace::new(clients_pace, stop.clone()))));
     if stand.postgres.major() >= 17 {
         for n in 0..STRICT_CLIENTS {
-            let client = strict::Strict::begin(n, seed, &stand, Arc::clone(&tally)).await;
-            clients.push(tokio::spawn(client.work(Pace::new(clients_pace, stop.clone()))));
+            strict.push(strict::Strict::begin(n, seed, &stand, Arc::clone(&tally)).await);
         }
     }
+    let pace = || Pace::new(clients_pace, stop.clone());
+    let mut clients = vec![tokio::spawn(holder.work(pace()))];
+    clients.extend(first.into_iter().map(|client| tokio::spawn(client.work(pace()))));
+    clients.extend(strict.into_iter().map(|client| tokio::spawn(client.work(pace()))));
 
     let begun = Instant::now();
     trouble::make(&mut stand, seed, much, &tally).await;

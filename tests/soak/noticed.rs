@@ -156,6 +156,15 @@ fn an_entry_that_is_lost_doubled_reordered_or_not_as_promised_is_noticed() {
     assert!(judge(&plain, &told).is_err());
     (told.mutations[0].state, told.mutations[0].discarded) = ("reverted", true);
     assert_eq!(judge(&plain, &told), Ok(()));
+    // Made again where it stood, and its request was lost; of another entry that would be a loss.
+    let (mut plain, mut told) = diary(false);
+    plain.ordered = false;
+    let again = Mutation { request_id: "lost".to_owned(), ..told.mutations[1].clone() };
+    told.mutations.push(again.clone());
+    assert_eq!(judge(&plain, &told), Ok(()));
+    told.mutations[2].entry = 1;
+    told.stands = Some(1);
+    assert!(judge(&plain, &told).is_err());
 }
 
 #[test]
