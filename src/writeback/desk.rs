@@ -355,6 +355,15 @@ impl Desk {
                 self.atomic.back(&work, false);
                 self.lanes.put_back(&work, at, alone);
             }
+            Ok(Ended::Renamed { key, uncertain }) => {
+                self.atomic.back(&work, uncertain);
+                self.lanes.rekey(&work.node.0, &work.node.1, &key);
+                work.node.1 = key;
+                match uncertain {
+                    true => self.lanes.put_back_in_doubt(&work, now),
+                    false => self.lanes.put_back(&work, now, false),
+                }
+            }
             Err(error) => {
                 // The row in the table says how far it got: look again before anything is sent.
                 tracing::error!(%error, table = %work.node.0, "a mutation could not be brought to its end, it is taken up again");

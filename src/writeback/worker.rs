@@ -66,6 +66,14 @@ pub(super) enum Ended {
         /// What else waits for the cause to pass.
         holds: Holds,
     },
+    /// Nothing happened: the row has another key by now, of which the lanes have not heard. A strict DELETE of it
+    /// was rolled back, and Auth0 has made it again.
+    Renamed {
+        /// That key.
+        key: RowKey,
+        /// A call may have left before.
+        uncertain: bool,
+    },
 }
 
 /// Does a piece of work to its end; returns only when its mutations are settled or pending again.
@@ -138,6 +146,13 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
         Some(claimed) => claimed,
         None => context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?,
     };
+    if let Some(key) = RowKey::of(resource, &content.key).filter(|now| now != key) {
+        if !uncertain {
+            unseen::put_back(context, work).await?;
+            context.store.put_back(&work.ids).await?;
+        }
+        return Ok(Ended::Renamed { key, uncertain });
+    }
     let content = late::translate(&context.store, &context.catalog, resource, work, content).await?;
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);

@@ -147,3 +147,31 @@ async fn the_next_writer_of_a_row_comes_after_what_is_taken_back() {
         equal(&stand).await;
     }
 }
+
+#[tokio::test]
+async fn a_change_behind_a_delete_that_was_rolled_back_goes_to_the_row_that_was_made_again() {
+    let stand = Stand::start(10).await;
+    let (mut first, mut root) = (strict(&stand).await, stand.root().await);
+    let role = returned(&mut first, "insert into auth0.role (name) values ('again') returning id").await;
+    decided(&stand).await;
+    // The change is in its lane before the row has its new key.
+    let order = json!({"match": {"method": "POST", "path": "^/api/v2/roles$"}, "do": "delay_after", "delay_ms": 1_500});
+    stand.emulator.fault(order).await;
+    first.run("begin").await;
+    first.run(&format!("delete from auth0.role where id = '{role}'")).await;
+    let mut second = stand.session().await;
+    let pid = second.count("select pg_backend_pid()").await;
+    let sql = format!("update auth0.role set description = 'behind' where id = '{role}'");
+    let waiting = tokio::spawn(async move { second.run(&sql).await });
+    let blocked =
+        format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
+    wait_until("the second waits for the row", super::SOON, async || root.count(&blocked).await == 1).await;
+    first.run("rollback").await;
+    waiting.await.unwrap();
+    let open = "select count(*) from auth0._sync_cdc where settled_at is null";
+    wait_until("it has settled", super::SOON, async || root.count(open).await == 0).await;
+    decided(&stand).await;
+    assert_eq!(there(&stand, "role", "id", &role).await, 0);
+    assert_eq!(there(&stand, "role", "description", "behind").await, 1);
+    equal(&stand).await;
+}
