@@ -86,11 +86,17 @@ impl Store {
 
     /// Those of each claim that could be claimed, in id order.
     async fn claim_these(&self, claims: &[Claim], by: &Database) -> Result<Vec<Vec<Claimed>>> {
-        let rows = match claims {
-            [Claim { ids, request_id }] if ids.len() == 1 => self.claim_one(ids, request_id, by).await,
-            claims => self.claim_many(claims, by).await,
-        };
-        let rows = rows.map_err(fault("cannot claim mutations"))?;
+        let pairs =
+            claims.iter().flat_map(|claim| claim.ids.iter().map(|id| (*id, claim.request_id.clone())));
+        let (ids, requests): (Vec<i64>, Vec<String>) = pairs.unzip();
+        let sql = include_str!("sql/claim.sql").replace("{schema}", &ident(&self.schema));
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(ids)
+            .bind(requests)
+            .bind(&self.schema)
+            .fetch_all(&by.pool)
+            .await
+            .map_err(fault("cannot claim mutations"))?;
         let mut claimed: Vec<Vec<Claimed>> = claims.iter().map(|_| Vec::new()).collect();
         for row in &rows {
             let row = Claimed::read(row)?;
@@ -100,22 +106,6 @@ impl Store {
             }
         }
         Ok(claimed)
-    }
-
-    /// How many there are decides how Postgres plans the other statement, so it plans that each time.
-    async fn claim_one(&self, ids: &[i64], request_id: &str, by: &Database) -> sqlx::Result<Vec<PgRow>> {
-        let sql = include_str!("sql/claim_one.sql").replace("{schema}", &ident(&self.schema));
-        let claim = sqlx::query(AssertSqlSafe(sql)).bind(ids.first()).bind(request_id).bind(&self.schema);
-        claim.fetch_all(&by.pool).await
-    }
-
-    async fn claim_many(&self, claims: &[Claim], by: &Database) -> sqlx::Result<Vec<PgRow>> {
-        let pairs =
-            claims.iter().flat_map(|claim| claim.ids.iter().map(|id| (*id, claim.request_id.clone())));
-        let (ids, requests): (Vec<i64>, Vec<String>) = pairs.unzip();
-        let sql = include_str!("sql/claim.sql").replace("{schema}", &ident(&self.schema));
-        let claim = sqlx::query(AssertSqlSafe(sql)).bind(ids).bind(requests).bind(&self.schema);
-        claim.fetch_all(&by.pool).await
     }
 
     async fn claim_doubtful(&self, ids: &[i64], request_id: &str) -> Result<Vec<Claimed>> {

@@ -212,8 +212,8 @@ pub(super) fn told(
     told.collect()
 }
 
-/// States, NOTIFY, the end of write-only values and what is to go `along`, in one statement; returns what has become of transactions that
-/// are all or nothing.
+/// States, NOTIFY, the end of write-only values and what is to go `along`, in one statement; returns what has become
+/// of transactions that are all or nothing.
 pub(super) async fn write_down(
     store: &Store,
     transaction: &mut Transaction<'static, Postgres>,

@@ -112,15 +112,12 @@ impl Events {
         let context = &self.context;
         let About { resource, described, kind, key, object } = about;
         let freshness = &context.freshness;
-        let before = (freshness.in_flight(&resource.table, key), freshness.is_ours(&resource.table, key));
+        let in_flight = || freshness.in_flight(&resource.table, key);
+        let is_ours = || freshness.is_ours(&resource.table, key);
+        let (was_in_flight, was_ours) = (in_flight(), is_ours());
         // A settlement may be committed at any moment of this, even between two looks at the table: what it has
         // written is known when it is looked for once more.
-        let settles = || {
-            let (in_flight, ours) = before;
-            in_flight
-                || freshness.in_flight(&resource.table, key)
-                || (!ours && freshness.is_ours(&resource.table, key))
-        };
+        let settles = || was_in_flight || in_flight() || (!was_ours && is_ours());
         let later = |wait| if wait { Taken::Wait } else { Taken::Hint };
         let mut locked = match Locked::take(&context.database, &context.schema, resource, key).await {
             Ok(locked) => locked,
@@ -133,7 +130,7 @@ impl Events {
         let target = Target::row(&context.catalog, &resource.table, key.clone());
         // Whoever reads it now may have asked Auth0 before the event.
         let asked = target.is_some_and(|target| self.queue.has(&target));
-        let ours = !asked && freshness.is_ours(&resource.table, key);
+        let ours = !asked && is_ours();
         let known = |known| if known { Taken::Known } else { Taken::Hint };
         if *kind == EventKind::Deleted {
             return Ok(known(ours && locked.visible.is_none()));
@@ -156,7 +153,7 @@ impl Events {
                 Judged::Hint => Ok(Taken::Hint),
             };
         }
-        if *kind == EventKind::Updated && freshness.in_flight(&resource.table, key) {
+        if *kind == EventKind::Updated && in_flight() {
             return Ok(Taken::Wait);
         }
         let nothing_shown = shown.is_empty() && *kind == EventKind::Created;

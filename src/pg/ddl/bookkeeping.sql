@@ -13,25 +13,8 @@ create table if not exists {schema}._sync_cdc (
     actor jsonb not null,
     created_at timestamptz not null default clock_timestamp(),
     settled_at timestamptz,
-    options jsonb,
-    -- Every statement that writes here reads its checks anew: few and short ones cost it half.
-    constraint operation_fits_images check (
-        operation = case
-            when before is null then case when after is null then '' else 'INSERT' end
-            when after is null then 'DELETE'
-            else 'UPDATE'
-        end
-    ),
-    constraint state_fits_outcome check (
-        state = any (case
-            when settled_at is not null then
-                case when error is null then '{confirmed,merged}'::text[] else '{reverted,cancelled}' end
-            when error is not null then '{}'
-            when attempts > 0 then '{held,pending,sending,verifying,applied}'
-            else '{held,pending,applied}'
-        end)
-    )
-) with (fillfactor = 70); -- A claim finds room beside the row, and no index changes.
+    options jsonb
+);
 create index if not exists _sync_cdc_unsettled on {schema}._sync_cdc (key) where settled_at is null;
 create index if not exists _sync_cdc_txid on {schema}._sync_cdc (txid);
 comment on table {schema}._sync_cdc is
@@ -43,8 +26,6 @@ comment on column {schema}._sync_cdc.operation is 'INSERT, UPDATE or DELETE.';
 comment on column {schema}._sync_cdc.key is 'Primary key of the row.';
 comment on column {schema}._sync_cdc.before is 'What Auth0 had in the changed columns; the whole row for a DELETE.';
 comment on column {schema}._sync_cdc.after is 'What the client wrote into the changed columns.';
-comment on column {schema}._sync_cdc.state is
-    'held, pending, sending, verifying, applied (its transaction is not decided); settled: confirmed, reverted, merged (sent with a later change), cancelled.';
 comment on column {schema}._sync_cdc.attempts is 'How often a request left for Auth0.';
 comment on column {schema}._sync_cdc.error is 'Why it was not applied: kind, status, error, message, errorCode.';
 comment on column {schema}._sync_cdc.request_id is 'X-Correlation-ID of the request; stands in Auth0''s tenant log.';

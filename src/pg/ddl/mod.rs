@@ -86,7 +86,7 @@ pub(super) struct Trigger {
 
 /// `_sync_cdc` with its indexes and comments.
 pub(super) fn bookkeeping(site: &Site<'_>) -> String {
-    site.fill(include_str!("bookkeeping.sql"))
+    site.fill(include_str!("bookkeeping.sql")) + &bookkeeping_states(site)
 }
 
 /// What a `_sync_cdc` of an earlier version lacks.
@@ -94,7 +94,7 @@ pub(super) fn bookkeeping_options(site: &Site<'_>) -> String {
     site.fill(include_str!("bookkeeping_options.sql"))
 }
 
-/// The checks of a `_sync_cdc` of an earlier version, which may not know every state.
+/// The checks of `_sync_cdc`; those of an earlier version may not know every state.
 pub(super) fn bookkeeping_states(site: &Site<'_>) -> String {
     site.fill(include_str!("bookkeeping_states.sql"))
 }
