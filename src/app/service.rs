@@ -24,9 +24,9 @@ use super::tasks::{forever, until, until_shutdown};
 use super::tenant::{granted, selection_kept, tenant};
 use super::{webhook, writes};
 use crate::auth0::Client;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Target};
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Entries, EventsShown, Queue, Target};
+use crate::ingest::{self, Entries, EventsShown, Queue};
 use crate::pg::{connect, connect_with, digest_of};
 use crate::retry::Delays;
 use crate::writeback::{self, Dispatch, Report, Strict, Suspicion};
@@ -307,7 +307,7 @@ async fn suspect(
             }
             Suspicion::Changed { by, row, table } => {
                 let by = catalog.get(&by).into_iter();
-                queue.ask(by.filter_map(|by| ingest::changed(&catalog, by, &row, &table)));
+                queue.ask(by.filter_map(|by| Target::changed(&catalog, by, &row, &table)));
             }
             Suspicion::Row(table, key) => queue.ask(Target::suspected(&catalog, &table, key)),
             Suspicion::Gone(table) => {

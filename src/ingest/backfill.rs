@@ -16,10 +16,9 @@ use super::refetch::read_singleton;
 use super::seen::Seen;
 use super::sets::Work;
 use super::sides::sides;
-use super::target::Target;
 use super::{Context, Method, Queue, estimate, export, log_fill};
 use crate::auth0::{Cut, Lane};
-use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
+use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey, Target};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::fault;
 

@@ -11,10 +11,9 @@ use super::bulk_sql::Statements;
 use super::export::{self, Stop};
 use super::export_lines::{Batch, Lines};
 use super::listed::Listed;
-use super::target::Target;
 use super::{Context, Queue};
 use crate::auth0::Lane;
-use crate::catalog::{Export, Resource};
+use crate::catalog::{Export, Resource, Target};
 use crate::error::Result;
 use crate::pg::mirror::{Layout, Tick, row_of_line};
 

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-use super::target::Target;
+use crate::catalog::Target;
 use crate::ledger::{Ledger, Token};
 use crate::retry::pause;
 
@@ -273,7 +273,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::RowKey;
+    use crate::catalog::{RowKey, Target};
 
     fn row(key: &str) -> Target {
         Target::Row { table: "user".into(), key: RowKey::single(key) }

@@ -3,10 +3,9 @@
 use super::apply::{Applied, apply, apply_free};
 use super::backfill::is_refusal;
 use super::listing::{keys, known_below, read_set};
-use super::target::Target;
 use super::{Context, Queue, part, sets};
 use crate::auth0::{Lane, Request};
-use crate::catalog::{NewKey, Resource, ResourceKind, RowKey};
+use crate::catalog::{NewKey, Resource, ResourceKind, RowKey, Target, list_groups};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::fault;
 use crate::pg::mirror::{Row, row_from_answer};
@@ -106,7 +105,7 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
 /// Asks for everything that lists show below a row.
 async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
     for other in context.catalog.iter().filter(|other| other.is_read() && sets::is_one_way(other)) {
-        let preferred = sets::groups(&context.catalog, other).into_iter().next().unwrap_or_default();
+        let preferred = list_groups(&context.catalog, other).into_iter().next().unwrap_or_default();
         for n in preferred {
             let Some(list) = other.list.get(n).filter(|list| list.parent.as_ref() == Some(&resource.table))
             else {

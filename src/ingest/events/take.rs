@@ -9,11 +9,10 @@ use tokio::time::{Instant, sleep};
 use super::cursor::Cursor;
 use super::follow::Events;
 use super::judge::{Judged, agrees, judge, key, shown};
-use crate::catalog::{Catalog, EventKind, Events as Described, Resource, RowKey};
+use crate::catalog::{Catalog, EventKind, Events as Described, Resource, RowKey, Target};
 use crate::error::{Kind, Result};
 use crate::ingest::Source;
 use crate::ingest::apply::following;
-use crate::ingest::target::Target;
 use crate::pg::mirror::{Locked, News, Operation, Row};
 
 /// An event of a row for which a call of ours is under way waits for its answer, no longer than this.

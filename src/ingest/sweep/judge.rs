@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::differences::Held;
 use super::{Differences, Sweeper, drift};
 use crate::auth0::Lane;
+use crate::catalog::Target;
 use crate::error::{Kind, Result, Retry};
 use crate::ingest::apply::{Applied, apply};
 use crate::ingest::refetch::read;
-use crate::ingest::target::Target;
 use crate::ingest::{Context, Queue};
 use crate::pg::mirror::Reading;
 

@@ -1,12 +1,13 @@
 //! What to read again.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::sets::{groups, set_of};
-use crate::catalog::{Catalog, Resource, RowKey};
+use super::{Catalog, Resource, RowKey};
 
 /// Something to read from Auth0.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// One row by its key.
     Row {
@@ -70,7 +71,7 @@ impl Target {
     /// The narrowest list that shows rows with these values: the last whose placeholders they fill,
     /// because below a user there are fewer roles than users below a role. Else the whole table.
     pub fn narrowest(catalog: &Catalog, resource: &Resource, values: &Map<String, Value>) -> Option<Target> {
-        let mut lists = groups(catalog, resource).into_iter().flatten().collect::<Vec<_>>();
+        let mut lists = list_groups(catalog, resource).into_iter().flatten().collect::<Vec<_>>();
         lists.sort_unstable();
         lists.retain(|n| !resource.list[*n].names().is_empty());
         let set = lists.into_iter().rev().find_map(|n| Target::set(resource, n, values));
@@ -80,7 +81,7 @@ impl Target {
 
     /// The rows of a list, where `values` fill its placeholders.
     pub fn set(resource: &Resource, list: usize, values: &Map<String, Value>) -> Option<Target> {
-        let parent = set_of(resource.list.get(list)?, values)?;
+        let parent = resource.list.get(list)?.set_of(values)?;
         Some(Target::Set { table: resource.table.clone(), list, parent })
     }
 
@@ -104,4 +105,66 @@ impl Target {
     pub fn taken_along(resource: &Resource) -> impl Iterator<Item = Target> {
         resource.takes_along.iter().map(|table| Target::Table { table: table.clone() })
     }
+
+    /// What a write of `row` changes in another table: the row or the list that the row's own values
+    /// name, by what they refer to; else the whole table.
+    pub fn changed(
+        catalog: &Catalog,
+        resource: &Resource,
+        row: &Map<String, Value>,
+        table: &str,
+    ) -> Option<Target> {
+        let other = catalog.get(table).filter(|other| other.is_read())?;
+        let mut known: Vec<(&str, Map<String, Value>)> = vec![(&resource.table, row.clone())];
+        let single = resource.columns.iter().filter_map(|(name, column)| {
+            let of = catalog.get(column.references.as_deref()?)?;
+            let [key] = of.key.as_slice() else { return None };
+            Some((of.table.as_str(), Map::from_iter([(key.clone(), row.get(name)?.clone())])))
+        });
+        known.extend(single);
+        known.extend(resource.depends.iter().filter_map(|(table, columns)| {
+            let of = catalog.get(table)?;
+            let values =
+                of.key.iter().zip(columns).map(|(key, column)| Some((key.clone(), row.get(column)?.clone())));
+            Some((of.table.as_str(), values.collect::<Option<Map<String, Value>>>()?))
+        }));
+        let own = known.iter().filter(|(of, _)| *of == other.table);
+        if let Some(key) = own.into_iter().find_map(|(_, values)| RowKey::of(other, values)) {
+            return Target::row(catalog, table, key);
+        }
+        let below = other.list.iter().enumerate().rev().find_map(|(n, list)| {
+            let parent = catalog.get(list.parent.as_deref()?)?;
+            let (_, values) = known.iter().find(|(of, _)| *of == parent.table)?;
+            let pairs = list.supplied(parent).into_iter();
+            let values = pairs.map(|(name, column)| Some((name.to_owned(), values.get(column)?.clone())));
+            let values = values.collect::<Option<Map<String, Value>>>()?;
+            match RowKey::of(other, &values) {
+                Some(key) if other.get.is_some() => Target::row(catalog, table, key),
+                _ => Target::set(other, n, &values),
+            }
+        });
+        // Several lists for each row: they are found when it is read.
+        let own_key =
+            || RowKey::of(resource, row).and_then(|key| Target::below(catalog, &resource.table, key));
+        let several = other.list.iter().any(|list| list.parent.as_ref() == Some(&resource.table));
+        below
+            .or_else(|| own_key().filter(|_| several))
+            .or_else(|| Some(Target::Table { table: table.to_owned() }))
+    }
+}
+
+/// Lists that together show the whole table, by their index; the preferred group first. Lists of
+/// tables that are not selected are left out.
+pub fn list_groups(catalog: &Catalog, resource: &Resource) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (n, list) in resource.list.iter().enumerate() {
+        if !list.sources().all(|table| catalog.get(table).is_some()) {
+            continue;
+        }
+        match groups.iter_mut().find(|(path, _)| *path == list.path) {
+            Some((_, group)) if list.parent.is_some() => group.push(n),
+            _ => groups.push((&list.path, vec![n])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
 }
