@@ -1,12 +1,11 @@
 //! The key of a mirror row: the values of its primary key, in the catalogue's order.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Resource;
 
 /// Values of a row's primary key, in the order of [`Resource::key`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey(pub Vec<String>);
 
 impl RowKey {

@@ -1,13 +1,11 @@
 //! What to read again.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Catalog, Resource, RowKey};
+use super::{Catalog, List, Resource, RowKey};
 
 /// Something to read from Auth0.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// One row by its key.
     Row {
@@ -56,6 +54,52 @@ impl Target {
             | Target::Table { table }
             | Target::Below { table, .. } => table,
         }
+    }
+
+    /// As `_auth0_sync.to_read.target` holds it: a list goes by its path, which another version of the catalogue
+    /// may have at another place.
+    pub fn to_json(&self, catalog: &Catalog) -> Value {
+        match self {
+            Target::Row { table, key } => json!({"table": table, "key": key.0}),
+            Target::Below { table, key } => json!({"table": table, "below": key.0}),
+            Target::Set { table, list, parent } => {
+                let list = catalog.get(table).and_then(|resource| resource.list.get(*list));
+                json!({"table": table, "list": list.map(|list| &list.path), "parent": parent})
+            }
+            Target::Part { table, values } => json!({"table": table, "values": values}),
+            Target::Table { table } => json!({"table": table}),
+        }
+    }
+
+    /// What [`Target::to_json`] has made. Where the catalogue does not know such a row or list, it is the whole
+    /// table; none where it does not read that table.
+    pub fn from_json(catalog: &Catalog, target: &Value) -> Option<Target> {
+        let resource = catalog.get(target.get("table")?.as_str()?)?;
+        let table = || resource.table.clone();
+        let key = |name: &str| {
+            let key = RowKey(texts(target.get(name)?)?);
+            (key.0.len() == resource.key.len()).then_some(key)
+        };
+        if let Some(key) = key("below") {
+            return Some(Target::Below { table: table(), key });
+        }
+        if !resource.is_read() {
+            return None;
+        }
+        let row = || Some(Target::Row { table: table(), key: key("key")? });
+        let set = || {
+            let (path, parent) = (target.get("list")?.as_str()?, texts(target.get("parent")?)?);
+            let is_it = |list: &List| list.path == path && list.names().len() == parent.len();
+            let list = resource.list.iter().position(is_it)?;
+            Some(Target::Set { table: table(), list, parent })
+        };
+        let part = || {
+            let pair =
+                |pair: &Value| <[String; 2]>::try_from(texts(pair)?).ok().map(<(String, String)>::from);
+            let values = target.get("values")?.as_array()?.iter().map(pair).collect::<Option<_>>()?;
+            resource.export.is_some().then(|| Target::Part { table: table(), values })
+        };
+        row().or_else(set).or_else(part).or_else(|| Some(Target::Table { table: table() }))
     }
 
     /// How a row is read: by its key where the API has such a call, else with all that a list shows
@@ -167,4 +211,42 @@ pub fn list_groups(catalog: &Catalog, resource: &Resource) -> Vec<Vec<usize>> {
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// An array of texts.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_again_by_another_catalogue_too() {
+        let catalog = Catalog::bundled().unwrap();
+        let key = |values: &[&str]| RowKey(values.iter().map(|value| (*value).to_owned()).collect());
+        let organization = |key| Target::Below { table: "organization".into(), key };
+        let sets = catalog.resource("user_role").unwrap();
+        let list = sets.list.len() - 1;
+        let parent: Vec<_> = sets.list[list].names().iter().map(|name| format!("a {name}")).collect();
+        let targets = [
+            Target::Row { table: "user".into(), key: key(&["auth0|a"]) },
+            organization(key(&["org_1"])),
+            Target::Set { table: "user_role".into(), list, parent },
+            Target::Part { table: "user".into(), values: vec![("connection_id".into(), "con_1".into())] },
+            Target::Table { table: "role".into() },
+        ];
+        for target in &targets {
+            assert_eq!(Target::from_json(&catalog, &target.to_json(&catalog)).as_ref(), Some(target));
+        }
+        let whole = |table: &str| Some(Target::Table { table: table.into() });
+        let read = |target: Value| Target::from_json(&catalog, &target);
+        assert_eq!(read(json!({"table": "user", "key": ["two", "parts"]})), whole("user"));
+        assert_eq!(
+            read(json!({"table": "user_role", "list": "/no/such/list", "parent": ["a"]})),
+            whole("user_role")
+        );
+        assert_eq!(read(json!({"table": "no_such_table", "key": ["a"]})), None);
+    }
 }

@@ -12,16 +12,15 @@ use crate::catalog::{
 };
 use crate::pg::mirror::{Row, row_from_answer};
 
-/// Targets of one log entry; empty for what the mirror does not show. Of our own writes the rows
+/// Targets of one log entry; empty for what the mirror does not show. Of writes that are `ours` the rows
 /// themselves are known; what else they change is not.
-pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<Target> {
+pub(super) fn targets(catalog: &Catalog, entry: &Value, ours: bool) -> Vec<Target> {
     let kind = entry.get("type").and_then(Value::as_str).unwrap_or_default();
     let found = match Made::read(entry) {
         _ if kind != "sapi" => {
             catalog.iter().flat_map(|resource| hinted(catalog, resource, kind, entry)).collect()
         }
         Some(made) => {
-            let ours = is_ours(entry, instance);
             let mut found = if ours { Vec::new() } else { made.named(catalog) };
             found.extend(made.along(catalog, ours));
             found
@@ -32,10 +31,10 @@ pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<T
     found.into_iter().filter(|target| met.insert(target.clone())).collect()
 }
 
-/// Whether the entry tells of a call of this service.
-pub(super) fn is_ours(entry: &Value, instance: &str) -> bool {
+/// The correlation id of the call that an entry tells of, where this service has made it.
+pub(super) fn own_call<'e>(entry: &'e Value, instance: &str) -> Option<&'e str> {
     let correlation = entry.pointer("/references/correlation_id").and_then(Value::as_str);
-    correlation.is_some_and(|id| id.starts_with(instance))
+    correlation.filter(|id| id.starts_with(instance))
 }
 
 /// The row with these values, or the narrowest list that they name; none where they name neither.
@@ -264,7 +263,7 @@ mod tests {
     }
 
     fn found(entry: &Value) -> Vec<Target> {
-        targets(&Catalog::bundled().unwrap(), entry, "mine")
+        targets(&Catalog::bundled().unwrap(), entry, own_call(entry, "mine").is_some())
     }
 
     fn row(table: &str, key: &str) -> Target {
@@ -322,7 +321,7 @@ mod tests {
                     .map(|name| (resource.field(name).to_owned(), json!("x1")))
                     .collect();
                 let entry = sapi(&call.method, &format!("/api/v2{path}"), Value::Object(answer));
-                let named = targets(&catalog, &entry, "mine");
+                let named = targets(&catalog, &entry, false);
                 // Two tables may share a call: the row is in one of them, and that table's change leads to the other.
                 if !named.iter().any(|target| target.table() == resource.table) {
                     missed.push(format!("{} {} of {}: {named:?}", call.method, call.path, resource.table));
