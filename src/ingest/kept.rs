@@ -13,7 +13,8 @@ const LOOK: Duration = Duration::from_secs(30);
 /// What has been read is forgotten so long after, together.
 const FORGET: Duration = Duration::from_millis(500);
 
-/// Asks for targets, and keeps them until they have been read.
+/// Asks for targets, and keeps them until they have been read. No position waits for them: one that waited for all
+/// that follows from a reading would never move where the service is killed again and again.
 ///
 /// # Errors
 /// Database errors; then they have not been asked for.
@@ -31,24 +32,6 @@ pub(super) async fn ask(
     let kept = to_read::keep(&mut connection, &context.catalog, &context.schema, targets).await?;
     drop(connection);
     queue.ask_kept(kept);
-    Ok(())
-}
-
-/// Asks for what the reading of `read` has shown: what waits for that waits for these too, but for whole tables
-/// and parts of them: those may rest for long, and are kept.
-///
-/// # Errors
-/// As [`ask`].
-pub(super) async fn ask_behind(
-    context: &Context,
-    queue: &Queue,
-    read: &Target,
-    targets: impl IntoIterator<Item = Target>,
-) -> Result<()> {
-    let is_wide = |target: &Target| matches!(target, Target::Table { .. } | Target::Part { .. });
-    let (wide, narrow): (Vec<Target>, Vec<Target>) = targets.into_iter().partition(is_wide);
-    ask(context, queue, wide).await?;
-    queue.ask_behind(read, narrow);
     Ok(())
 }
 

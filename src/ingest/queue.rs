@@ -49,9 +49,9 @@ struct State {
     known: HashMap<Target, Known>,
     /// Positions of each source up to which everything has been read.
     ledgers: HashMap<Source, Ledger<String>>,
-    /// Rows of `_auth0_sync.to_read` with how many targets of each are not read.
-    kept: HashMap<i64, usize>,
-    /// Those of which everything has been read.
+    /// Rows of `_auth0_sync.to_read` whose targets are not read.
+    kept: HashSet<i64>,
+    /// Those whose targets have been read.
     spent: Vec<i64>,
     done: u64,
     /// When whole tables may be read again: a big one must not be read without end.
@@ -106,19 +106,7 @@ impl Queue {
         self.changed.notify_waiters();
     }
 
-    /// Asks for targets that the reading of another has shown: what waits for that waits for these too.
-    pub fn ask_behind(&self, read: &Target, targets: impl IntoIterator<Item = Target>) {
-        let mut state = self.state();
-        let batches: Vec<Batch> =
-            state.known.get(read).map(|known| known.batches.iter().copied().collect()).unwrap_or_default();
-        for target in targets {
-            state.add(target, batches.iter().copied());
-        }
-        drop(state);
-        self.changed.notify_waiters();
-    }
-
-    /// Takes the rows of `_auth0_sync.to_read` of which everything has been read; they are to be forgotten, or
+    /// Takes the rows of `_auth0_sync.to_read` whose targets have been read; they are to be forgotten, or
     /// given back by [`Queue::not_forgotten`].
     pub fn spent(&self) -> Vec<i64> {
         std::mem::take(&mut self.state().spent)
@@ -275,7 +263,7 @@ impl State {
         for batch in attached {
             match batch {
                 Batch::Of(source, token) => self.ledger(source).queued(token),
-                Batch::Kept(id) => *self.kept.entry(id).or_default() += 1,
+                Batch::Kept(id) => drop(self.kept.insert(id)),
             }
         }
         if is_new {
@@ -288,19 +276,15 @@ impl State {
         match batch {
             Batch::Of(source, token) => self.ledger(source).ended(token),
             Batch::Kept(id) => {
-                let open = self.kept.entry(id).or_default();
-                *open = open.saturating_sub(1);
-                if *open == 0 {
-                    self.kept.remove(&id);
-                    self.spent.push(id);
-                }
+                self.kept.remove(&id);
+                self.spent.push(id);
             }
         }
     }
 
     /// Whether a row of `_auth0_sync.to_read` has been asked for, and is not forgotten.
     fn is_known(&self, id: i64) -> bool {
-        self.kept.contains_key(&id) || self.spent.contains(&id)
+        self.kept.contains(&id) || self.spent.contains(&id)
     }
 
     /// Puts a target into the queue, to be read as soon as it may.
@@ -417,43 +401,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_spent_when_all_of_it_and_all_that_it_has_shown_are_read() {
+    async fn what_is_kept_is_spent_when_it_has_been_read_since() {
         let queue = Queue::default();
         let kept = |id, key| ToRead { id: Some(id), target: row(key) };
         queue.ask_kept([kept(7, "a"), kept(8, "a"), kept(9, "b")]);
         let a = queue.next().await;
-        queue.ask_behind(&a, [row("c")]);
         queue.ask_kept([kept(7, "a"), kept(10, "a")]);
         queue.done(&a);
-        assert!(queue.spent().is_empty(), "what it has shown is not read");
-        let b = queue.next().await;
-        queue.done(&b);
-        assert_eq!(queue.spent(), [9]);
-        let c = queue.next().await;
-        queue.done(&c);
         let mut spent = queue.spent();
         spent.sort_unstable();
         assert_eq!(spent, [7, 8], "10 came while it was read");
         queue.not_forgotten(spent);
         queue.ask_kept([kept(8, "a")]);
-        let a = queue.next().await;
-        queue.done(&a);
+        for key in ["b", "a"] {
+            let next = queue.next().await;
+            assert_eq!(next, row(key));
+            queue.done(&next);
+        }
         let mut spent = queue.spent();
         spent.sort_unstable();
-        assert_eq!((spent, queue.report().open), (vec![7, 8, 10], 0));
-    }
-
-    #[tokio::test]
-    async fn a_position_waits_for_what_its_targets_have_shown() {
-        let queue = Queue::default();
-        queue.ask_for(Source::Log, [row("a")], "1".into());
-        let a = queue.next().await;
-        queue.ask_behind(&a, [row("b")]);
-        queue.done(&a);
-        assert_eq!(queue.position(Source::Log), None);
-        let b = queue.next().await;
-        queue.done(&b);
-        assert_eq!(queue.position(Source::Log).as_deref(), Some("1"));
+        assert_eq!((spent, queue.report().open), (vec![7, 8, 9, 10], 0));
     }
 
     #[tokio::test]

@@ -71,7 +71,7 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
         return Ok(true);
     }
     match target {
-        Target::Below { key, .. } => read_below(context, queue, resource, (target, key)).await,
+        Target::Below { key, .. } => read_below(context, queue, resource, key).await,
         Target::Row { key, .. } => read_row(context, queue, resource, key, lane).await,
         Target::Set { list, parent, .. } => {
             let list =
@@ -80,7 +80,7 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
             if let Some(cut) = listed.cut {
                 tracing::warn!(table = %resource.table, cap = cut.cap, "Auth0 shows only a part of this list");
             }
-            kept::ask_behind(context, queue, target, std::mem::take(&mut listed.following)).await?;
+            kept::ask(context, queue, std::mem::take(&mut listed.following)).await?;
             let rows = listed.open();
             if resource.get.is_none() {
                 // With its siblings, which this list alone shows.
@@ -88,7 +88,7 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
             }
             let rows = rows.into_iter();
             let rows = rows.filter_map(|key| Target::row(&context.catalog, &resource.table, key));
-            kept::ask_behind(context, queue, target, rows).await?;
+            kept::ask(context, queue, rows).await?;
             Ok(true)
         }
         Target::Part { values, .. } => part::read(context, queue, resource, values).await,
@@ -105,12 +105,7 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
 }
 
 /// Asks for everything that lists show below a row.
-async fn read_below(
-    context: &Context,
-    queue: &Queue,
-    resource: &Resource,
-    (target, key): (&Target, &RowKey),
-) -> Result<bool> {
+async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
     for other in context.catalog.iter().filter(|other| other.is_read() && sets::is_one_way(other)) {
         let preferred = list_groups(&context.catalog, other).into_iter().next().unwrap_or_default();
         for n in preferred {
@@ -120,7 +115,7 @@ async fn read_below(
             };
             let sets = sets::below(context, list, key).await?;
             let set = |parent| Target::Set { table: other.table.clone(), list: n, parent };
-            kept::ask_behind(context, queue, target, sets.into_iter().map(set)).await?;
+            kept::ask(context, queue, sets.into_iter().map(set)).await?;
         }
     }
     if resource.kind == ResourceKind::Watch {
@@ -159,16 +154,15 @@ pub(super) async fn read_row(
     key: &RowKey,
     lane: Lane,
 ) -> Result<bool> {
-    let read = Target::Row { table: resource.table.clone(), key: key.clone() };
     if resource.kind == ResourceKind::Singleton {
         let following = read_singleton(context, resource, lane).await?;
         let whole = following.is_some();
-        kept::ask_behind(context, queue, &read, following.into_iter().flatten()).await?;
+        kept::ask(context, queue, following.into_iter().flatten()).await?;
         return Ok(whole);
     }
     let Some(get) = &resource.get else {
         let shows = Target::row(&context.catalog, &resource.table, key.clone());
-        kept::ask_behind(context, queue, &read, shows).await?;
+        kept::ask(context, queue, shows).await?;
         return Ok(true);
     };
     // Where rows carry Auth0's own time of change, that decides, and nothing has to wait.
@@ -188,7 +182,7 @@ pub(super) async fn read_row(
                 row.extend(named.into_iter().filter(|(column, _)| column != made));
                 let own = RowKey::of(resource, &row);
                 let own = own.and_then(|key| Target::row(&context.catalog, &resource.table, key));
-                kept::ask_behind(context, queue, &read, own).await?;
+                kept::ask(context, queue, own).await?;
                 return Ok(true);
             }
             row.extend(named);
@@ -200,7 +194,7 @@ pub(super) async fn read_row(
     let gone = row.is_none();
     match apply(context, resource, key, row, reading.began()).await? {
         Applied::Done(following) => {
-            kept::ask_behind(context, queue, &read, following).await?;
+            kept::ask(context, queue, following).await?;
             if gone {
                 kept::ask(context, queue, Target::taken_along(resource)).await?;
             }
