@@ -5,6 +5,7 @@
 //! half a second less than jsonb functions a column.
 
 use super::judge::ASIDE;
+use super::update::{differs, row_value};
 use super::{Access, Function, Site, Trigger, atomic, guard, strict, update};
 use crate::catalog::{Class, Column, ColumnType, Resource, ResourceKind};
 use crate::pg::ident::{ident, literal};
@@ -51,7 +52,7 @@ pub(super) fn capture(
     let [declared, before, after] = strict::around_capture(site, resource);
     let sql = format!(
         "create or replace function {}() returns trigger\nlanguage plpgsql\nsecurity definer\n\
-         set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\n\
+         set search_path = pg_catalog, pg_temp\nset timezone = 'UTC'\nset enable_hashjoin = off\n\
          as $body$\n{DECLARED}{declared}begin\n{}    {}    end if;\n{}    return null;\nend\n$body$",
         site.name(&name),
         settings(site, resource, &before),
@@ -115,7 +116,11 @@ fn insert(site: &Site<'_>, resource: &Resource) -> String {
         .iter()
         .filter(|(_, column)| column.class != Class::WriteOnly)
         .map(|(name, column)| {
-            format!("case when n.{} is not null then {} end", ident(name), member(column, "n", name))
+            format!(
+                "case when n.{} is not null then {} end",
+                ident(name),
+                member(column, &format!("n.{}", ident(name)), name)
+            )
         })
         .collect();
     let select = format!(
@@ -136,48 +141,42 @@ fn insert(site: &Site<'_>, resource: &Resource) -> String {
 }
 
 fn update(site: &Site<'_>, resource: &Resource, hidden: &[&str]) -> String {
-    let changing: Vec<_> = resource
-        .columns
-        .iter()
-        .filter(|(name, column)| column.class == Class::Writable && !resource.key.contains(name))
-        .collect();
+    let changing: Vec<_> = update::changing(resource).collect();
     let image = |mine: &str, other: &str| {
         let pairs: Vec<_> = changing
             .iter()
             .map(|(name, column)| {
-                let c = ident(name);
+                let (differs, [value, other]) = (differs(name), [mine, other].map(|row| row_value(row, name)));
                 if column.merge.by_key() {
-                    // NULL and {} have the same keys. An image of NULL stays NULL: undoing tells it from {}.
+                    // An image of NULL stays NULL: undoing tells it from {}.
                     let changed = site.name("_changed_keys");
                     // An emptied object is told as such: Auth0 is to empty it, whatever it holds there.
-                    let emptied = if mine == "n" { format!("when n.{c} = '{{}}' then '{{}}' ") } else { String::new() };
+                    let emptied = if mine == "n" { format!("when {value} = '{{}}' then '{{}}' ") } else { String::new() };
                     format!(
-                        "case when coalesce(o.{c}, '{{}}') is distinct from coalesce(n.{c}, '{{}}') then '\"{name}\":' \
-                         || coalesce(case {emptied}when {mine}.{c} is not null then {changed}({mine}.{c}, {other}.{c})::text end, 'null') end"
+                        "case when {differs} then '\"{name}\":' \
+                         || coalesce(case {emptied}when {value} is not null then {changed}({value}, {other})::text end, 'null') end"
                     )
                 } else {
-                    format!("case when o.{c} is distinct from n.{c} then {} end", member(column, mine, name))
+                    format!("case when {differs} then {} end", member(column, &value, name))
                 }
             })
             .collect();
         pairs.join(", ")
     };
     let judged = update::noted(resource, hidden).map(|text| format!("{text}, ")).unwrap_or_default();
-    let using: Vec<_> = resource.key.iter().map(|name| ident(name)).collect();
-    // OFFSET keeps the subquery a subquery: what is written out there once is worked out once. A FULL JOIN
-    // finds what an inner one does, and never goes by a nested loop: the plan that a session has kept from a
-    // statement of one row would compare every row of a large one with every other.
+    // OFFSET keeps the subqueries subqueries: what is written out there once is worked out once.
     let select = |unchanged: &str| {
         format!(
             "select {}, 'UPDATE', d.key, ('{{' || d.before || '}}')::jsonb, ('{{' || d.after || '}}')::jsonb, {SAME}, {} \
              from (select {} as key, concat_ws(',', {judged}{}) as before, concat_ws(',', {}) as after \
-             from old_rows o full join new_rows n using ({}) offset 0) d where d.before <> ''{unchanged}",
+             from (select {} from {} offset 0) n offset 0) d where d.before <> ''{unchanged}",
             literal(&resource.table),
             with_base("('{' || d.before || '}')::jsonb"),
             key_object(resource, "n"),
             image("o", "n"),
             image("n", "o"),
-            using.join(", "),
+            update::compared(resource, hidden),
+            update::pairs(resource),
         )
     };
     let refused = update::refused(site, resource);
@@ -262,8 +261,7 @@ fn with_write_only(site: &Site<'_>, resource: &Resource, select: &str, plain: &s
 
 /// A member of a JSON object, as text: a column's name and its value, `null` for NULL. By `concat`, because each
 /// operator and cast of so long an expression costs a statement of one row more than it costs the row.
-fn member(column: &Column, row: &str, name: &str) -> String {
-    let value = format!("{row}.{}", ident(name));
+fn member(column: &Column, value: &str, name: &str) -> String {
     let json = match column.kind {
         ColumnType::Jsonb | ColumnType::Boolean | ColumnType::Bigint => format!("{value}::text"),
         ColumnType::Text | ColumnType::Double | ColumnType::Timestamptz | ColumnType::TextArray => {

@@ -6,6 +6,7 @@ use super::valid::broken;
 use super::{Access, Function, Site};
 use crate::catalog::{Class, Column, ColumnType, Resource, WriteCall};
 use crate::pg::ident::{ident, literal};
+use crate::pg::key::key_object;
 use crate::pg::mirror::PROVISIONAL;
 
 /// The name of a table's refusing function.
@@ -60,38 +61,101 @@ pub(super) fn references(resource: &Resource) -> impl Iterator<Item = (&String, 
         .filter(|(name, _)| resource.columns.get(*name).is_some_and(|column| column.kind == ColumnType::Text))
 }
 
-/// The SQL condition that the UPDATE from row `o` to row `n` is to be refused; none where none is.
-pub(super) fn wrong(resource: &Resource, hidden: &[&str]) -> Option<String> {
+/// The columns that an UPDATE may change.
+pub(super) fn changing(resource: &Resource) -> impl Iterator<Item = (&String, &Column)> {
+    resource
+        .columns
+        .iter()
+        .filter(|(name, column)| column.class == Class::Writable && !resource.key.contains(name))
+}
+
+/// Whether a column is another in row `o` than in row `n`: worked out once, by [`compared`].
+pub(super) fn differs(name: &str) -> String {
+    format!("n.{}", ident(&format!("d {name}")))
+}
+
+/// The value of a column in row `o` or `n`, behind [`compared`].
+pub(super) fn row_value(row: &str, name: &str) -> String {
+    if row == "n" { format!("n.{}", ident(name)) } else { format!("n.{}", ident(&format!("o {name}"))) }
+}
+
+/// Whether a row has changed where no UPDATE may change it, behind [`compared`].
+const FIXED: &str = "\"fixed differ\"";
+
+/// The changed rows, before and after. A FULL JOIN finds what an inner one does, and never goes by a nested loop:
+/// the plan that a session has kept from a statement of one row would compare every row of a large one with every
+/// other. Nor does it go by hash, which costs more memory or files, and takes the rows out of the order that the
+/// index of the unsettled has.
+pub(super) fn pairs(resource: &Resource) -> String {
+    let using: Vec<_> = resource.key.iter().map(|name| ident(name)).collect();
+    format!("old_rows o full join new_rows n using ({})", using.join(", "))
+}
+
+/// What is selected of [`pairs`]: keys, the columns that may change as they were and are, and whether they differ.
+pub(super) fn compared(resource: &Resource, hidden: &[&str]) -> String {
+    let mut columns: Vec<_> = resource.key.iter().map(|name| format!("n.{}", ident(name))).collect();
+    for (name, column) in changing(resource) {
+        let c = ident(name);
+        // NULL and {} have the same keys.
+        let differ = if column.merge.by_key() {
+            format!("coalesce(o.{c}, '{{}}') is distinct from coalesce(n.{c}, '{{}}')")
+        } else {
+            format!("o.{c} is distinct from n.{c}")
+        };
+        let [was, differs] = ["o", "d"].map(|prefix| ident(&format!("{prefix} {name}")));
+        columns.push(format!("n.{c}, o.{c} as {was}, {differ} as {differs}"));
+    }
+    let fixed = fixed(resource, hidden);
+    if !fixed.is_empty() {
+        columns.push(format!("{} as {FIXED}", fixed.join(" or ")));
+    }
+    columns.join(", ")
+}
+
+/// SQL conditions that row `o` has become row `n` where no UPDATE changes anything.
+fn fixed(resource: &Resource, hidden: &[&str]) -> Vec<String> {
     let changed = |name: &str| format!("o.{0} is distinct from n.{0}", ident(name));
+    let never = |(name, column): &(&String, &Column)| {
+        !comes_first(resource, name, column)
+            && (matches!(column.class, Class::ReadOnly | Class::CreateOnly)
+                || column.only_on == Some(WriteCall::Create))
+    };
+    let fixed = resource.columns.iter().filter(never).map(|(name, _)| changed(name));
+    let given = ["extra"].iter().chain(hidden);
+    let given = given.map(|name| format!("{} and n.{} is not null", changed(name), ident(name)));
+    fixed.chain(given).collect()
+}
+
+/// The SQL condition that an UPDATE is to be refused, behind [`compared`]; none where none is.
+pub(super) fn wrong(resource: &Resource, hidden: &[&str]) -> Option<String> {
     let mut conditions = Vec::new();
-    for (name, column) in &resource.columns {
-        if comes_first(resource, name, column) {
+    if !fixed(resource, hidden).is_empty() {
+        conditions.push(format!("n.{FIXED}"));
+    }
+    for (name, column) in changing(resource) {
+        if comes_first(resource, name, column) || column.only_on == Some(WriteCall::Create) {
             continue;
         }
-        let fixed = matches!(column.class, Class::ReadOnly | Class::CreateOnly)
-            || column.only_on == Some(WriteCall::Create);
-        if fixed {
-            conditions.push(changed(name));
+        let was = row_value("o", name);
+        let differs = if column.merge.by_key() {
+            format!("({} or {was} is null)", differs(name))
         } else {
-            conditions.extend(broken(resource, name, column, ["o", "n"]));
-        }
-    }
-    for name in ["extra"].iter().chain(hidden) {
-        conditions.push(format!("{} and n.{} is not null", changed(name), ident(name)));
+            differs(name)
+        };
+        conditions.extend(broken(resource, name, column, &was, &differs));
     }
     (!conditions.is_empty()).then(|| conditions.join(" or "))
 }
 
-/// The setting that carries a wrong row out of the statement that captures it. Raised in there, the error would
-/// show its client that statement.
+/// The setting that carries the key of a wrong row out of the statement that captures it. Raised in there, the error
+/// would show its client that statement.
 const WRONG: &str = "auth0.wrong_row";
 
-/// An expression that is NULL and notes the change from row `o` to row `n` where it is wrong.
+/// An expression that is NULL and notes the change of a row where it is wrong, behind [`compared`].
 pub(super) fn noted(resource: &Resource, hidden: &[&str]) -> Option<String> {
     let wrong = wrong(resource, hidden)?;
-    Some(format!(
-        "case when {wrong} then nullif(left(set_config('{WRONG}', jsonb_build_array(to_jsonb(o), to_jsonb(n))::text, true), 0), '') end"
-    ))
+    let key = key_object(resource, "n");
+    Some(format!("case when {wrong} then nullif(left(set_config('{WRONG}', {key}::text, true), 0), '') end"))
 }
 
 /// The statements that refuse what was noted.
@@ -99,7 +163,11 @@ pub(super) fn refused(site: &Site<'_>, resource: &Resource) -> String {
     let refuse = site.name(&refuse_name(&resource.table));
     let noted = format!("current_setting('{WRONG}', true)");
     format!(
-        "        if {noted} <> '' then\n            noted := {refuse}({noted}::jsonb);\n        end if;\n"
+        "        if {noted} <> '' then\n            \
+         noted := (select jsonb_build_array(to_jsonb(o), to_jsonb(n)) from {} where {} = {noted}::jsonb limit 1);\n            \
+         noted := {refuse}(noted::jsonb);\n        end if;\n",
+        pairs(resource),
+        key_object(resource, "n"),
     )
 }
 

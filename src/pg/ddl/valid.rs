@@ -36,19 +36,19 @@ pub(super) fn valid(site: &Site<'_>, resource: &Resource, name: &str, column: &C
     text
 }
 
-/// The SQL condition that an UPDATE from row `old` to row `new` (aliases) gives a column a value for which
-/// [`valid`] has a refusal; none where it has none.
+/// The SQL condition that an UPDATE gives a column of row `n` a value for which [`valid`] has a refusal; none where
+/// it has none. `was` is its value before, and `differs` tells whether that was another.
 pub(super) fn broken(
     resource: &Resource,
     name: &str,
     column: &Column,
-    [old, new]: [&str; 2],
+    was: &str,
+    differs: &str,
 ) -> Option<String> {
-    let column_of = |row: &str| format!("{row}.{}", ident(name));
-    let (was, is) = (column_of(old), column_of(new));
-    let broken: Vec<_> = checks(name, column, new).into_iter().map(|check| check.broken).collect();
-    let value = (!broken.is_empty())
-        .then(|| format!("{was} is distinct from {is} and {is} is not null and ({})", broken.join(" or ")));
+    let is = format!("n.{}", ident(name));
+    let broken: Vec<_> = checks(name, column, "n").into_iter().map(|check| check.broken).collect();
+    let value =
+        (!broken.is_empty()).then(|| format!("{differs} and {is} is not null and ({})", broken.join(" or ")));
     let emptied = (column.required && !resource.key.iter().any(|key| key == name))
         .then(|| format!("{was} is not null and {is} is null"));
     let conditions: Vec<_> = value.into_iter().chain(emptied).collect();
