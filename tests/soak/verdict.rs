@@ -183,6 +183,31 @@ pub(crate) async fn once(stand: &Stand, log: &[Value]) {
     println!("{} names were made once each, {} of them by clients", made.len(), inserted.len());
 }
 
+/// No row of this client has gone that it has not deleted; what did is told with all that was done to it.
+pub(crate) async fn stayed(stand: &Stand, log: &[Value], book: &Book) {
+    let Some((name, when)) = book.vanished.first() else { return };
+    let of_it = log.iter().filter(|entry| entry.to_string().contains(name.as_str()));
+    let calls: Vec<_> = of_it
+        .map(|entry| {
+            let (request, answer) = (&entry["details"]["request"], &entry["details"]["response"]);
+            format!(
+                "{} {} {} {} {}",
+                entry["date"], request["method"], request["path"], answer["statusCode"], entry["references"]
+            )
+        })
+        .collect();
+    let changes = format!(
+        "select id, operation, state, request_id, created_at, settled_at, options from auth0._sync_cdc \
+         where strpos(concat(key, before, after), '{name}') > 0 order by id"
+    );
+    let changes: Vec<_> = stand.root().await.rows(&changes).await.iter().map(Value::to_string).collect();
+    panic!(
+        "{name} had gone at {when}, and nobody else deletes it\n{}\n{}",
+        calls.join("\n"),
+        changes.join("\n")
+    );
+}
+
 /// Auth0 has what Postgres has promised this client, and nothing that failed.
 pub(crate) fn kept(state: &Value, book: &Book) {
     let name = &book.name;

@@ -100,16 +100,21 @@ async fn a_session_that_ends_in_the_middle_leaves_nothing_at_auth0() {
     stand.root().await.run(&format!("select pg_terminate_backend({pid})")).await;
     becomes(&stand, &mine, "nickname", &nickname).await;
 
-    // The call arrives, and its answer comes after the statement has given up.
-    for (setting, code) in [("statement_timeout", "57014"), ("auth0.strict_timeout", "57014")] {
-        let order = json!({"match": {"method": "PATCH"}, "times": 1, "do": "delay_after", "delay_ms": 700});
+    // The call is answered, or even carried out, after the statement has given up: it is taken back behind that.
+    for (setting, late) in ["statement_timeout", "auth0.strict_timeout"]
+        .into_iter()
+        .flat_map(|setting| ["delay_after", "delay"].map(|late| (setting, late)))
+    {
+        let order = json!({"match": {"method": "PATCH"}, "times": 1, "do": late, "delay_ms": 700});
         stand.emulator.fault(order).await;
+        stand.emulator.forget_calls().await;
         watcher.run(&format!("set {setting} = '300ms'")).await;
         let refusal = watcher.refused(&update(setting)).await;
-        assert_eq!(refusal.code, code, "{refusal:?}");
+        assert_eq!(refusal.code, "57014", "{refusal:?}");
         watcher.run(&format!("reset {setting}")).await;
         decided(&stand).await;
-        assert_eq!(at_auth0(&stand, &mine).await["nickname"], nickname, "{setting}");
+        assert_eq!(at_auth0(&stand, &mine).await["nickname"], nickname, "{setting}, {late}");
+        assert_eq!(stand.emulator.calls("PATCH /users/{user_id}").await, 2, "{setting}, {late}");
     }
     equal(&stand).await;
 }

@@ -45,7 +45,7 @@ pub(super) async fn make(
     let mut step = {
         // It is closed never.
         let _one = shared.calls.acquire().await;
-        worker::call(context, &work, resource, content, request_id, tries).await
+        call(shared, &work, content, request_id, tries).await
     };
     loop {
         let (at, kind, sent) = match step {
@@ -78,9 +78,21 @@ pub(super) async fn make(
                 shared.resumed().await;
             }
             let _one = shared.calls.acquire().await;
-            worker::call(context, &work, resource, content, request_id, tries).await
+            call(shared, &work, content, request_id, tries).await
         };
     }
+}
+
+/// Makes the calls of a change, once; they come to their end though nobody waits any more.
+async fn call(shared: &Shared, work: &Work, content: &Content, request_id: &str, tries: u32) -> Step {
+    let (context, work, content) = (shared.context.clone(), work.clone(), content.clone());
+    let id = request_id.to_owned();
+    let call = async move {
+        let resource = context.catalog.resource(&work.node.0).ok()?;
+        Some(worker::call(&context, &work, resource, &content, &id, tries).await)
+    };
+    let ended = shared.under_way.make(request_id, call).await;
+    ended.flatten().unwrap_or_else(|| Step::ReadBack { at: Instant::now(), kind: Kind::Internal })
 }
 
 /// Makes what a statement asks for; why not, as its reply tells it.

@@ -14,6 +14,7 @@ mod restore;
 mod settle;
 mod store;
 mod transaction;
+mod under_way;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(super) use intent::back;
 use line::Lines;
 use question::{Key, Question};
 use store::Store;
+use under_way::UnderWay;
 
 /// What the transactions of strict statements share.
 struct Shared {
@@ -44,6 +46,8 @@ struct Shared {
     lines: Lines,
     /// What should be read from Auth0, to ingest.
     to_read: mpsc::UnboundedSender<ToRead>,
+    /// Calls that have left and are not answered.
+    under_way: UnderWay,
     /// Calls under way at most.
     calls: Semaphore,
     /// The same as a number.
@@ -121,7 +125,16 @@ impl Strict {
         }
         let calls = Semaphore::new(concurrency);
         let lines = Lines::of(&store);
-        let shared = Shared { context, store, lines, to_read, calls, concurrency, paused };
+        let shared = Shared {
+            context,
+            store,
+            lines,
+            to_read,
+            under_way: UnderWay::default(),
+            calls,
+            concurrency,
+            paused,
+        };
         Ok(Strict { shared: Arc::new(shared), key, left })
     }
 

@@ -51,6 +51,8 @@ pub(super) async fn undo(shared: &Shared, intent: &Intent, until: Instant) -> Op
 /// answered to an update.
 pub(super) async fn restore(shared: &Shared, intent: &Intent) -> Option<Back> {
     let resource = shared.context.catalog.resource(&intent.node.0).ok()?;
+    // What was given up may be carried out still.
+    shared.under_way.ended(&intent.request_id).await;
     let (mut delays, mut again) = (Delays::default(), intent.left);
     let back = loop {
         shared.resumed().await;
