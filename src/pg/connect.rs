@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::fault;
 use crate::error::{Error, Kind, Result};
@@ -27,14 +27,18 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// # Errors
 /// `config` for an URL that cannot be read, `database_login`, `database_unavailable`.
 pub async fn connect(url: &SecretString, size: u32) -> Result<Database> {
-    connect_with(url, size, &[]).await
+    open(options(url)?, size).await
 }
 
-/// The same with further settings of their sessions.
+/// The same with further settings of their sessions, and without a log of slow statements: these carry values.
 ///
 /// # Errors
 /// As [`connect`].
 pub async fn connect_with(url: &SecretString, size: u32, settings: &[(&str, &str)]) -> Result<Database> {
+    open(options(url)?.options(settings.iter().copied()).disable_statement_logging(), size).await
+}
+
+fn options(url: &SecretString) -> Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url.expose_secret())
         .map_err(|error| Error::with(Kind::Config, "DATABASE_URL cannot be read", error))?
         .application_name("auth0-sync")
@@ -43,8 +47,11 @@ pub async fn connect_with(url: &SecretString, size: u32, settings: &[(&str, &str
             ("lock_timeout", "200ms"),
             ("timezone", "UTC"),
             ("idle_in_transaction_session_timeout", "60s"),
-        ])
-        .options(settings.iter().copied());
+        ]);
+    Ok(options)
+}
+
+async fn open(options: PgConnectOptions, size: u32) -> Result<Database> {
     let pool = PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(Duration::from_secs(10))

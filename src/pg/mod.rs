@@ -1,6 +1,7 @@
 //! The service's Postgres: pool, the schema made from the catalogue, capture, bookkeeping.
 //! Every statement names its schema; nothing here relies on search_path, nothing here calls Auth0.
 
+mod batch;
 mod connect;
 mod ddl;
 mod fault;
@@ -11,6 +12,7 @@ mod plan;
 mod server;
 pub mod to_read;
 
+pub use batch::{Batch, Batches, Statement};
 pub use connect::{Database, connect, connect_with, wait_for_nobody};
 pub use fault::{fault, sqlstate};
 pub use ident::{ident, literal};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 
 use super::atomic::{Fate, close};
 use super::call::{Verdict, delay};
@@ -18,8 +18,8 @@ use super::settlement::{APPLIED, Note, Settled, Settlement, cancelled, error_of,
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Target};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Along, Locked, News, Pending, Row};
-use crate::pg::{fault, ident, to_read};
+use crate::pg::mirror::{Locked, News, Pending, Row, insist};
+use crate::pg::{Statement, fault, ident, to_read};
 
 /// NOTIFY takes at most 8,000 bytes.
 const MAX_NOTIFICATION: usize = 7900;
@@ -120,7 +120,7 @@ async fn settle_once(
     settled.ids = notes.iter().filter(|(_, state, _)| *state != APPLIED).map(|(id, ..)| *id).collect();
     let key = settled.rekeyed.as_ref().unwrap_or(key);
     let told = told(store, resource, key, &locked.unsettled, notes);
-    settled.fates = write_down(store, &mut locked.transaction, told, None).await?;
+    settled.fates = write_down(store, &mut locked.transaction, told).await?;
     settled.also.extend_from_slice(also);
     keep(store, catalog, &mut locked.transaction, [(&work.node, &mut settled)]).await?;
     locked.commit().await?;
@@ -131,7 +131,7 @@ async fn settle_once(
 pub(super) async fn keep<'a>(
     store: &Store,
     catalog: &Catalog,
-    transaction: &mut Transaction<'static, Postgres>,
+    connection: &mut PgConnection,
     settled: impl IntoIterator<Item = (&'a Node, &'a mut Settled)>,
 ) -> Result<()> {
     let (mut targets, mut counts) = (Vec::new(), Vec::new());
@@ -140,7 +140,7 @@ pub(super) async fn keep<'a>(
         counts.push((of_it.len(), settled));
         targets.extend(of_it);
     }
-    let mut kept = to_read::keep(transaction, catalog, &store.schema, targets).await?.into_iter();
+    let mut kept = to_read::keep(connection, catalog, &store.schema, targets).await?.into_iter();
     for (count, settled) in counts {
         settled.to_read = kept.by_ref().take(count).collect();
     }
@@ -177,7 +177,7 @@ async fn finish_once(
     let state = if error.is_some() { refused } else { "confirmed" };
     let notes = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
     let told = told(store, resource, key, &locked.unsettled, notes);
-    write_down(store, &mut locked.transaction, told, None).await?;
+    write_down(store, &mut locked.transaction, told).await?;
     let mut settled = Settled { ids: work.ids.clone(), also: also.to_vec(), ..Settled::default() };
     keep(store, catalog, &mut locked.transaction, [(&work.node, &mut settled)]).await?;
     locked.commit().await?;
@@ -202,7 +202,7 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     let mut settled = cancelled(resource, work, &rebased.cancelled);
     let notes = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
     let told = told(store, resource, key, &locked.unsettled, notes);
-    settled.fates = write_down(store, &mut locked.transaction, told, None).await?;
+    settled.fates = write_down(store, &mut locked.transaction, told).await?;
     keep(store, catalog, &mut locked.transaction, [(&work.node, &mut settled)]).await?;
     locked.commit().await?;
     Ok(settled)
@@ -246,49 +246,74 @@ pub(super) fn told(
     told.collect()
 }
 
-/// States, NOTIFY, the end of write-only values and what is to go `along`, in one statement; returns what has become
-/// of transactions that are all or nothing.
+/// States, NOTIFY, and the end of write-only values, in one statement; returns what has become of transactions
+/// that are all or nothing.
 pub(super) async fn write_down(
     store: &Store,
     transaction: &mut Transaction<'static, Postgres>,
     told: Vec<Told>,
-    along: Option<Along>,
 ) -> Result<Vec<(u64, Fate)>> {
     let count = told.len() as i64;
     let undecided: BTreeSet<u64> = told.iter().filter_map(|told| told.transaction).collect();
-    let (mut ids, mut states, mut errors, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for Told { note: (id, state, error), text, .. } in told {
-        ids.push(id);
-        states.push(state);
-        errors.push(error);
-        texts.extend(text);
-    }
-    let rows = along.as_ref().map_or(0, |along| along.rows.len());
-    let beside = along.as_ref().map_or_else(|| "select where false".to_owned(), |along| along.sql(6));
-    let sql = include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema));
-    let settle = sqlx::query_as(AssertSqlSafe(sql.replace("{along}", &beside)))
+    let Ends { ids, states, errors, texts } = Ends::of(told);
+    let settled: i64 = sqlx::query_scalar(AssertSqlSafe(settling(store, "settled")))
         .bind(ids)
         .bind(states)
         .bind(errors)
         .bind(texts)
-        .bind(&store.schema);
-    let settle = match along {
-        Some(along) => settle.bind(Value::Array(along.rows)),
-        None => settle,
-    };
-    let (settled, written): (i64, i64) =
-        settle.fetch_one(&mut **transaction).await.map_err(fault("cannot settle mutations"))?;
+        .bind(&store.schema)
+        .fetch_one(&mut **transaction)
+        .await
+        .map_err(fault("cannot settle mutations"))?;
     if settled != count {
         return Err(Error::new(Kind::Internal, "a mutation settled twice"));
-    }
-    if written != rows as i64 {
-        return Err(Error::new(Kind::Internal, "a locked row could not be updated"));
     }
     let mut fates = Vec::new();
     for txid in undecided {
         fates.push((txid, close(transaction, store, txid).await?));
     }
     Ok(fates)
+}
+
+/// The same as a statement for later, which fails where not all of them are unsettled; none of them is of a
+/// transaction that is all or nothing.
+pub(super) fn writing_down(store: &Store, told: Vec<Told>) -> Statement {
+    let count = told.len().to_string();
+    let Ends { ids, states, errors, texts } = Ends::of(told);
+    Statement::new(settling(store, &insist("settled", "$6", "mutations settled")))
+        .numbers(&ids)
+        .array(states.into_iter().map(Some))
+        .array(errors.into_iter().map(|error| error.map(|error| error.to_string())))
+        .array(texts.into_iter().map(Some))
+        .text(&store.schema)
+        .text(&count)
+}
+
+fn settling(store: &Store, settled: &str) -> String {
+    include_str!("sql/settle.sql").replace("{schema}", &ident(&store.schema)).replace("{settled}", settled)
+}
+
+/// What is to be written of mutations.
+#[derive(Default)]
+struct Ends {
+    ids: Vec<i64>,
+    states: Vec<&'static str>,
+    errors: Vec<Option<Value>>,
+    /// To NOTIFY.
+    texts: Vec<String>,
+}
+
+impl Ends {
+    fn of(told: Vec<Told>) -> Ends {
+        let mut ends = Ends::default();
+        for Told { note: (id, state, error), text, .. } in told {
+            ends.ids.push(id);
+            ends.states.push(state);
+            ends.errors.push(error);
+            ends.texts.extend(text);
+        }
+        ends
+    }
 }
 
 /// The note as JSON text; what makes it too long is left out, longest first.

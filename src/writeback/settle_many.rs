@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::call::Verdict;
 use super::lanes::{Node, Work};
-use super::settle::{are_ours, keep, told, write_down};
+use super::settle::{are_ours, keep, told, writing_down};
 use super::settlement::{Note, Settled, Settlement, notes, settlement};
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, RowKey, Target};
@@ -73,7 +73,7 @@ async fn settle_table(
     let resource = catalog.resource(table)?;
     let nodes: Vec<Node> = judged.iter().map(|judged| judged.work.node.clone()).collect();
     let keys: Vec<&RowKey> = nodes.iter().map(|(_, key)| key).collect();
-    let mut locked = LockedRows::take(&store.together, &store.schema, resource, &keys).await?;
+    let mut locked = LockedRows::take(&store.batches, &store.schema, resource, &keys).await?;
     let (mut done, mut all) = (Vec::new(), Vec::new());
     for (place, Judged { work, verdict, also }) in judged.into_iter().enumerate() {
         let decided = locked.row(place).and_then(|row| Some((row, outcome(resource, &work, verdict, row)?)));
@@ -86,13 +86,9 @@ async fn settle_table(
         outcome.settled.also.extend(also);
         done.push(Some(outcome.settled));
     }
-    if !all.is_empty() {
-        let along = locked.write().await?;
-        write_down(store, &mut locked.transaction, all, along).await?;
-        let settled = nodes.iter().zip(&mut done).filter_map(|(node, done)| Some((node, done.as_mut()?)));
-        keep(store, catalog, &mut locked.transaction, settled).await?;
-        locked.commit().await?;
-    }
+    let settled = nodes.iter().zip(&mut done).filter_map(|(node, done)| Some((node, done.as_mut()?)));
+    keep(store, catalog, locked.batch.connection(), settled).await?;
+    locked.commit((!all.is_empty()).then(|| writing_down(store, all))).await?;
     Ok(done)
 }
 

@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::Token;
 use crate::pg::mirror::{Operation, Row};
-use crate::pg::{Database, fault, literal, qualified};
+use crate::pg::{Batches, Database, fault, literal, qualified};
 
 /// What is read of a mutation that is to be queued.
 const COLUMNS: &str =
@@ -31,6 +31,8 @@ pub struct Store {
     /// A few connections for what each write needs, together with others: the fewer they are, the less often
     /// Postgres plans and looks up the same.
     pub(super) together: Database,
+    /// One of these connections, for transactions.
+    pub(super) batches: Batches,
     /// The tenant's schema.
     pub schema: String,
     /// Of each claim what became ours; none where it is to be made alone.
@@ -111,7 +113,8 @@ impl Store {
     pub fn new(database: Database, together: Database, schema: String) -> Store {
         let claims = Arc::new(Together::new(GROUPS, TOGETHER));
         let settlements = Arc::new(Together::new(GROUPS, TOGETHER));
-        Store { database, together, schema, claims, settlements }
+        let batches = Batches::new(together.clone());
+        Store { database, together, batches, schema, claims, settlements }
     }
 
     /// Text of the current snapshot: what is visible in it is loaded from the table, the rest

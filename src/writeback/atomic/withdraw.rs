@@ -99,7 +99,7 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
             let rebased = locked.apply(News::Dropped { ids: vec![id] }).await?;
             let notes = notes(id, "cancelled", &why, &rebased.cancelled);
             let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
-            write_down(store, &mut locked.transaction, told, None).await?;
+            write_down(store, &mut locked.transaction, told).await?;
             locked.commit().await?;
             Ok(Settled::default())
         })
@@ -150,7 +150,7 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
         }
         let notes = notes(id, "reverted", &why, &rebased.cancelled);
         let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
-        write_down(store, &mut locked.transaction, told, None).await?;
+        write_down(store, &mut locked.transaction, told).await?;
         let gone = left.applied.operation == Operation::Insert;
         let mut settled = Settled { gone, read_again, also: also.clone(), ..Settled::default() };
         keep_to_read(store, catalog, &mut locked.transaction, [(&left.node, &mut settled)]).await?;
@@ -216,7 +216,7 @@ async fn keep(context: &Context, resource: &Resource, left: &Left, error: &Value
             .map_err(fault("cannot note that a change stays"))?;
         let notes = vec![(left.applied.id, "confirmed", None)];
         let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
-        write_down(store, &mut locked.transaction, told, None).await?;
+        write_down(store, &mut locked.transaction, told).await?;
         let mut settled = Settled { read_again: true, ..Settled::default() };
         keep_to_read(store, &context.catalog, &mut locked.transaction, [(&left.node, &mut settled)]).await?;
         locked.commit().await?;

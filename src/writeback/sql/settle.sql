@@ -16,7 +16,7 @@ with outcome as (
     returning c.id
 ), told as (
     select pg_catalog.pg_notify('auth0_sync', note) from unnest($4::text[]) as n (note)
-), written as (
-    {along}
+), counted as (
+    select (select count(*) from settled) + 0 * (select count(*) from told) as settled
 )
-select (select count(*) from settled) + 0 * (select count(*) from told), (select count(*) from written)
+select {settled} from counted
