@@ -26,10 +26,11 @@ use super::{webhook, writes};
 use crate::auth0::Client;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{self, Entries, EventsShown, Queue, Target};
+use crate::ingest::{self, Entries, EventsShown, Queue};
+use crate::pg::to_read::ToRead;
 use crate::pg::{connect, connect_with, digest_of};
 use crate::retry::Delays;
-use crate::writeback::{self, Dispatch, Report, Strict, Suspicion};
+use crate::writeback::{self, Dispatch, Report, Strict};
 use crate::{status, wal};
 
 /// Connections of the pool: workers of writeback, readers of ingest, and some to spare.
@@ -120,7 +121,7 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     let Some(paused) = until(&shutdown, look).await? else { return Ok(()) };
     let (report_in, report) = watch::channel(Report { paused, ..Report::default() });
     let (paused_in, paused) = watch::channel(paused);
-    let (suspicions_in, suspicions) = mpsc::unbounded_channel();
+    let (to_read_in, to_read) = mpsc::unbounded_channel();
     let events = Arc::<EventsShown>::default();
     let page = Arc::new(Page {
         schema: config.schema.clone(),
@@ -171,19 +172,13 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
     };
     let strict = || async {
         let own = connect(&config.database_url, STRICT_CONNECTIONS).await?;
-        let asks = (suspicions_in.clone(), paused.clone());
+        let asks = (to_read_in.clone(), paused.clone());
         Strict::open(context.clone(), own, config.concurrency, asks.0, asks.1).await
     };
     let Some(strict) = until(&shutdown, strict).await? else { return Ok(()) };
     let (questions_in, questions) = mpsc::channel(ARRIVALS);
-    let dispatch = Dispatch {
-        context,
-        arrivals,
-        applied: applied_in,
-        report: report_in,
-        suspicions: suspicions_in,
-        paused,
-    };
+    let dispatch =
+        Dispatch { context, arrivals, applied: applied_in, report: report_in, to_read: to_read_in, paused };
 
     let counted = (database.clone(), config.schema.clone(), page.budget.clone());
     tasks.spawn(count_calls(counted.0, counted.1, counted.2, shutdown.clone()));
@@ -204,7 +199,9 @@ async fn serve(config: &Config, standing: &Standing, shutdown: CancellationToken
         let (reading, queue, shutdown) = (reading.clone(), Arc::clone(&queue), shutdown.clone());
         tasks.spawn(async move { forever(shutdown, ingest::refetch(&reading, &queue)).await });
     }
-    tasks.spawn(forever(shutdown.clone(), suspect(Arc::clone(catalog), Arc::clone(&queue), suspicions)));
+    tasks.spawn(forever(shutdown.clone(), pass_on(Arc::clone(&queue), to_read)));
+    let (asking, asked) = (reading.clone(), Arc::clone(&queue));
+    tasks.spawn(forever(shutdown.clone(), async move { ingest::keep_asking(&asking, &asked).await }));
     let (at_work, asked) = (reading.clone(), Arc::clone(&queue));
     let settling = async move { ingest::watch_settling(&at_work, &asked).await };
     tasks.spawn(forever(shutdown.clone(), settling));
@@ -293,26 +290,9 @@ async fn notice_writes(mut report: watch::Receiver<Report>, activity: Arc<ingest
     }
 }
 
-/// Rows that writeback suspects to differ are read.
-async fn suspect(
-    catalog: Arc<Catalog>,
-    queue: Arc<Queue>,
-    mut suspicions: mpsc::UnboundedReceiver<Suspicion>,
-) {
-    while let Some(suspicion) = suspicions.recv().await {
-        match suspicion {
-            Suspicion::Table(table) => {
-                let read = catalog.get(&table).filter(|resource| resource.is_read());
-                queue.ask(read.map(|_| Target::Table { table }));
-            }
-            Suspicion::Changed { by, row, table } => {
-                let by = catalog.get(&by).into_iter();
-                queue.ask(by.filter_map(|by| ingest::changed(&catalog, by, &row, &table)));
-            }
-            Suspicion::Row(table, key) => queue.ask(Target::suspected(&catalog, &table, key)),
-            Suspicion::Gone(table) => {
-                queue.ask(catalog.get(&table).into_iter().flat_map(Target::taken_along))
-            }
-        }
+/// What writeback has learned is read.
+async fn pass_on(queue: Arc<Queue>, mut to_read: mpsc::UnboundedReceiver<ToRead>) {
+    while let Some(to_read) = to_read.recv().await {
+        queue.ask_kept([to_read]);
     }
 }

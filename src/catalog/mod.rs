@@ -10,6 +10,7 @@ mod load;
 mod model;
 mod route;
 mod select;
+mod target;
 mod template;
 
 pub use key::RowKey;
@@ -22,4 +23,5 @@ pub use model::{
 };
 pub use route::{PathMatch, path_matches};
 pub use select::{Follows, Selection};
+pub use target::{Target, list_groups};
 pub use template::{fill_body, fill_path, fill_query, placeholder, placeholders};

@@ -14,6 +14,8 @@ pub(super) enum Fault {
     Status(u16, Option<Value>),
     /// The connection closes without an answer; the call did nothing.
     DropBefore,
+    /// The connection closes without an answer; the call does what it says this much later.
+    DropLate(Duration),
     /// The connection closes without an answer; the call did what it says.
     DropAfter,
     /// The call is carried out this much later.
@@ -48,7 +50,7 @@ pub(super) struct Order {
     times: Option<u32>,
     /// Calls that pass before the first fault.
     after: u32,
-    /// `status`, `drop_before`, `drop_after`, `delay`, `delay_after`, `cut`, `stall`, `fail_job` or `hold_job`;
+    /// `status`, `drop_before`, `drop_late`, `drop_after`, `delay`, `delay_after`, `cut`, `stall`, `fail_job` or `hold_job`;
     /// of event streams under way `events_drop`, `events_stall`, `events_error`, `events_duplicate`,
     /// `events_disorder`, `events_delay`.
     #[serde(rename = "do")]
@@ -59,7 +61,7 @@ pub(super) struct Order {
     body: Option<Value>,
     /// For `events_error`.
     code: Option<String>,
-    /// For `delay`, `delay_after`, `stall`, `hold_job` and `events_delay`; `fail_job` takes it too.
+    /// For `drop_late`, `delay`, `delay_after`, `stall`, `hold_job` and `events_delay`; `fail_job` takes it too.
     delay_ms: Option<u64>,
     /// For `cut` and `stall`: bytes of the body that still come.
     bytes: Option<u64>,
@@ -119,13 +121,14 @@ impl Faults {
             (Some("hold_job"), _, Some(ms)) => Some(Fault::Job(JobFault { fails: None, holds_ms: ms })),
             (Some("status"), Some(status), _) => Some(Fault::Status(status, order.body)),
             (Some("drop_before"), ..) => Some(Fault::DropBefore),
+            (Some("drop_late"), _, Some(ms)) => Some(Fault::DropLate(Duration::from_millis(ms))),
             (Some("drop_after"), ..) => Some(Fault::DropAfter),
             (Some("delay") | None, _, Some(ms)) => Some(Fault::Delay(Duration::from_millis(ms))),
             (Some("delay_after"), _, Some(ms)) => Some(Fault::DelayAfter(Duration::from_millis(ms))),
             (None, None, None) => None,
             _ => {
                 return Err(
-                    "do is status (with status), drop_before, drop_after, delay, delay_after or hold_job \
+                    "do is status (with status), drop_before, drop_after, drop_late, delay, delay_after or hold_job \
                             (with delay_ms), cut (with bytes), stall (with bytes and delay_ms) or fail_job"
                         .into(),
                 );

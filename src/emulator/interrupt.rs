@@ -1,4 +1,4 @@
-//! Breaks the body of an answer in the middle, as a bad network does.
+//! Breaks the body of an answer in the middle, or brings a call late, as a bad network does.
 
 use std::time::Duration;
 
@@ -18,6 +18,14 @@ struct Flow {
     left: Option<u64>,
     pause: Option<Duration>,
     caller: Caller,
+}
+
+/// Does what a call asks for when nobody waits for its answer any more.
+pub(super) fn later(delay: Duration, work: impl FnOnce() + Send + 'static) {
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        work();
+    });
 }
 
 /// Lets so many bytes of a body through; then nothing comes for a while, or the connection closes.

@@ -248,6 +248,11 @@ async fn answer(
     };
     let read = to_bytes(body, largest).await;
     let response = match (read, &fault) {
+        (Ok(body), Some(Fault::DropLate(delay))) => {
+            let (shared, caller) = (Arc::clone(&shared), caller.clone());
+            interrupt::later(*delay, move || drop(run(&shared, &caller, &parts, &body, None)));
+            respond(Answer::empty(503))
+        }
         (_, Some(Fault::DropBefore)) => respond(Answer::empty(503)),
         (_, Some(Fault::Status(status, body))) => {
             let usual = Answer::from(Problem::plain(*status, "A fault that was asked for"));
@@ -281,7 +286,7 @@ async fn answer(
             response
         }
     };
-    if matches!(fault, Some(Fault::DropBefore | Fault::DropAfter)) {
+    if matches!(fault, Some(Fault::DropBefore | Fault::DropLate(_) | Fault::DropAfter)) {
         caller.cut();
     }
     match fault {

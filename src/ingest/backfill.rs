@@ -16,10 +16,9 @@ use super::refetch::read_singleton;
 use super::seen::Seen;
 use super::sets::Work;
 use super::sides::sides;
-use super::target::Target;
-use super::{Context, Method, Queue, estimate, export, log_fill};
+use super::{Context, Method, Queue, estimate, export, kept, log_fill};
 use crate::auth0::{Cut, Lane};
-use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey};
+use crate::catalog::{List, NewKey, Paging, Resource, ResourceKind, RowKey, Target};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::fault;
 
@@ -157,7 +156,7 @@ async fn take_up(
             queue.ask(filled.again.iter().cloned());
             let below = |other: &&Resource| other.needs().any(|table| table == resource.table);
             if !context.catalog.iter().filter(below).all(|other| is_filled_too(&other.table)) {
-                queue.ask(filled.following);
+                kept::ask(context, queue, filled.following).await?;
             }
             // A row that a client holds keeps nobody waiting but its own table.
             if !resource.list.iter().any(|list| list.part) {

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use super::sets;
-use super::target::Target;
-use crate::catalog::{Catalog, Each, Resource};
+use crate::catalog::{Catalog, Each, Resource, Target};
 
 /// What follows from rows of a table.
 pub(super) struct Follow {

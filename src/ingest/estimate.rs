@@ -10,7 +10,7 @@ use serde_json::Map;
 use super::sides::{self, calls};
 use super::{Context, Method, sets};
 use crate::auth0::{Lane, list_request};
-use crate::catalog::{Each, Limits, List, Paging, Plan, Resource, ResourceKind};
+use crate::catalog::{Each, Limits, List, Paging, Plan, Resource, ResourceKind, list_groups};
 use crate::error::Result;
 use crate::pg::fault;
 
@@ -103,7 +103,7 @@ pub async fn estimate(context: &Context, tables: &[&Resource]) -> Result<Estimat
             Some(size) => *size,
             None => Size { number: sides::size(context, resource).await?, sure: false },
         };
-        let groups = sets::groups(&context.catalog, resource);
+        let groups = list_groups(&context.catalog, resource);
         let (group, mut expected) = match resource.export.is_some() && context.exports.are_wanted() {
             true => (Vec::new(), exported(resource, own)),
             false => expected(resource, &groups, &asked, own),
@@ -345,7 +345,7 @@ mod tests {
         let resource = catalog.get(table).unwrap();
         let sizes: HashMap<&str, Size> = sizes.iter().copied().collect();
         let asked: Vec<_> = resource.list.iter().map(|list| foreseen(list, &sizes)).collect();
-        let (group, expected) = expected(resource, &sets::groups(&catalog, resource), &asked, own);
+        let (group, expected) = expected(resource, &list_groups(&catalog, resource), &asked, own);
         (group, expected.calls, expected.at_least)
     }
 

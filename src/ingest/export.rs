@@ -18,10 +18,9 @@ use super::bulk_follow::Follow;
 use super::export_lines::{Batch, Lines};
 use super::export_state::{State, forget};
 use super::listing::{any_known, unseen};
-use super::target::Target;
 use super::{Context, Filling, Method as Way};
 use crate::auth0::{Download, Lane, Request};
-use crate::catalog::{Export, Resource, RowKey, fill_body};
+use crate::catalog::{Export, Resource, RowKey, Target, fill_body};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::Layout;
 

@@ -4,8 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::hints::row_or_set;
-use super::target::Target;
-use crate::catalog::{Catalog, LogHint, PathHint, Resource, placeholder};
+use crate::catalog::{Catalog, LogHint, PathHint, Resource, Target, placeholder};
 use crate::pg::mirror::Row;
 
 /// What the entry says of one table.

@@ -6,23 +6,21 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::hinted::hinted;
-use super::target::Target;
 use crate::catalog::{
-    Call, Catalog, List, NewKey, Paging, Resource, ResourceKind, RowKey, Touch, path_matches, placeholder,
-    placeholders,
+    Call, Catalog, List, NewKey, Paging, Resource, ResourceKind, RowKey, Target, Touch, path_matches,
+    placeholder, placeholders,
 };
 use crate::pg::mirror::{Row, row_from_answer};
 
-/// Targets of one log entry; empty for what the mirror does not show. Of our own writes the rows
+/// Targets of one log entry; empty for what the mirror does not show. Of writes that are `ours` the rows
 /// themselves are known; what else they change is not.
-pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<Target> {
+pub(super) fn targets(catalog: &Catalog, entry: &Value, ours: bool) -> Vec<Target> {
     let kind = entry.get("type").and_then(Value::as_str).unwrap_or_default();
     let found = match Made::read(entry) {
         _ if kind != "sapi" => {
             catalog.iter().flat_map(|resource| hinted(catalog, resource, kind, entry)).collect()
         }
         Some(made) => {
-            let ours = is_ours(entry, instance);
             let mut found = if ours { Vec::new() } else { made.named(catalog) };
             found.extend(made.along(catalog, ours));
             found
@@ -33,10 +31,10 @@ pub(super) fn targets(catalog: &Catalog, entry: &Value, instance: &str) -> Vec<T
     found.into_iter().filter(|target| met.insert(target.clone())).collect()
 }
 
-/// Whether the entry tells of a call of this service.
-pub(super) fn is_ours(entry: &Value, instance: &str) -> bool {
+/// The correlation id of the call that an entry tells of, where this service has made it.
+pub(super) fn own_call<'e>(entry: &'e Value, instance: &str) -> Option<&'e str> {
     let correlation = entry.pointer("/references/correlation_id").and_then(Value::as_str);
-    correlation.is_some_and(|id| id.starts_with(instance))
+    correlation.filter(|id| id.starts_with(instance))
 }
 
 /// The row with these values, or the narrowest list that they name; none where they name neither.
@@ -180,7 +178,7 @@ impl<'a> Made<'a> {
                 row
             });
             let tables = values.iter().flat_map(|row| resource.changes.iter().map(move |table| (row, table)));
-            let found = tables.filter_map(|(row, table)| changed(catalog, resource, row, table));
+            let found = tables.filter_map(|(row, table)| Target::changed(catalog, resource, row, table));
             found.collect::<Vec<_>>()
         });
         let mut found: Vec<_> = found.collect();
@@ -243,7 +241,7 @@ impl<'a> Made<'a> {
             other.is_read() && other.create.is_none() && other.list.iter().any(of)
         };
         let found = catalog.iter().filter(is_born);
-        found.filter_map(|other| changed(catalog, parent, &row, &other.table)).collect()
+        found.filter_map(|other| Target::changed(catalog, parent, &row, &other.table)).collect()
     }
 }
 
@@ -252,46 +250,6 @@ fn writes(resource: &Resource) -> impl Iterator<Item = &Call> {
     let replace = resource.replace.iter().map(|replace| &replace.call);
     let row = resource.update.iter().chain(&resource.delete);
     create.chain(replace).chain(row).chain(resource.command.iter().map(|command| &command.call))
-}
-
-/// What a write of `row` changes in another table: the row or the list that the row's own values
-/// name, by what they refer to; else the whole table.
-pub fn changed(catalog: &Catalog, resource: &Resource, row: &Row, table: &str) -> Option<Target> {
-    let other = catalog.get(table).filter(|other| other.is_read())?;
-    let mut known: Vec<(&str, Row)> = vec![(&resource.table, row.clone())];
-    let single = resource.columns.iter().filter_map(|(name, column)| {
-        let of = catalog.get(column.references.as_deref()?)?;
-        let [key] = of.key.as_slice() else { return None };
-        Some((of.table.as_str(), Row::from_iter([(key.clone(), row.get(name)?.clone())])))
-    });
-    known.extend(single);
-    known.extend(resource.depends.iter().filter_map(|(table, columns)| {
-        let of = catalog.get(table)?;
-        let values =
-            of.key.iter().zip(columns).map(|(key, column)| Some((key.clone(), row.get(column)?.clone())));
-        Some((of.table.as_str(), values.collect::<Option<Row>>()?))
-    }));
-    let own = known.iter().filter(|(of, _)| *of == other.table);
-    if let Some(key) = own.into_iter().find_map(|(_, values)| RowKey::of(other, values)) {
-        return Target::row(catalog, table, key);
-    }
-    let below = other.list.iter().enumerate().rev().find_map(|(n, list)| {
-        let parent = catalog.get(list.parent.as_deref()?)?;
-        let (_, values) = known.iter().find(|(of, _)| *of == parent.table)?;
-        let pairs = list.supplied(parent).into_iter();
-        let values = pairs.map(|(name, column)| Some((name.to_owned(), values.get(column)?.clone())));
-        let values = values.collect::<Option<Row>>()?;
-        match RowKey::of(other, &values) {
-            Some(key) if other.get.is_some() => Target::row(catalog, table, key),
-            _ => Target::set(other, n, &values),
-        }
-    });
-    // Several lists for each row: they are found when it is read.
-    let own_key = || RowKey::of(resource, row).and_then(|key| Target::below(catalog, &resource.table, key));
-    let several = other.list.iter().any(|list| list.parent.as_ref() == Some(&resource.table));
-    below
-        .or_else(|| own_key().filter(|_| several))
-        .or_else(|| Some(Target::Table { table: table.to_owned() }))
 }
 
 #[cfg(test)]
@@ -305,7 +263,7 @@ mod tests {
     }
 
     fn found(entry: &Value) -> Vec<Target> {
-        targets(&Catalog::bundled().unwrap(), entry, "mine")
+        targets(&Catalog::bundled().unwrap(), entry, own_call(entry, "mine").is_some())
     }
 
     fn row(table: &str, key: &str) -> Target {
@@ -363,7 +321,7 @@ mod tests {
                     .map(|name| (resource.field(name).to_owned(), json!("x1")))
                     .collect();
                 let entry = sapi(&call.method, &format!("/api/v2{path}"), Value::Object(answer));
-                let named = targets(&catalog, &entry, "mine");
+                let named = targets(&catalog, &entry, false);
                 // Two tables may share a call: the row is in one of them, and that table's change leads to the other.
                 if !named.iter().any(|target| target.table() == resource.table) {
                     missed.push(format!("{} {} of {}: {named:?}", call.method, call.path, resource.table));

@@ -8,10 +8,9 @@ use futures_util::future::join_all;
 use super::bulk_follow::Follow;
 use super::refetch::read_row;
 use super::seen::Seen;
-use super::target::Target;
 use super::{Context, Queue, bulk};
 use crate::auth0::{Cut, Lane};
-use crate::catalog::{Resource, RowKey};
+use crate::catalog::{Resource, RowKey, Target};
 use crate::error::{Kind, Result, Retry};
 
 /// Rows that wait to be read by themselves until the list has ended.

@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use super::activity::LogRead;
-use super::hints::{is_ours, targets};
+use super::hints::{own_call, targets};
 use super::pace::Pace;
 use super::sweep::{self, Why};
 use super::{Context, Queue, Source, bulk, gap};
@@ -197,8 +197,12 @@ impl Logs {
     async fn take_in(&mut self, found: &[Value], last: String, began: Tick) -> Result<()> {
         self.mirror(found, began).await?;
         let catalog = &self.context.catalog;
+        let doubtful = self.context.freshness.doubtful();
+        // Where nobody has heard its answer, it may have done what it did after its row was read back.
+        let is_known =
+            |entry| own_call(entry, &self.context.instance).is_some_and(|call| !doubtful.has(call));
         let targets: Vec<_> =
-            found.iter().flat_map(|entry| targets(catalog, entry, &self.context.instance)).collect();
+            found.iter().flat_map(|entry| targets(catalog, entry, is_known(entry))).collect();
         if !targets.is_empty() {
             tracing::debug!(entries = found.len(), targets = targets.len(), "the tenant log names changes");
         }
@@ -255,7 +259,7 @@ impl Logs {
 
 /// Whether the entry says that something happened; reading leaves entries too where a secret was shown.
 fn tells_of_a_change(entry: &Value, instance: &str) -> bool {
-    entry.get("type").and_then(Value::as_str) != Some("mgmt_api_read") && !is_ours(entry, instance)
+    entry.get("type").and_then(Value::as_str) != Some("mgmt_api_read") && own_call(entry, instance).is_none()
 }
 
 /// How long ago the entry was written.

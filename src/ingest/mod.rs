@@ -1,6 +1,6 @@
 //! From Auth0 to the tables: every source ends in one apply function.
 //!
-//! Most sources only say what to read again ([`target`]); [`mod@refetch`] reads it, [`apply`] writes
+//! Most sources only say what to read again ([`Target`](crate::catalog::Target)); [`mod@refetch`] reads it, [`apply`] writes
 //! it. Nothing here decides about a mutation: that is writeback's.
 
 mod actions;
@@ -20,6 +20,7 @@ mod export_state;
 mod gap;
 mod hinted;
 mod hints;
+mod kept;
 mod listed;
 mod listing;
 mod log_fill;
@@ -36,7 +37,6 @@ mod settling;
 mod sides;
 mod slices;
 mod sweep;
-mod target;
 mod webhook;
 
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub use completion::{Completed, skip};
 pub use estimate::{Estimate, Expected, Rates, estimate};
 pub use events::{Events, EventsReport, EventsShown, EventsState};
 pub use export::{Exports, Wanted};
-pub use hints::changed;
+pub use kept::keep_asking;
 pub use logs::{Entries, Logs};
 pub use pace::Pace;
 pub use progress::{Filling, Method, Progress, Shown, keep_progress};
@@ -59,7 +59,6 @@ pub use refetch::refetch;
 pub use refused::Refused;
 pub use settling::watch_settling;
 pub use sweep::{Differences, Sweeps, Why, ask, ask_for, is_compared, sweep};
-pub use target::Target;
 pub use webhook::{Desk, Keys, Tally, TallyReport, listen as listen_for_messages, serve as take_messages};
 
 use tokio::sync::Semaphore;

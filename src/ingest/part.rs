@@ -11,10 +11,9 @@ use super::bulk_sql::Statements;
 use super::export::{self, Stop};
 use super::export_lines::{Batch, Lines};
 use super::listed::Listed;
-use super::target::Target;
-use super::{Context, Queue};
+use super::{Context, Queue, kept};
 use crate::auth0::Lane;
-use crate::catalog::{Export, Resource};
+use crate::catalog::{Export, Resource, Target};
 use crate::error::Result;
 use crate::pg::mirror::{Layout, Tick, row_of_line};
 
@@ -37,7 +36,7 @@ pub(super) async fn read(
 ) -> Result<bool> {
     let whole = || Target::Table { table: resource.table.clone() };
     let Some(wanted) = export::wanted(context, resource) else {
-        queue.ask([whole()]);
+        kept::ask(context, queue, [whole()]).await?;
         return Ok(true);
     };
     // Auth0 does not say how many exports may run at a time: one of ours at most, and nobody waits for it.
@@ -47,7 +46,7 @@ pub(super) async fn read(
         Err(Stop::Error(error)) => Err(error),
         Err(Stop::Refused(error) | Stop::Failed(error)) => {
             tracing::warn!(table = %resource.table, %error, "a part of the table cannot be exported: all of it is read");
-            queue.ask([whole()]);
+            kept::ask(context, queue, [whole()]).await?;
             Ok(true)
         }
     }
@@ -111,9 +110,10 @@ async fn read_file(
     lines.end(&mut full)?;
     store.take(&mut full).await?;
     let mut listed = store.listed;
-    queue.ask(std::mem::take(&mut listed.following));
+    let following = std::mem::take(&mut listed.following).into_iter();
     let open = listed.open().into_iter();
-    queue.ask(open.filter_map(|key| Target::row(&context.catalog, &resource.table, key)));
+    let open = open.filter_map(|key| Target::row(&context.catalog, &resource.table, key));
+    kept::ask(context, queue, following.chain(open)).await?;
     Ok(store.rows)
 }
 

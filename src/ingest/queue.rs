@@ -8,8 +8,9 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
-use super::target::Target;
+use crate::catalog::Target;
 use crate::ledger::{Ledger, Token};
+use crate::pg::to_read::ToRead;
 use crate::retry::pause;
 
 /// A source whose positions are stored.
@@ -21,8 +22,14 @@ pub enum Source {
     Events,
 }
 
-/// A batch of a source.
-type Batch = (Source, Token);
+/// What waits until a target has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Batch {
+    /// A batch of a source, with its position.
+    Of(Source, Token),
+    /// What keeps the target over a crash: a row of `_auth0_sync.to_read`.
+    Kept(i64),
+}
 
 /// A queue of targets, shared by every source and the tasks that read.
 #[derive(Debug, Default)]
@@ -42,6 +49,10 @@ struct State {
     known: HashMap<Target, Known>,
     /// Positions of each source up to which everything has been read.
     ledgers: HashMap<Source, Ledger<String>>,
+    /// Rows of `_auth0_sync.to_read` whose targets are not read.
+    kept: HashSet<i64>,
+    /// Those whose targets have been read.
+    spent: Vec<i64>,
     done: u64,
     /// When whole tables may be read again: a big one must not be read without end.
     rests: HashMap<Target, Instant>,
@@ -73,14 +84,37 @@ pub struct QueueReport {
 }
 
 impl Queue {
-    /// Asks for targets without a position: suspicions, sweeps.
+    /// Asks for targets that another source tells again if they are forgotten.
     pub fn ask(&self, targets: impl IntoIterator<Item = Target>) {
         let mut state = self.state();
         for target in targets {
-            state.add(target, None);
+            state.add(target, []);
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Asks for what stands in `_auth0_sync.to_read`; what has been asked for is not asked for again.
+    pub fn ask_kept(&self, targets: impl IntoIterator<Item = ToRead>) {
+        let mut state = self.state();
+        for ToRead { id, target } in targets {
+            if id.is_none_or(|id| !state.is_known(id)) {
+                state.add(target, id.map(Batch::Kept));
+            }
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes the rows of `_auth0_sync.to_read` whose targets have been read; they are to be forgotten, or
+    /// given back by [`Queue::not_forgotten`].
+    pub fn spent(&self) -> Vec<i64> {
+        std::mem::take(&mut self.state().spent)
+    }
+
+    /// These could not be forgotten yet.
+    pub fn not_forgotten(&self, ids: Vec<i64>) {
+        self.state().spent.extend(ids);
     }
 
     /// Asks for the targets of a batch of an ordered source that ends at `position`.
@@ -88,9 +122,7 @@ impl Queue {
         let mut state = self.state();
         let token = state.ledger(source).received(position);
         for target in targets {
-            if state.add(target, Some((source, token))) {
-                state.ledger(source).queued(token);
-            }
+            state.add(target, [Batch::Of(source, token)]);
         }
         state.ledger(source).loaded(token);
         drop(state);
@@ -172,8 +204,8 @@ impl Queue {
             let rest = (began.elapsed() * REST).min(LONGEST_REST);
             state.rests.insert(target.clone(), Instant::now() + rest);
         }
-        for (source, token) in known.batches.drain() {
-            state.ledger(source).ended(token);
+        for batch in known.batches.drain() {
+            state.ended(batch);
         }
         if known.again {
             let batches = known.next_batches;
@@ -221,21 +253,38 @@ impl State {
         self.ledgers.entry(source).or_default()
     }
 
-    /// Whether the batch is newly attached to the target.
-    fn add(&mut self, target: Target, batch: Option<Batch>) -> bool {
-        match self.known.get_mut(&target) {
-            None => {
-                let known = Known { batches: batch.into_iter().collect(), ..Known::default() };
-                self.known.insert(target.clone(), known);
-                self.wait(target);
-                batch.is_some()
+    /// Adds a target that these batches wait for.
+    fn add(&mut self, target: Target, batches: impl IntoIterator<Item = Batch>) {
+        let is_new = !self.known.contains_key(&target);
+        let known = self.known.entry(target.clone()).or_default();
+        known.again |= known.reading;
+        let there = if known.reading { &mut known.next_batches } else { &mut known.batches };
+        let attached: Vec<Batch> = batches.into_iter().filter(|batch| there.insert(*batch)).collect();
+        for batch in attached {
+            match batch {
+                Batch::Of(source, token) => self.ledger(source).queued(token),
+                Batch::Kept(id) => drop(self.kept.insert(id)),
             }
-            Some(known) if known.reading => {
-                known.again = true;
-                batch.is_some_and(|token| known.next_batches.insert(token))
-            }
-            Some(known) => batch.is_some_and(|token| known.batches.insert(token)),
         }
+        if is_new {
+            self.wait(target);
+        }
+    }
+
+    /// A target that a batch waits for has been read.
+    fn ended(&mut self, batch: Batch) {
+        match batch {
+            Batch::Of(source, token) => self.ledger(source).ended(token),
+            Batch::Kept(id) => {
+                self.kept.remove(&id);
+                self.spent.push(id);
+            }
+        }
+    }
+
+    /// Whether a row of `_auth0_sync.to_read` has been asked for, and is not forgotten.
+    fn is_known(&self, id: i64) -> bool {
+        self.kept.contains(&id) || self.spent.contains(&id)
     }
 
     /// Puts a target into the queue, to be read as soon as it may.
@@ -273,7 +322,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::RowKey;
+    use crate::catalog::{RowKey, Target};
 
     fn row(key: &str) -> Target {
         Target::Row { table: "user".into(), key: RowKey::single(key) }
@@ -349,6 +398,29 @@ mod tests {
         assert_eq!(queue.position(Source::Log), None);
         queue.done(&a);
         assert_eq!(queue.position(Source::Log).as_deref(), Some("log"));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_spent_when_it_has_been_read_since() {
+        let queue = Queue::default();
+        let kept = |id, key| ToRead { id: Some(id), target: row(key) };
+        queue.ask_kept([kept(7, "a"), kept(8, "a"), kept(9, "b")]);
+        let a = queue.next().await;
+        queue.ask_kept([kept(7, "a"), kept(10, "a")]);
+        queue.done(&a);
+        let mut spent = queue.spent();
+        spent.sort_unstable();
+        assert_eq!(spent, [7, 8], "10 came while it was read");
+        queue.not_forgotten(spent);
+        queue.ask_kept([kept(8, "a")]);
+        for key in ["b", "a"] {
+            let next = queue.next().await;
+            assert_eq!(next, row(key));
+            queue.done(&next);
+        }
+        let mut spent = queue.spent();
+        spent.sort_unstable();
+        assert_eq!((spent, queue.report().open), (vec![7, 8, 9, 10], 0));
     }
 
     #[tokio::test]

@@ -3,10 +3,9 @@
 use super::apply::{Applied, apply, apply_free};
 use super::backfill::is_refusal;
 use super::listing::{keys, known_below, read_set};
-use super::target::Target;
-use super::{Context, Queue, part, sets};
+use super::{Context, Queue, kept, part, sets};
 use crate::auth0::{Lane, Request};
-use crate::catalog::{NewKey, Resource, ResourceKind, RowKey};
+use crate::catalog::{NewKey, Resource, ResourceKind, RowKey, Target, list_groups};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::fault;
 use crate::pg::mirror::{Row, row_from_answer};
@@ -81,23 +80,25 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
             if let Some(cut) = listed.cut {
                 tracing::warn!(table = %resource.table, cap = cut.cap, "Auth0 shows only a part of this list");
             }
-            queue.ask(std::mem::take(&mut listed.following));
+            kept::ask(context, queue, std::mem::take(&mut listed.following)).await?;
             let rows = listed.open();
             if resource.get.is_none() {
                 // With its siblings, which this list alone shows.
                 return Ok(rows.is_empty());
             }
             let rows = rows.into_iter();
-            queue.ask(rows.filter_map(|key| Target::row(&context.catalog, &resource.table, key)));
+            let rows = rows.filter_map(|key| Target::row(&context.catalog, &resource.table, key));
+            kept::ask(context, queue, rows).await?;
             Ok(true)
         }
         Target::Part { values, .. } => part::read(context, queue, resource, values).await,
         Target::Table { .. } => {
             let filled = Box::pin(super::backfill::fill(context, queue, resource, Lane::Sweep)).await?;
-            queue.ask(filled.following);
+            kept::ask(context, queue, filled.following).await?;
             // Where rows have no call of their own this table stands for them.
             let whole = !filled.again.contains(target);
-            queue.ask(filled.again.into_iter().filter(|again| again != target));
+            let others = filled.again.into_iter().filter(|again| again != target);
+            kept::ask(context, queue, others).await?;
             Ok(whole)
         }
     }
@@ -106,18 +107,15 @@ pub(super) async fn read(context: &Context, queue: &Queue, target: &Target, lane
 /// Asks for everything that lists show below a row.
 async fn read_below(context: &Context, queue: &Queue, resource: &Resource, key: &RowKey) -> Result<bool> {
     for other in context.catalog.iter().filter(|other| other.is_read() && sets::is_one_way(other)) {
-        let preferred = sets::groups(&context.catalog, other).into_iter().next().unwrap_or_default();
+        let preferred = list_groups(&context.catalog, other).into_iter().next().unwrap_or_default();
         for n in preferred {
             let Some(list) = other.list.get(n).filter(|list| list.parent.as_ref() == Some(&resource.table))
             else {
                 continue;
             };
             let sets = sets::below(context, list, key).await?;
-            queue.ask(sets.into_iter().map(|parent| Target::Set {
-                table: other.table.clone(),
-                list: n,
-                parent,
-            }));
+            let set = |parent| Target::Set { table: other.table.clone(), list: n, parent };
+            kept::ask(context, queue, sets.into_iter().map(set)).await?;
         }
     }
     if resource.kind == ResourceKind::Watch {
@@ -159,11 +157,12 @@ pub(super) async fn read_row(
     if resource.kind == ResourceKind::Singleton {
         let following = read_singleton(context, resource, lane).await?;
         let whole = following.is_some();
-        queue.ask(following.into_iter().flatten());
+        kept::ask(context, queue, following.into_iter().flatten()).await?;
         return Ok(whole);
     }
     let Some(get) = &resource.get else {
-        queue.ask(Target::row(&context.catalog, &resource.table, key.clone()));
+        let shows = Target::row(&context.catalog, &resource.table, key.clone());
+        kept::ask(context, queue, shows).await?;
         return Ok(true);
     };
     // Where rows carry Auth0's own time of change, that decides, and nothing has to wait.
@@ -182,7 +181,8 @@ pub(super) async fn read_row(
                 // Asked for by another name that it has: the row stands under its own.
                 row.extend(named.into_iter().filter(|(column, _)| column != made));
                 let own = RowKey::of(resource, &row);
-                queue.ask(own.and_then(|key| Target::row(&context.catalog, &resource.table, key)));
+                let own = own.and_then(|key| Target::row(&context.catalog, &resource.table, key));
+                kept::ask(context, queue, own).await?;
                 return Ok(true);
             }
             row.extend(named);
@@ -194,9 +194,9 @@ pub(super) async fn read_row(
     let gone = row.is_none();
     match apply(context, resource, key, row, reading.began()).await? {
         Applied::Done(following) => {
-            queue.ask(following);
+            kept::ask(context, queue, following).await?;
             if gone {
-                queue.ask(Target::taken_along(resource));
+                kept::ask(context, queue, Target::taken_along(resource)).await?;
             }
         }
         Applied::Stale => {}

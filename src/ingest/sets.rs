@@ -3,33 +3,17 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::Context;
-use crate::catalog::{Catalog, ColumnType, Each, List, Resource, ResourceKind, RowKey};
+use crate::catalog::{ColumnType, Each, List, Resource, ResourceKind, RowKey};
 use crate::error::Result;
 use crate::pg::mirror::{PROVISIONAL, Row};
 use crate::pg::{fault, ident, literal, qualified};
 
 /// Parents that are read from the mirror at a time.
 const AT_A_TIME: usize = 5_000;
-
-/// Lists that together show the whole table, by their index; the preferred group first. Lists of
-/// tables that are not selected are left out.
-pub(super) fn groups(catalog: &Catalog, resource: &Resource) -> Vec<Vec<usize>> {
-    let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
-    for (n, list) in resource.list.iter().enumerate() {
-        if !list.sources().all(|table| catalog.get(table).is_some()) {
-            continue;
-        }
-        match groups.iter_mut().find(|(path, _)| *path == list.path) {
-            Some((_, group)) if list.parent.is_some() => group.push(n),
-            _ => groups.push((&list.path, vec![n])),
-        }
-    }
-    groups.into_iter().map(|(_, group)| group).collect()
-}
 
 /// Whether the table is listed in one way alone. What is listed from several sides are links, and
 /// calls of their own make them: nothing new hangs on a new row.
@@ -41,11 +25,6 @@ pub(super) fn is_one_way(resource: &Resource) -> bool {
 pub(super) fn values(list: &List, set: &[String]) -> Row {
     let names = list.names().into_iter().map(str::to_owned);
     names.zip(set.iter().cloned().map(Value::String)).collect()
-}
-
-/// The name of the set that has this row, where the row tells it.
-pub(super) fn set_of(list: &List, row: &Map<String, Value>) -> Option<Vec<String>> {
-    list.names().into_iter().map(|name| Some(row.get(name)?.as_str()?.to_owned())).collect()
 }
 
 /// Every set that a list is asked for, in order and some at a time: there may be a million parents.

@@ -8,9 +8,8 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use tokio::time::Instant;
 
-use super::target::Target;
 use super::{Context, Queue};
-use crate::catalog::{Resource, RowKey, Settling};
+use crate::catalog::{Resource, RowKey, Settling, Target};
 use crate::error::Result;
 use crate::pg::{fault, ident, key_columns, qualified, selected_key};
 use crate::retry::pause;

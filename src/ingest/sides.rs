@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use sqlx::AssertSqlSafe;
 
 use super::{Context, Method, sets};
-use crate::catalog::{List, Paging, Resource};
+use crate::catalog::{List, Paging, Resource, list_groups};
 use crate::error::Result;
 use crate::pg::{fault, ident, qualified};
 
@@ -37,7 +37,7 @@ pub(super) async fn sides(context: &Context, resource: &Resource) -> Result<Vec<
     let absent = absent(context).await?;
     let known = size(context, resource).await?;
     let mut sides = Vec::new();
-    for group in sets::groups(&context.catalog, resource) {
+    for group in list_groups(&context.catalog, resource) {
         let lists: Vec<&List> = group.iter().filter_map(|n| resource.list.get(*n)).collect();
         let mut asked = 0;
         for list in &lists {

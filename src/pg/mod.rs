@@ -9,6 +9,7 @@ mod key;
 pub mod mirror;
 mod plan;
 mod server;
+pub mod to_read;
 
 pub use connect::{Database, connect, connect_with, wait_for_nobody};
 pub use fault::{fault, sqlstate};

@@ -4,11 +4,10 @@
 use serde_json::{Map, Value, json};
 
 use super::call::Verdict;
-use super::dispatch::Suspicion;
 use super::request::{Content, request, values};
 use super::{body, settlement, shown};
 use crate::auth0::{Request, Upload};
-use crate::catalog::{Catalog, Class, Command, Resource, RowKey, fill_body};
+use crate::catalog::{Catalog, Class, Command, Resource, RowKey, Target, fill_body};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::Row;
 
@@ -92,21 +91,18 @@ pub(super) fn ended(verdict: &Verdict, now: String) -> Row {
 }
 
 /// What is to be read once the command in row `key` has run.
-pub(super) fn asks(
+pub(super) fn to_read(
     catalog: &Catalog,
     resource: &Resource,
     key: &RowKey,
     content: &Content,
-) -> Vec<Suspicion> {
-    let by = || resource.table.clone();
-    let rows = about(catalog, resource, content).into_iter();
-    let mut asks: Vec<_> = rows.map(|(table, key)| Suspicion::Row(table, key)).collect();
+) -> Vec<Target> {
+    let mut rows = about(catalog, resource, content);
     // What is listed by what the answer brought, such as a job.
-    asks.push(Suspicion::Row(by(), key.clone()));
-    let changed =
-        |table: &String| Suspicion::Changed { by: by(), row: content.after.clone(), table: table.clone() };
-    asks.extend(resource.changes.iter().map(changed));
-    asks
+    rows.push((resource.table.clone(), key.clone()));
+    let rows = rows.into_iter().filter_map(|(table, key)| Target::suspected(catalog, &table, key));
+    let changed = |table: &String| Target::changed(catalog, resource, &content.after, table);
+    rows.chain(resource.changes.iter().filter_map(changed)).collect()
 }
 
 /// The rows that the path of the row's call starts with: the call was about them.

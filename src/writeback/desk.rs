@@ -12,7 +12,7 @@ use super::backlog::{Backlog, Limits, Segment, Sight};
 use super::blocked::Blocks;
 use super::bulk;
 use super::call::{Holds, delay};
-use super::dispatch::{Arrival, Report, Suspicion};
+use super::dispatch::{Arrival, Report};
 use super::held::Held;
 use super::lanes::{Lanes, Next, Node, Queued, Work};
 use super::settlement::Settled;
@@ -21,6 +21,7 @@ use super::unseen::Rows;
 use super::worker::Ended;
 use crate::error::{Kind, Result};
 use crate::ledger::Ledger;
+use crate::pg::to_read::ToRead;
 
 /// The state of one tenant's dispatcher.
 #[derive(Debug, Default)]
@@ -67,7 +68,7 @@ pub(super) struct Follows {
     /// To be reverted without a call, with the refused mutation that they depend on.
     pub(super) cancel: Vec<(Work, i64)>,
     /// What ingest should read.
-    pub(super) suspicions: Vec<Suspicion>,
+    pub(super) to_read: Vec<ToRead>,
 }
 
 impl Desk {
@@ -399,13 +400,7 @@ impl Desk {
                 }
             }
         }
-        if settled.read_again {
-            follows.suspicions.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-        }
-        if settled.gone {
-            follows.suspicions.push(Suspicion::Gone(work.node.0.clone()));
-        }
-        follows.suspicions.extend(settled.asks);
+        follows.to_read.extend(settled.to_read);
         self.gather.forget(&work.node.0, &settled.ids);
         if settled.applied {
             self.atomic.applied(work);

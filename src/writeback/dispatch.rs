@@ -16,9 +16,8 @@ use super::settle::cancel;
 use super::store::Page;
 use super::unseen::{self, Rows};
 use super::worker::{Context, Ended, work};
-use crate::catalog::RowKey;
 use crate::error::{Error, Kind, Result};
-use crate::pg::mirror::Row;
+use crate::pg::to_read::ToRead;
 
 /// How often the table is looked at for mutations that the stream did not tell: on Postgres 18 a
 /// publication that is dropped while the stream runs goes unheard.
@@ -65,27 +64,6 @@ pub enum Arrival {
     Rescan,
 }
 
-/// What writeback learns that ingest should look after.
-#[derive(Clone, Debug)]
-pub enum Suspicion {
-    /// Auth0 may have something else in this row than the table shows; of a watch or a command, what
-    /// is listed below it.
-    Row(String, RowKey),
-    /// A row of this table was deleted at Auth0.
-    Gone(String),
-    /// Rows of this table may have changed.
-    Table(String),
-    /// A command may have changed rows of a table.
-    Changed {
-        /// The command's table.
-        by: String,
-        /// The command's row.
-        row: Row,
-        /// The table.
-        table: String,
-    },
-}
-
 /// What the status page shows of writeback.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -113,8 +91,8 @@ pub struct Dispatch {
     pub applied: watch::Sender<u64>,
     /// To the status page.
     pub report: watch::Sender<Report>,
-    /// Rows that should be read from Auth0, to ingest.
-    pub suspicions: mpsc::UnboundedSender<Suspicion>,
+    /// What should be read from Auth0, to ingest.
+    pub to_read: mpsc::UnboundedSender<ToRead>,
     /// Whether an operator wants nothing to leave.
     pub paused: watch::Receiver<bool>,
 }
@@ -310,8 +288,8 @@ impl Dispatch {
     /// Takes back the transactions that have failed.
     fn withdraw(&self, desk: &mut Desk, withdrawals: &mut Withdrawals) {
         while let Some(txid) = desk.next_withdrawal(Instant::now()) {
-            let (context, suspicions) = (self.context.clone(), self.suspicions.clone());
-            withdrawals.spawn(async move { (txid, withdraw(&context, txid, &suspicions).await) });
+            let (context, to_read) = (self.context.clone(), self.to_read.clone());
+            withdrawals.spawn(async move { (txid, withdraw(&context, txid, &to_read).await) });
         }
     }
 
@@ -324,9 +302,9 @@ impl Dispatch {
                 (todo, ended.map(Ended::Settled))
             });
         }
-        for suspicion in follows.suspicions {
+        for to_read in follows.to_read {
             // The receiver is gone only at shutdown.
-            let _ = self.suspicions.send(suspicion);
+            let _ = self.to_read.send(to_read);
         }
     }
 

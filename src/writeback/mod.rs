@@ -42,7 +42,7 @@ mod wake;
 mod worker;
 
 pub use blocked::Blocked;
-pub use dispatch::{Arrival, Dispatch, Report, Suspicion};
+pub use dispatch::{Arrival, Dispatch, Report};
 pub use replace::Parents;
 pub use retention::forget_settled;
 pub use room::Room;

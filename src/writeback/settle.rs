@@ -12,21 +12,21 @@ use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use super::atomic::{Fate, close};
 use super::call::{Verdict, delay};
 use super::command;
-use super::lanes::Work;
+use super::lanes::{Node, Work};
 use super::settle_many::together;
 use super::settlement::{APPLIED, Note, Settled, Settlement, cancelled, error_of, notes, settlement};
 use super::store::Store;
-use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
+use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Target};
 use crate::error::{Error, Kind, Result, Retry};
 use crate::pg::mirror::{Along, Locked, News, Pending, Row};
-use crate::pg::{fault, ident};
+use crate::pg::{fault, ident, to_read};
 
 /// NOTIFY takes at most 8,000 bytes.
 const MAX_NOTIFICATION: usize = 7900;
 /// How often storing the answer to a command is tried before the dispatcher starts anew.
 const ANSWER_TRIES: u32 = 20;
 
-/// Settles `work`; waits for clients that hold the row.
+/// Settles `work`; waits for clients that hold the row. What is to be read because of it, `also` among that, is kept.
 ///
 /// # Errors
 /// `internal` where the mutations are not ours any more; database errors otherwise. Nothing is
@@ -36,11 +36,12 @@ pub(super) async fn settle(
     catalog: &Arc<Catalog>,
     work: &Work,
     verdict: &Verdict,
+    also: &[Target],
 ) -> Result<Settled> {
-    if let Some(settled) = together(store, catalog, work, verdict).await {
+    if let Some(settled) = together(store, catalog, work, verdict, also).await {
         return Ok(settled);
     }
-    patiently(|| settle_once(store, catalog, work, verdict)).await
+    patiently(|| settle_once(store, catalog, work, verdict, also)).await
 }
 
 /// Settles a command: its row stays and tells how it ended. A command cannot be found out about
@@ -53,11 +54,13 @@ pub(super) async fn finish(
     catalog: &Catalog,
     work: &Work,
     verdict: &Verdict,
+    also: &[Target],
 ) -> Result<Settled> {
     let mut tries = 0;
     loop {
         let ended = command::ended(verdict, now());
-        match patiently(|| finish_once(store, catalog, work, &ended, error_of(verdict), "reverted")).await {
+        let finish = || finish_once(store, catalog, work, (&ended, error_of(verdict)), "reverted", also);
+        match patiently(finish).await {
             Err(error) if error.kind().policy().retry == Retry::Backoff && tries < ANSWER_TRIES => {
                 tracing::warn!(%error, "the answer to a command cannot be stored yet");
                 tokio::time::sleep(delay(tries)).await;
@@ -90,7 +93,13 @@ pub(super) async fn patiently<F: Future<Output = Result<Settled>>>(once: impl Fn
     }
 }
 
-async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Verdict) -> Result<Settled> {
+async fn settle_once(
+    store: &Store,
+    catalog: &Catalog,
+    work: &Work,
+    verdict: &Verdict,
+    also: &[Target],
+) -> Result<Settled> {
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
     let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
@@ -112,8 +121,30 @@ async fn settle_once(store: &Store, catalog: &Catalog, work: &Work, verdict: &Ve
     let key = settled.rekeyed.as_ref().unwrap_or(key);
     let told = told(store, resource, key, &locked.unsettled, notes);
     settled.fates = write_down(store, &mut locked.transaction, told, None).await?;
+    settled.also.extend_from_slice(also);
+    keep(store, catalog, &mut locked.transaction, [(&work.node, &mut settled)]).await?;
     locked.commit().await?;
     Ok(settled)
+}
+
+/// Keeps what is to be read because of what has settled, in the transaction that settles it.
+pub(super) async fn keep<'a>(
+    store: &Store,
+    catalog: &Catalog,
+    transaction: &mut Transaction<'static, Postgres>,
+    settled: impl IntoIterator<Item = (&'a Node, &'a mut Settled)>,
+) -> Result<()> {
+    let (mut targets, mut counts) = (Vec::new(), Vec::new());
+    for (node, settled) in settled {
+        let of_it = settled.targets(catalog, node);
+        counts.push((of_it.len(), settled));
+        targets.extend(of_it);
+    }
+    let mut kept = to_read::keep(transaction, catalog, &store.schema, targets).await?.into_iter();
+    for (count, settled) in counts {
+        settled.to_read = kept.by_ref().take(count).collect();
+    }
+    Ok(())
 }
 
 /// Whether all that has been sent is unsettled still.
@@ -126,9 +157,9 @@ async fn finish_once(
     store: &Store,
     catalog: &Catalog,
     work: &Work,
-    ended: &Row,
-    error: Option<Value>,
+    (ended, error): (&Row, Option<Value>),
     refused: &'static str,
+    also: &[Target],
 ) -> Result<Settled> {
     let (table, key) = &work.node;
     let resource = catalog.resource(table)?;
@@ -147,8 +178,10 @@ async fn finish_once(
     let notes = work.ids.iter().map(|id| (*id, state, error.clone())).collect();
     let told = told(store, resource, key, &locked.unsettled, notes);
     write_down(store, &mut locked.transaction, told, None).await?;
+    let mut settled = Settled { ids: work.ids.clone(), also: also.to_vec(), ..Settled::default() };
+    keep(store, catalog, &mut locked.transaction, [(&work.node, &mut settled)]).await?;
     locked.commit().await?;
-    Ok(Settled { ids: work.ids.clone(), ..Settled::default() })
+    Ok(settled)
 }
 
 pub(super) fn now() -> String {
@@ -162,7 +195,7 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     if resource.kind == ResourceKind::Command {
         let mut ended = command::ended(&Verdict::Lost, now());
         ended.extend([("state".to_owned(), json!("failed")), ("error".to_owned(), why.clone())]);
-        return finish_once(store, catalog, work, &ended, Some(why), "cancelled").await;
+        return finish_once(store, catalog, work, (&ended, Some(why)), "cancelled", &[]).await;
     }
     let mut locked = Locked::take(&store.database, &store.schema, resource, key).await?;
     let rebased = locked.apply(News::Dropped { ids: work.ids.clone() }).await?;
@@ -170,6 +203,7 @@ async fn cancel_once(store: &Store, catalog: &Catalog, work: &Work, cause: i64) 
     let notes = settled.ids.iter().map(|id| (*id, "cancelled", Some(why.clone()))).collect();
     let told = told(store, resource, key, &locked.unsettled, notes);
     settled.fates = write_down(store, &mut locked.transaction, told, None).await?;
+    keep(store, catalog, &mut locked.transaction, [(&work.node, &mut settled)]).await?;
     locked.commit().await?;
     Ok(settled)
 }

@@ -6,19 +6,20 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::call::Verdict;
-use super::lanes::Work;
-use super::settle::{are_ours, told, write_down};
+use super::lanes::{Node, Work};
+use super::settle::{are_ours, keep, told, write_down};
 use super::settlement::{Note, Settled, Settlement, notes, settlement};
 use super::store::Store;
-use crate::catalog::{Catalog, Resource, RowKey};
+use crate::catalog::{Catalog, Resource, RowKey, Target};
 use crate::error::Result;
 use crate::pg::mirror::{LockedRow, LockedRows, Operation, Row, rebase_from};
 
-/// A work and its verdict.
+/// A work and its verdict, and what else is to be read.
 #[derive(Clone)]
 pub(super) struct Judged {
     work: Work,
     verdict: Verdict,
+    also: Vec<Target>,
 }
 
 /// Settles `work` with others that come at the same time; none where it is to be settled alone.
@@ -27,11 +28,12 @@ pub(super) async fn together(
     catalog: &Arc<Catalog>,
     work: &Work,
     verdict: &Verdict,
+    also: &[Target],
 ) -> Option<Settled> {
     if !may_go(work) {
         return None;
     }
-    let judged = Judged { work: work.clone(), verdict: verdict.clone() };
+    let judged = Judged { work: work.clone(), verdict: verdict.clone(), also: also.to_vec() };
     let group = |all| settle_all(store.clone(), Arc::clone(catalog), all);
     store.settlements.run(judged, group).await.flatten()
 }
@@ -69,22 +71,26 @@ async fn settle_table(
     judged: Vec<Judged>,
 ) -> Result<Vec<Option<Settled>>> {
     let resource = catalog.resource(table)?;
-    let keys: Vec<&RowKey> = judged.iter().map(|judged| &judged.work.node.1).collect();
+    let nodes: Vec<Node> = judged.iter().map(|judged| judged.work.node.clone()).collect();
+    let keys: Vec<&RowKey> = nodes.iter().map(|(_, key)| key).collect();
     let mut locked = LockedRows::take(&store.together, &store.schema, resource, &keys).await?;
     let (mut done, mut all) = (Vec::new(), Vec::new());
-    for (place, Judged { work, verdict }) in judged.into_iter().enumerate() {
+    for (place, Judged { work, verdict, also }) in judged.into_iter().enumerate() {
         let decided = locked.row(place).and_then(|row| Some((row, outcome(resource, &work, verdict, row)?)));
-        let Some((row, outcome)) = decided else {
+        let Some((row, mut outcome)) = decided else {
             done.push(None);
             continue;
         };
         all.extend(told(store, resource, &work.node.1, &row.unsettled, outcome.notes));
         locked.change(place, &outcome.visible, outcome.befores);
+        outcome.settled.also.extend(also);
         done.push(Some(outcome.settled));
     }
     if !all.is_empty() {
         let along = locked.write().await?;
         write_down(store, &mut locked.transaction, all, along).await?;
+        let settled = nodes.iter().zip(&mut done).filter_map(|(node, done)| Some((node, done.as_mut()?)));
+        keep(store, catalog, &mut locked.transaction, settled).await?;
         locked.commit().await?;
     }
     Ok(done)

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::atomic::Fate;
 use super::call::Verdict;
-use super::dispatch::Suspicion;
-use super::lanes::Work;
+use super::lanes::{Node, Work};
 use crate::auth0::Refusal;
-use crate::catalog::{ColumnType, NewKey, Resource, RowKey};
+use crate::catalog::{Catalog, ColumnType, NewKey, Resource, ResourceKind, RowKey, Target};
 use crate::error::Kind;
 use crate::pg::mirror::{News, Operation, Row, version_order};
+use crate::pg::to_read::ToRead;
 
 /// What settling did.
 #[derive(Debug, Default)]
@@ -29,11 +29,25 @@ pub(super) struct Settled {
     /// Auth0 has deleted the row for us.
     pub gone: bool,
     /// What else should be read.
-    pub asks: Vec<Suspicion>,
+    pub also: Vec<Target>,
+    /// All that should be read, as it was kept with the settlement; more, where that was learned after it.
+    pub to_read: Vec<ToRead>,
     /// Auth0 has the mutation, and its transaction is not decided: it has not settled.
     pub applied: bool,
     /// What has become of transactions that are all or nothing, of which mutations have settled.
     pub fates: Vec<(u64, Fate)>,
+}
+
+impl Settled {
+    /// What is to be read because of it; the row had the key of `node` before.
+    pub(super) fn targets(&self, catalog: &Catalog, node: &Node) -> Vec<Target> {
+        let (table, key) = (&node.0, self.rekeyed.as_ref().unwrap_or(&node.1));
+        let row = Target::suspected(catalog, table, key.clone()).filter(|_| self.read_again);
+        let gone = catalog.get(table).filter(|_| self.gone).into_iter();
+        let mut targets: Vec<Target> = row.into_iter().chain(gone.flat_map(Target::taken_along)).collect();
+        targets.extend(self.also.iter().cloned());
+        targets
+    }
 }
 
 /// What is to be written.
@@ -66,13 +80,12 @@ pub(super) fn cancelled(resource: &Resource, work: &Work, with: &[i64]) -> Settl
 }
 
 /// What settling has done that was committed without anybody hearing of it; the row has `key` by now.
-/// It is read again, because what else was to be read is forgotten.
+/// What was to be read is kept, and is asked for by whoever looks there.
 pub(super) fn unheard(work: &Work, key: RowKey, reverted: bool) -> Settled {
     Settled {
         ids: work.ids.clone(),
         rekeyed: Some(key).filter(|key| *key != work.node.1),
         orphans: reverted && work.operation == Operation::Insert,
-        read_again: true,
         ..Settled::default()
     }
 }
@@ -114,16 +127,18 @@ pub(super) fn settlement(
     let partly = matches!(verdict, Verdict::PartlyRefused(_));
     let conflict = matches!(verdict, Verdict::Unfit { kind: Kind::Conflict, .. });
     settled.gone = error.is_none() && work.operation == Operation::Delete && resource.kind.is_read();
+    // Auth0 has nothing to say to it; what is listed below it is to be read.
+    settled.read_again = resource.kind == ResourceKind::Watch;
     let news = match verdict {
         Verdict::Applied(answer) => {
             let row = answer.filter(|_| work.operation != Operation::Delete);
             settled.rekeyed = made;
-            settled.read_again = leaves_open(resource, work.operation, row.as_ref());
+            settled.read_again |= leaves_open(resource, work.operation, row.as_ref());
             let nameless = resource.new_key == NewKey::Server && work.operation == Operation::Insert;
             if nameless && settled.rekeyed.is_none() {
                 // Auth0 has the row under a key that nobody knows: reading brings it, and this one goes.
                 settled.orphans = true;
-                settled.asks.push(Suspicion::Table(table.clone()));
+                settled.also.push(Target::Table { table: table.clone() });
                 News::Dropped { ids }
             } else {
                 settled.read_again |= is_undecided(resource, base, row.as_ref());

@@ -7,7 +7,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::call::{Deed, Holds, Step, Verdict, after_call, after_read_back, delay, not_read_back, not_there};
-use super::dispatch::Suspicion;
 use super::lanes::Work;
 use super::readback::{self, There};
 use super::replace::{self, Parents};
@@ -20,9 +19,10 @@ use super::store::Store;
 use super::unseen::{self, Answered};
 use super::{atomic, command, conflict, late, parts, shown};
 use crate::auth0::{Client, Outcome, Refusal, Request};
-use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Touch};
+use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Target, Touch};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Freshness, Operation, Tick, has_gone_since};
+use crate::pg::mirror::{Freshness, Operation, Tick, Unanswered, has_gone_since};
+use crate::pg::to_read::ToRead;
 
 /// What every worker of a tenant shares.
 #[derive(Clone)]
@@ -110,7 +110,9 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
             Standing::Pending => uncertain = false,
             Standing::Sent => {}
             Standing::Settled { key, reverted } => {
-                let settled = unheard(work, key, reverted);
+                let row = Target::suspected(&context.catalog, table, key.clone());
+                let mut settled = unheard(work, key, reverted);
+                settled.to_read.extend(row.map(ToRead::unkept));
                 if let Some(new) = &settled.rekeyed {
                     context.freshness.settled(table, new);
                 }
@@ -121,16 +123,15 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     if let Some(by) = &work.terms.discarded {
         let verdict = Verdict::Unfit { kind: Kind::Discarded, message: format!("discarded by {by}") };
         let settled = if resource.kind == ResourceKind::Command {
-            finish(&context.store, &context.catalog, work, &verdict).await?
+            finish(&context.store, &context.catalog, work, &verdict, &[]).await?
         } else {
-            settled_by(context, work, &verdict).await?
+            settled_by(context, work, &verdict, &[]).await?
         };
         return Ok(Ended::Settled(settled));
     }
     if resource.kind == ResourceKind::Watch {
         // Auth0 has nothing to say to it.
-        let mut settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None)).await?;
-        settled.asks.push(Suspicion::Row(table.clone(), key.clone()));
+        let settled = settle(&context.store, &context.catalog, work, &Verdict::Applied(None), &[]).await?;
         return Ok(Ended::Settled(settled));
     }
     let place = match place {
@@ -157,12 +158,13 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
     // Whatever is read until it is dropped may be from before the call.
     let flight = context.freshness.send(table, key);
     let called = if uncertain {
+        context.freshness.doubtful().add(request_id);
         drop(place);
         None
     } else {
         Some(first(context, work, resource, (&content, request_id.as_str()), place, tries).await)
     };
-    let mut ended = decide(context, work, resource, content, called, tries).await;
+    let mut ended = decide(context, work, resource, (content, flight.began()), called, tries).await;
     if let Ok(Ended::Settled(settled)) = &mut ended {
         read_if_gone(context, resource, work, settled, flight.began());
     }
@@ -179,8 +181,31 @@ pub(super) fn read_if_gone(
     began: Tick,
 ) {
     let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
-    settled.read_again |= settlement::may_have_gone(work, resource)
+    settled.to_read.extend(gone_since(context, resource, work, key, began).map(ToRead::unkept));
+}
+
+/// The same before it settles, when it can be kept.
+pub(super) fn may_have_gone(
+    context: &Context,
+    resource: &Resource,
+    work: &Work,
+    verdict: &Verdict,
+    began: Tick,
+) -> Option<Target> {
+    let made = settlement::made_key(resource, work, verdict);
+    gone_since(context, resource, work, made.as_ref().unwrap_or(&work.node.1), began)
+}
+
+fn gone_since(
+    context: &Context,
+    resource: &Resource,
+    work: &Work,
+    key: &RowKey,
+    began: Tick,
+) -> Option<Target> {
+    let gone = settlement::may_have_gone(work, resource)
         && has_gone_since(&context.freshness, &context.catalog, resource, key, began);
+    gone.then(|| Target::suspected(&context.catalog, &resource.table, key.clone())).flatten()
 }
 
 /// Where a work waits for its call.
@@ -210,7 +235,12 @@ async fn first(
 }
 
 /// Settles; what hangs on a row that is gone by this does not come back by what was read before.
-pub(super) async fn settled_by(context: &Context, work: &Work, verdict: &Verdict) -> Result<Settled> {
+pub(super) async fn settled_by(
+    context: &Context,
+    work: &Work,
+    verdict: &Verdict,
+    also: &[Target],
+) -> Result<Settled> {
     let resource = context.catalog.resource(&work.node.0)?;
     // Before the row can be seen under its new key: whoever meets it there knows that it is ours.
     let made = settlement::made_key(resource, work, verdict);
@@ -218,15 +248,15 @@ pub(super) async fn settled_by(context: &Context, work: &Work, verdict: &Verdict
     if settlement::takes_away(work, verdict) {
         context.freshness.gone(&work.node.0, &work.node.1);
     }
-    settle(&context.store, &context.catalog, work, verdict).await
+    settle(&context.store, &context.catalog, work, verdict, also).await
 }
 
 /// Rows of other tables that the write changed too.
-pub(super) fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Suspicion> {
+pub(super) fn touched(catalog: &Catalog, resource: &Resource, content: &Content) -> Vec<Target> {
     let values = request::values(content);
     let row = |touch: &Touch| {
         let key = RowKey::of(catalog.get(&touch.table)?, &touch.key_of(&values)?)?;
-        Some(Suspicion::Row(touch.table.clone(), key))
+        Target::suspected(catalog, &touch.table, key)
     };
     resource.touches.iter().filter_map(row).collect()
 }
@@ -236,7 +266,7 @@ async fn decide(
     context: &Context,
     work: &Work,
     resource: &Resource,
-    content: Content,
+    (content, began): (Content, Tick),
     called: Option<Step>,
     mut tries: u32,
 ) -> Result<Ended> {
@@ -246,26 +276,31 @@ async fn decide(
     loop {
         match step.deed(is_command, Instant::now()) {
             Deed::Settle(verdict) if is_command => {
-                let finish = || finish(&context.store, &context.catalog, work, &verdict);
+                let also = match verdict {
+                    Verdict::Applied(_) | Verdict::Gone | Verdict::Lost => {
+                        command::to_read(&context.catalog, resource, &work.node.1, &content)
+                    }
+                    _ => Vec::new(),
+                };
+                let finish = || finish(&context.store, &context.catalog, work, &verdict, &also);
                 let mut settled = unseen::settled(context, work, finish).await?;
                 settled.answered = true;
-                if matches!(verdict, Verdict::Applied(_) | Verdict::Gone | Verdict::Lost) {
-                    settled.asks.extend(command::asks(&context.catalog, resource, &work.node.1, &content));
-                }
                 return Ok(Ended::Settled(settled));
             }
             Deed::Settle(verdict) => {
                 let verdict = readback::named(context, resource, &content, verdict).await;
                 let verdict = readback::as_read(context, resource, &content, verdict).await;
-                let settle = || settled_by(context, work, &verdict);
+                let mut also = match verdict {
+                    Verdict::Applied(_) | Verdict::Gone => touched(&context.catalog, resource, &content),
+                    _ => Vec::new(),
+                };
+                also.extend(may_have_gone(context, resource, work, &verdict, began));
+                let settle = || settled_by(context, work, &verdict, &also);
                 let mut settled = unseen::settled(context, work, settle).await?;
                 settled.answered = true;
                 if let Verdict::Applied(Some(row)) = &verdict {
                     let key = settled.rekeyed.as_ref().unwrap_or(&work.node.1);
                     context.freshness.answered(resource, key, row);
-                }
-                if matches!(verdict, Verdict::Applied(_) | Verdict::Gone) {
-                    settled.asks.extend(touched(&context.catalog, resource, &content));
                 }
                 return Ok(Ended::Settled(settled));
             }
@@ -340,7 +375,13 @@ pub(super) async fn call(
 
 /// Makes a write. What the application may not do any more is no refusal: the operator mends it.
 pub(super) async fn write(context: &Context, resource: &Resource, request: &Request) -> Outcome {
-    match context.auth0.write(request).await {
+    let id = request.correlation_id.as_deref();
+    let unanswered = id.map(|id| context.freshness.doubtful().leaves(id));
+    let outcome = context.auth0.write(request).await;
+    if !matches!(outcome, Outcome::Unknown { .. }) {
+        unanswered.into_iter().for_each(Unanswered::end);
+    }
+    match outcome {
         Outcome::Refused(refusal) if refusal.lacks_scope() && !resource.plan_as_scope => {
             Outcome::Blocked { kind: Kind::Auth0Scope, message: refusal.to_string() }
         }

@@ -8,6 +8,7 @@ mod lost;
 mod many;
 mod outages;
 mod overlap;
+mod reading;
 mod states;
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use crate::support::wait_for;
-use crate::support::{Emulator, Postgres, Stand};
+use crate::support::{Emulator, Postgres, Stand, own_port};
 use crate::{SECONDS, becomes, calls, fault, path, user, wait_until};
 
 const TRIGGERS: [(&str, &str); 3] =
@@ -22,11 +22,6 @@ pub(crate) fn has_node() -> bool {
         eprintln!("skipped: node is not in PATH");
     }
     there
-}
-
-/// A port that nobody listens at now.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) fn with_webhook(port: u16, more: &str) -> String {
@@ -90,7 +85,7 @@ async fn a_login_is_in_the_table_within_a_second_without_logs_and_events() {
     if !has_node() {
         return;
     }
-    let mut stand = set_up(3, free_port(), "").await;
+    let mut stand = set_up(3, own_port(), "").await;
     stand.restart_service().await;
     in_place(&stand).await;
     let pool = stand.admin().await;
@@ -119,7 +114,7 @@ async fn a_login_is_in_the_table_within_a_second_without_logs_and_events() {
 
 #[tokio::test]
 async fn other_peoples_bindings_stay_as_they_are_through_setup_change_and_teardown() {
-    let port = free_port();
+    let port = own_port();
     let mut stand = set_up(0, port, "").await;
     let before = others(&stand).await;
     let actions_before = stand.emulator.state().await["action"].clone();
@@ -147,7 +142,7 @@ async fn other_peoples_bindings_stay_as_they_are_through_setup_change_and_teardo
 
     // Another address: the Actions change, their places do not.
     let moved = there[2]["action"]["id"].clone();
-    stand.configuration = with_webhook(free_port(), "");
+    stand.configuration = with_webhook(own_port(), "");
     stand.restart_service().await;
     in_place(&stand).await;
     assert!(calls(&stand, "PATCH /actions/actions").await >= 3);
@@ -179,7 +174,7 @@ async fn other_peoples_bindings_stay_as_they_are_through_setup_change_and_teardo
 
 #[tokio::test]
 async fn what_somebody_unbinds_or_deletes_is_there_again_after_the_next_start() {
-    let mut stand = set_up(0, free_port(), "").await;
+    let mut stand = set_up(0, own_port(), "").await;
     let before = others(&stand).await;
     stand.restart_service().await;
     in_place(&stand).await;
@@ -200,7 +195,7 @@ async fn what_somebody_unbinds_or_deletes_is_there_again_after_the_next_start() 
 
 #[tokio::test]
 async fn a_refusal_leaves_the_service_running_and_says_what_is_missing() {
-    let mut stand = set_up(1, free_port(), "").await;
+    let mut stand = set_up(1, own_port(), "").await;
     let refusal = json!({"statusCode": 403, "error": "Forbidden", "message": "Insufficient scope, expected any of: create:actions"});
     fault(&stand, json!({"match": {"method": "POST", "path": "^/api/v2/actions/actions$"}, "do": "status", "status": 403, "body": refusal})).await;
     stand.restart_service().await;
@@ -217,7 +212,7 @@ async fn a_webhook_that_is_away_or_hangs_neither_fails_nor_slows_a_login_beyond_
     if !has_node() {
         return;
     }
-    let port = free_port();
+    let port = own_port();
     let mut stand = set_up(1, port, "").await;
     stand.restart_service().await;
     in_place(&stand).await;
@@ -261,7 +256,7 @@ async fn by_the_action_of_an_event_stream_alone_changes_are_in_the_tables() {
     if !has_node() {
         return;
     }
-    let port = free_port();
+    let port = own_port();
     let mut stand = set_up(2, port, "actions = false\nevent_stream = \"action\"\n").await;
     stand.restart_service().await;
     in_place(&stand).await;
@@ -308,7 +303,7 @@ async fn by_the_action_of_an_event_stream_alone_changes_are_in_the_tables() {
 
 #[tokio::test]
 async fn an_event_stream_and_its_action_are_looked_after_changed_and_removed_together() {
-    let port = free_port();
+    let port = own_port();
     let by_action = "actions = false\nevent_stream = \"action\"\n";
     let mut stand = set_up(0, port, "actions = false\nevent_stream = true\n").await;
     others(&stand).await;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth0_sync::auth0::{Client, Settings};
-use auth0_sync::catalog::Catalog;
-use auth0_sync::ingest::{self, Context, Due, Entries, Logs, Pace, Queue, Target};
+use auth0_sync::catalog::{Catalog, Target};
+use auth0_sync::ingest::{self, Context, Due, Entries, Logs, Pace, Queue};
 use auth0_sync::pg::connect;
 use auth0_sync::pg::mirror::Freshness;
 use axum::http::{Method, StatusCode, Uri};

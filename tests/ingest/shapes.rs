@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use auth0_sync::catalog::RowKey;
-use auth0_sync::ingest::Target;
+use auth0_sync::catalog::Target;
 
 use crate::catalog::catalog;
 use crate::pretend::{Pretend, Tenant};

@@ -9,8 +9,8 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::actions::{free_port, in_place, set_up};
-use crate::support::Stand;
+use crate::actions::{in_place, set_up};
+use crate::support::{Stand, own_port};
 use crate::{SECONDS, becomes, calls, count, path, user, wait_until};
 
 struct Sender {
@@ -67,7 +67,7 @@ fn id(n: u32) -> String {
 
 #[tokio::test]
 async fn messages_count_once_in_time_and_proven_and_nothing_else_does() {
-    let port = free_port();
+    let port = own_port();
     let mut stand = set_up(2, port, "actions = false\n").await;
     stand.restart_service().await;
     let sender = Sender::of(&stand, port).await;
@@ -108,7 +108,7 @@ async fn messages_count_once_in_time_and_proven_and_nothing_else_does() {
 
 #[tokio::test]
 async fn an_event_that_an_action_has_signed_is_taken_and_counts_once() {
-    let port = free_port();
+    let port = own_port();
     let mut stand = set_up(1, port, "actions = false\n").await;
     stand.restart_service().await;
     let sender = Sender::of(&stand, port).await;
@@ -138,7 +138,7 @@ async fn an_event_that_an_action_has_signed_is_taken_and_counts_once() {
 
 #[tokio::test]
 async fn an_event_stream_is_made_fed_and_removed() {
-    let port = free_port();
+    let port = own_port();
     let mut stand = set_up(1, port, "actions = false\nevent_stream = true\n").await;
     stand.restart_service().await;
     in_place(&stand).await;
@@ -180,7 +180,7 @@ async fn an_event_stream_is_made_fed_and_removed() {
 
 #[tokio::test]
 async fn by_an_event_stream_alone_changes_are_in_the_tables() {
-    let port = free_port();
+    let port = own_port();
     let mut stand = set_up(3, port, "actions = false\nevent_stream = true\n").await;
     stand.restart_service().await;
     in_place(&stand).await;
@@ -207,7 +207,7 @@ async fn by_an_event_stream_alone_changes_are_in_the_tables() {
 
 #[tokio::test]
 async fn a_new_key_takes_the_place_of_the_old_one_without_a_gap() {
-    let port = free_port();
+    let port = own_port();
     let mut stand = set_up(1, port, "event_stream = true\n").await;
     stand.restart_service().await;
     in_place(&stand).await;

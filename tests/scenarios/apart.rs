@@ -1,10 +1,13 @@
 //! One UPDATE of columns that Auth0 takes in several calls only.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::api_user;
-use crate::support::{Session, Stand, all_settled};
+use crate::support::{Session, Stand, all_settled, wait_until};
 
+const SOON: Duration = Duration::from_secs(5);
 const CALLS: &str = "PATCH /users/{user_id}";
 
 /// Two users of a database with user names, `one` and `two`.
@@ -45,8 +48,12 @@ fn shown(user: &Value) -> (&str, &str, &str) {
 async fn is_still_one(stand: &Stand, session: &mut Session) {
     all_settled(stand).await;
     assert_eq!(shown(&api_user(stand, "auth0|one").await), ("one@example.com", "one", "one"));
-    let row = &session.rows("select * from auth0.user where user_id = 'auth0|one'").await[0];
-    assert_eq!(shown(row), ("one@example.com", "one", "one"));
+    // What Auth0's events tell of the calls in between may come behind the settlement, each in its turn.
+    wait_until("the table shows what Auth0 has", SOON, async || {
+        let row = &session.rows("select * from auth0.user where user_id = 'auth0|one'").await[0];
+        shown(row) == ("one@example.com", "one", "one")
+    })
+    .await;
 }
 
 pub async fn what_auth0_takes_apart_is_one_update_for_the_client(stand: &mut Stand) {

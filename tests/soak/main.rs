@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use pace::Pace;
 use support::stand::DATABASE;
-use support::{Emulator, Postgres, Stand};
+use support::{Emulator, Postgres, Stand, own_port};
 use tally::Tally;
 use tokio_util::sync::CancellationToken;
 use trouble::Much;
@@ -64,7 +64,7 @@ fn setting(name: &str) -> Option<u64> {
 /// the live sources have missed, and hide it.
 async fn stand() -> Stand {
     let mut stand = Stand::with_objects(Postgres::start(), Emulator::start(USERS).await, TABLES).await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = own_port();
     stand.configuration = format!(
         "[sweep]\nevery_hours = 0\n[webhook]\nlisten = \"127.0.0.1:{port}\"\nurl = \"http://127.0.0.1:{port}\"\n"
     );

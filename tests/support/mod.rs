@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod compare;
+pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod session;
@@ -16,6 +17,7 @@ pub mod wait;
 
 pub use api::Api;
 pub use compare::compare;
+pub use port::own_port;
 pub use postgres::Postgres;
 pub use process::{Program, program};
 pub use session::{Refusal, Session};

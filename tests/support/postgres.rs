@@ -16,6 +16,8 @@ use auth0_sync::cli::dev::{
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tempfile::TempDir;
 
+use super::port::own_port;
+
 const OLDEST: u32 = 14;
 const SUPERUSER_PASSWORD: &str = "superuser";
 
@@ -65,9 +67,7 @@ impl Postgres {
             settings.push(("fsync".to_owned(), "off".to_owned()));
         }
         let mut postgres = Postgres { cluster, settings, folder };
-        // Below the ports that the system gives to outgoing connections: one of those would take it while
-        // the server is stopped.
-        postgres.start_on(10_000 + rand::random::<u16>() % 20_000);
+        postgres.start_on(own_port());
         postgres
     }
 
@@ -75,6 +75,7 @@ impl Postgres {
         let settings: Vec<_> =
             self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.cluster.start(port, &settings).unwrap();
+        assert_eq!(self.cluster.port(), port, "somebody took the port of this Postgres");
     }
 
     /// A superuser's connection string for one database; `postgres` is always there.
@@ -125,7 +126,6 @@ impl Postgres {
     pub fn restart(&mut self) {
         let port = self.cluster.port();
         self.start_on(port);
-        assert_eq!(self.cluster.port(), port, "somebody took the port of the stopped Postgres");
     }
 
     /// The major version.

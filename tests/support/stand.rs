@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tempfile::TempDir;
 
-use super::{Api, Postgres, Program, Session};
+use super::{Api, Postgres, Program, Session, own_port};
 
 /// What most tests mirror; the rest of the catalogue has tests of its own.
 const TABLES: &[&str] =
@@ -51,7 +51,8 @@ impl Emulator {
     async fn begin(arguments: &[&str], catalog: Option<PathBuf>) -> Self {
         let data = TempDir::with_prefix("auth0-sync-emulator-").unwrap();
         let arguments: Vec<_> = arguments.iter().map(|word| word.to_string()).collect();
-        let (program, ready) = launch(&arguments, catalog.as_deref(), &data, "127.0.0.1:0").await;
+        let (program, ready) =
+            launch(&arguments, catalog.as_deref(), &data, &format!("127.0.0.1:{}", own_port())).await;
         let text =
             |name: &str| ready[name].as_str().unwrap_or_else(|| panic!("no {name}: {ready}")).to_owned();
         let (url, client_id, client_secret) = (text("auth0_url"), text("client_id"), text("client_secret"));

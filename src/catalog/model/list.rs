@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Resource;
 
@@ -99,6 +100,11 @@ impl List {
             }
         }
         names
+    }
+
+    /// The name of the set that has this row, where the row tells it.
+    pub fn set_of(&self, row: &Map<String, Value>) -> Option<Vec<String>> {
+        self.names().into_iter().map(|name| Some(row.get(name)?.as_str()?.to_owned())).collect()
     }
 
     /// Placeholder → column of the parent, for those that the parent supplies.

@@ -183,13 +183,28 @@ impl Cluster {
     /// Ends every process of the server at once, as a loss of power would.
     pub fn kill(&mut self) {
         let Some(mut child) = self.process.take() else { return };
-        let pid = child.id();
-        let backends = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        for pid in backends.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        let server = Pid::from_raw(child.id().cast_signed());
+        // Stopped, it makes no backend that nobody knows of: that would hold its port.
+        let _ = kill(server, Signal::SIGSTOP);
+        let begun = Instant::now();
+        while !is_in_state(server, &['T', 'Z']) && begun.elapsed() < STOPPED_WITHIN {
+            thread::sleep(LOOK_AGAIN);
+        }
+        let backends = fs::read_to_string(format!("/proc/{server}/task/{server}/children"));
+        let backends = backends.unwrap_or_default();
+        let backends: Vec<_> =
+            backends.split_whitespace().filter_map(|pid| pid.parse().ok().map(Pid::from_raw)).collect();
+        for backend in &backends {
+            let _ = kill(*backend, Signal::SIGKILL);
         }
         let _ = child.kill();
         let _ = child.wait();
+        while backends.iter().any(|backend| !is_in_state(*backend, &['Z', 'X'])) {
+            if begun.elapsed() > STOPPED_WITHIN {
+                return;
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     /// The exit status, if the server has ended by itself; the same until the next start.
@@ -311,6 +326,13 @@ fn end(child: &mut Child, signal: Signal) {
     }
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// Whether a process is in one of these states of proc(5), or gone.
+fn is_in_state(process: Pid, states: &[char]) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{process}/stat")) else { return true };
+    // Behind the program's name, which stands in brackets and may hold any.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(states))
 }
 
 /// `wanted` if it is free on 127.0.0.1, else another free port.

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::{Removed, Site};
 use crate::auth0::{Lane, Pages, Request};
-use crate::catalog::{Call, Catalog, List, Replace, Resource, RowKey, Serves};
+use crate::catalog::{Call, Catalog, List, Replace, Resource, RowKey, Serves, Target};
 use crate::error::{Error, Kind, Result};
-use crate::ingest::{Queue, Target, changed};
+use crate::ingest::Queue;
 use crate::pg::mirror::Row;
 
 /// What the service may do at Auth0 for itself.
@@ -117,7 +117,7 @@ impl<'a> Calls<'a> {
             .filter(|serves| **serves == Serves::Code)
             .flat_map(|_| &self.deploy.changes)
         {
-            self.queue.ask(changed(catalog, resource, &row, table));
+            self.queue.ask(Target::changed(catalog, resource, &row, table));
         }
     }
 

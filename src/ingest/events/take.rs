@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep};
 use super::cursor::Cursor;
 use super::follow::Events;
 use super::judge::{Judged, agrees, judge, key, shown};
-use crate::catalog::{Catalog, EventKind, Events as Described, Resource, RowKey};
+use crate::catalog::{Catalog, EventKind, Events as Described, Resource, RowKey, Target};
 use crate::error::{Kind, Result};
 use crate::ingest::Source;
 use crate::ingest::apply::following;
-use crate::ingest::target::Target;
 use crate::pg::mirror::{Locked, News, Operation, Row};
+use crate::pg::to_read;
 
 /// An event of a row for which a call of ours is under way waits for its answer, no longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ enum Taken {
     /// The mirror has it: our own write, or nothing new.
     Known,
     /// It has been applied, and its offset with it; this follows.
-    Applied(Vec<Target>),
+    Applied,
     /// What it names has to be read.
     Hint,
     /// A call of ours that may have made it is under way.
@@ -76,10 +76,7 @@ impl Events {
                 loop {
                     match self.row(&about, cursor).await? {
                         Taken::Known => break,
-                        Taken::Applied(following) => {
-                            self.queue.ask(following);
-                            return Ok(());
-                        }
+                        Taken::Applied => return Ok(()),
                         Taken::Wait if Instant::now() < until => sleep(LOOK).await,
                         Taken::Wait | Taken::Hint => {
                             targets.extend(Target::row(catalog, &resource.table, about.key.clone()));
@@ -176,6 +173,10 @@ impl Events {
             Err(error) if error.kind() == Kind::DatabaseBusy => return Ok(Taken::Hint),
             Err(error) => return Err(error),
         };
+        let mut targets =
+            following(&context.catalog, about.resource, &about.key, base, rebased.base.as_ref());
+        targets.extend(parts(&context.catalog, about.resource, &about.key, base, rebased.base.as_ref()));
+        let kept = to_read::keep(&mut locked.transaction, &context.catalog, &context.schema, targets).await?;
         let mut stored = self.stored.lock().await;
         let leads = self.queue.behind(Source::Events) == 0;
         if leads {
@@ -186,10 +187,8 @@ impl Events {
             *stored = Some(position.clone());
         }
         self.queue.ask_for(Source::Events, [], position);
-        let mut targets =
-            following(&context.catalog, about.resource, &about.key, base, rebased.base.as_ref());
-        targets.extend(parts(&context.catalog, about.resource, &about.key, base, rebased.base.as_ref()));
-        Ok(Taken::Applied(targets))
+        self.queue.ask_kept(kept);
+        Ok(Taken::Applied)
     }
 }
 

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::differences::Held;
 use super::{Differences, Sweeper, drift};
 use crate::auth0::Lane;
+use crate::catalog::Target;
 use crate::error::{Kind, Result, Retry};
 use crate::ingest::apply::{Applied, apply};
 use crate::ingest::refetch::read;
-use crate::ingest::target::Target;
-use crate::ingest::{Context, Queue};
+use crate::ingest::{Context, Queue, kept};
 use crate::pg::mirror::Reading;
 
 /// A log that cannot be read, or a table that never rests, keeps nothing waiting for longer.
@@ -116,8 +116,7 @@ impl<'a> Sweeper<'a> {
         loop {
             match apply(counting, resource, &held.key, held.row.clone(), held.began).await {
                 Ok(Applied::Done(following)) => {
-                    self.queue.ask(following);
-                    return Ok(());
+                    return kept::ask(self.context, self.queue, following).await;
                 }
                 Ok(Applied::Stale) => return Ok(()),
                 Ok(Applied::ReadAgain) => break,
@@ -130,8 +129,7 @@ impl<'a> Sweeper<'a> {
             }
         }
         // Something else is at work on the row: it is read once more, and that is no drift.
-        self.queue.ask(Target::row(&self.context.catalog, table, held.key));
-        Ok(())
+        kept::ask(self.context, self.queue, Target::row(&self.context.catalog, table, held.key)).await
     }
 }
 
@@ -139,13 +137,9 @@ impl<'a> Sweeper<'a> {
 async fn read_now(counting: &Context, queue: &Queue, target: &Target) -> Result<()> {
     match Box::pin(read(counting, queue, target, Lane::Sweep)).await {
         Ok(true) => Ok(()),
-        Ok(false) => {
-            queue.ask([target.clone()]);
-            Ok(())
-        }
+        Ok(false) => kept::ask(counting, queue, [target.clone()]).await,
         Err(error) if error.kind() == Kind::DatabaseBusy || error.kind().policy().retry == Retry::Never => {
-            queue.ask([target.clone()]);
-            Ok(())
+            kept::ask(counting, queue, [target.clone()]).await
         }
         Err(error) => Err(error),
     }

@@ -19,7 +19,7 @@ pub(super) use differences::Change;
 pub use differences::Differences;
 
 use super::sides::sides;
-use super::{Context, Queue, backfill};
+use super::{Context, Queue, backfill, kept};
 use crate::auth0::Lane;
 use crate::catalog::Resource;
 use crate::error::{Result, Retry};
@@ -178,7 +178,7 @@ impl Sweeper<'_> {
         let differences = Arc::new(Differences::new(if due.gap { 0 } else { HELD }));
         let comparing = Context { compare: Some(Arc::clone(&differences)), ..context.clone() };
         let filled = Box::pin(backfill::fill(&comparing, self.queue, resource, Lane::Sweep)).await?;
-        self.queue.ask(filled.following);
+        kept::ask(&comparing, self.queue, filled.following).await?;
         let pending = Pending {
             table: due.table,
             gap: due.gap,

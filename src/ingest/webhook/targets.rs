@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::catalog::Catalog;
-use crate::ingest::Target;
+use crate::catalog::{Catalog, Target};
 use crate::ingest::hints::row_or_set;
 
 /// Targets of one report; none where it is no report: its trigger is unknown.

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Row;
 use super::answers::Answers;
+use super::doubtful::Doubtful;
 use super::undecided::Undecided;
 use crate::catalog::{Resource, RowKey};
 
@@ -47,6 +48,7 @@ pub struct Freshness {
     marks: Mutex<State>,
     answers: Answers,
     undecided: Undecided,
+    doubtful: Doubtful,
 }
 
 /// A reading that has begun; while it lives, the marks that it needs are kept.
@@ -103,6 +105,11 @@ impl Freshness {
     /// Rows of which no reading may be applied, whenever it began.
     pub fn undecided(&self) -> &Undecided {
         &self.undecided
+    }
+
+    /// Calls of which nobody has heard what became of them.
+    pub fn doubtful(&self) -> &Doubtful {
+        &self.doubtful
     }
 
     /// A reading of Auth0 begins now; call it before the request leaves.

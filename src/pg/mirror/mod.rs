@@ -3,6 +3,7 @@
 
 mod answers;
 mod copy;
+mod doubtful;
 mod freshness;
 mod instant;
 mod locked;
@@ -16,6 +17,7 @@ mod undecided;
 mod version;
 
 pub use copy::{COPY_HEADER, COPY_TRAILER, Layout, row_of_line};
+pub use doubtful::{Doubtful, Unanswered};
 pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending, committed_base, lock_names, lock_table};
 pub use locked_rows::{Along, LockedRow, LockedRows};

@@ -13,13 +13,13 @@ use crate::catalog::{Resource, RowKey};
 use crate::error::{Error, Kind, Result};
 use crate::pg::fault;
 use crate::pg::mirror::{Locked, News, Operation, Pending, Unsettled};
+use crate::pg::to_read::ToRead;
 use crate::retry::Delays;
 use crate::writeback::call::{Deed, Step, Verdict, after_read_back, not_read_back};
-use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::{Node, Terms, Work};
 use crate::writeback::readback;
 use crate::writeback::request::Content;
-use crate::writeback::settle::{patiently, told, write_down};
+use crate::writeback::settle::{keep as keep_to_read, patiently, told, write_down};
 use crate::writeback::settlement::{Note, Settled, error_of, leaves_open};
 use crate::writeback::worker::{Context, call, touched};
 
@@ -43,11 +43,11 @@ impl Left {
 pub(in crate::writeback) async fn withdraw(
     context: &Context,
     txid: u64,
-    suspicions: &mpsc::UnboundedSender<Suspicion>,
+    to_read: &mpsc::UnboundedSender<ToRead>,
 ) -> Vec<i64> {
     let mut delays = Delays::default();
     loop {
-        match withdraw_once(context, txid, suspicions).await {
+        match withdraw_once(context, txid, to_read).await {
             Ok(Some(ids)) => return ids,
             // Something of it was sent before a crash, and has to be read back first.
             Ok(None) => {}
@@ -60,7 +60,7 @@ pub(in crate::writeback) async fn withdraw(
 async fn withdraw_once(
     context: &Context,
     txid: u64,
-    suspicions: &mpsc::UnboundedSender<Suspicion>,
+    to_read: &mpsc::UnboundedSender<ToRead>,
 ) -> Result<Option<Vec<i64>>> {
     let left = left(context, txid).await?;
     if left.iter().any(|left| matches!(left.state.as_str(), "sending" | "verifying")) {
@@ -73,12 +73,9 @@ async fn withdraw_once(
         let flight = context.freshness.send(&left.node.0, &left.node.1);
         let settled = take_back(context, resource, &left, cause).await?;
         drop(flight);
-        let row =
-            Some(Suspicion::Row(left.node.0.clone(), left.node.1.clone())).filter(|_| settled.read_again);
-        let gone = Some(Suspicion::Gone(left.node.0.clone())).filter(|_| settled.gone);
-        for suspicion in row.into_iter().chain(gone).chain(settled.asks) {
+        for kept in settled.to_read {
             // The receiver is gone only at shutdown.
-            let _ = suspicions.send(suspicion);
+            let _ = to_read.send(kept);
         }
     }
     settled(context, txid).await.map(Some)
@@ -133,7 +130,12 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
         }
         Err(Some(error)) => return keep(context, resource, left, error).await,
     };
-    let mut settled = patiently(|| async {
+    let (mut read_again, mut also) = (false, Vec::new());
+    if let (Some(content), Ok(answer)) = (content, answer) {
+        read_again = leaves_open(resource, content.operation, answer.as_ref());
+        also = touched(catalog, resource, &content);
+    }
+    patiently(|| async {
         let mut locked = Locked::take(&store.database, &store.schema, resource, &left.node.1).await?;
         let rebased = if let Some(first) = &first {
             locked.unsettled.insert(0, left.pending(first.clone()));
@@ -149,16 +151,13 @@ async fn take_back(context: &Context, resource: &Resource, left: &Left, cause: i
         let notes = notes(id, "reverted", &why, &rebased.cancelled);
         let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
         write_down(store, &mut locked.transaction, told, None).await?;
+        let gone = left.applied.operation == Operation::Insert;
+        let mut settled = Settled { gone, read_again, also: also.clone(), ..Settled::default() };
+        keep_to_read(store, catalog, &mut locked.transaction, [(&left.node, &mut settled)]).await?;
         locked.commit().await?;
-        Ok(Settled::default())
+        Ok(settled)
     })
-    .await?;
-    settled.gone = left.applied.operation == Operation::Insert;
-    if let (Some(content), Ok(answer)) = (content, answer) {
-        settled.read_again = leaves_open(resource, content.operation, answer.as_ref());
-        settled.asks = touched(catalog, resource, &content);
-    }
-    Ok(settled)
+    .await
 }
 
 /// Makes the opposite call, and again until Auth0 has decided.
@@ -218,8 +217,10 @@ async fn keep(context: &Context, resource: &Resource, left: &Left, error: &Value
         let notes = vec![(left.applied.id, "confirmed", None)];
         let told = told(store, resource, &left.node.1, &locked.unsettled, notes);
         write_down(store, &mut locked.transaction, told, None).await?;
+        let mut settled = Settled { read_again: true, ..Settled::default() };
+        keep_to_read(store, &context.catalog, &mut locked.transaction, [(&left.node, &mut settled)]).await?;
         locked.commit().await?;
-        Ok(Settled { read_again: true, ..Settled::default() })
+        Ok(settled)
     })
     .await
 }

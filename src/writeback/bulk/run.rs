@@ -13,15 +13,14 @@ use super::file::{File, Place, name_of};
 use super::job::Sent;
 use super::store::{self, Import};
 use crate::auth0::Refusal;
-use crate::catalog::{Bulk, Resource, RowKey};
+use crate::catalog::{Bulk, Resource, RowKey, Target};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Flight, Row, Tick};
 use crate::writeback::call::{Verdict, delay};
-use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::{Company, Work};
 use crate::writeback::readback::{self, There};
 use crate::writeback::settlement::Settled;
-use crate::writeback::worker::{Context, read_if_gone, settled_by};
+use crate::writeback::worker::{Context, may_have_gone, read_if_gone, settled_by};
 
 /// Rows that are read from the table at a time.
 const PAGE: usize = 500;
@@ -277,7 +276,7 @@ impl Run<'_> {
         }
         let message = format!("auth0.bulk is import, and {why}");
         let verdict = Verdict::Unfit { kind: Kind::Bulk, message };
-        let end = match settled_by(self.context, &work, &verdict).await {
+        let end = match settled_by(self.context, &work, &verdict, &[]).await {
             Ok(settled) => End::Settled(settled),
             Err(error) => {
                 tracing::error!(%error, table = %done.table, "a row that cannot be imported could not be settled");
@@ -337,12 +336,13 @@ impl Run<'_> {
             Fate::End(end) => return (work, end),
             Fate::Settle(verdict, seen) => (verdict, seen),
         };
-        let end = match settled_by(self.context, &work, &verdict).await {
+        let unknown = matches!((&verdict, seen), (Verdict::Applied(None), false));
+        let row = || Target::suspected(&self.context.catalog, &work.node.0, work.node.1.clone());
+        let gone = may_have_gone(self.context, self.resource, &work, &verdict, began);
+        let also: Vec<Target> = unknown.then(row).flatten().into_iter().chain(gone).collect();
+        let end = match settled_by(self.context, &work, &verdict, &also).await {
             Ok(mut settled) => {
                 read_if_gone(self.context, self.resource, &work, &mut settled, began);
-                if let (Verdict::Applied(None), false) = (&verdict, seen) {
-                    settled.asks.push(Suspicion::Row(work.node.0.clone(), work.node.1.clone()));
-                }
                 End::Settled(settled)
             }
             Err(error) => {

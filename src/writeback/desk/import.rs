@@ -36,7 +36,7 @@ impl Desk {
                 bulk::End::Settled(settled) => {
                     let more = self.took(work, Ok(Ended::Settled(settled)), now);
                     follows.cancel.extend(more.cancel);
-                    follows.suspicions.extend(more.suspicions);
+                    follows.to_read.extend(more.to_read);
                     continue;
                 }
                 bulk::End::Alone => {

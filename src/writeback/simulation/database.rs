@@ -71,6 +71,8 @@ pub(super) struct Database {
     pub(super) told: Vec<i64>,
     /// Rows that were written since somebody looked.
     pub(super) touched: Vec<Node>,
+    /// Rows that are to be read, until they have been.
+    pub(super) to_read: BTreeMap<i64, Node>,
     /// The stored position in the tenant log.
     pub(super) position: u64,
     /// Provisional keys of places, with those that Auth0 has made.
@@ -100,6 +102,7 @@ impl Database {
             log: Vec::new(),
             told: Vec::new(),
             touched: Vec::new(),
+            to_read: BTreeMap::new(),
             position: 0,
             made: BTreeMap::new(),
             held: BTreeMap::new(),

@@ -8,11 +8,12 @@ use super::service::{Page, Reader, Service, Stage, Worker};
 use super::tables::name;
 use super::trouble::Trouble;
 use super::world::World;
+use crate::catalog::Target;
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::Reading;
+use crate::pg::to_read::ToRead;
 use crate::retry::pause;
 use crate::writeback::desk::Beside;
-use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::{Next, Node};
 use crate::writeback::late::orphans;
 
@@ -94,9 +95,9 @@ impl World {
             for (work, cause) in follows.cancel {
                 service.workers.push(Worker::new(work, 0, Stage::Cancel { cause }, self.now));
             }
-            for suspicion in follows.suspicions {
-                if let Suspicion::Row(table, key) = suspicion {
-                    service.ask((table, key), None);
+            for ToRead { id, target } in follows.to_read {
+                if let Target::Row { table, key } = target {
+                    service.ask((table, key), None, id);
                 }
             }
         } else if let Some(arrival) = service.arrivals.pop_front() {
@@ -162,6 +163,7 @@ impl World {
                 for batch in reader.target.batches {
                     service.batches.ended(batch);
                 }
+                self.db.to_read.retain(|id, _| !reader.target.kept.contains(id));
                 self.db.position = service.batches.done().copied().unwrap_or(0).max(self.db.position);
                 None
             }

@@ -7,6 +7,7 @@ use super::Flaw;
 use super::database::Database;
 use super::service::{Service, Stage, Worker};
 use super::world::World;
+use crate::catalog::Target;
 use crate::error::Result;
 use crate::pg::mirror::{LockedRow, Pending};
 use crate::writeback::call::Verdict;
@@ -43,12 +44,15 @@ impl World {
 
     fn settle_together(&mut self, service: &mut Service<'_>, places: &[usize]) {
         let judged = |place: &usize| match &service.workers[*place] {
-            Worker { work, stage: Stage::Settle(verdict), .. } => Some((work.clone(), verdict.clone())),
+            worker @ Worker { work, stage: Stage::Settle(verdict), .. } => {
+                let also = self.may_have_gone(worker, verdict, service.freshness);
+                Some((work.clone(), verdict.clone(), also))
+            }
             _ => None,
         };
-        let all: Vec<(Work, Verdict)> = places.iter().filter_map(judged).collect();
+        let all: Vec<(Work, Verdict, Vec<Target>)> = places.iter().filter_map(judged).collect();
         let remembers = self.flaw != Some(Flaw::WhatHasGoneIsForgotten);
-        for (work, _) in all.iter().filter(|(work, verdict)| remembers && takes_away(work, verdict)) {
+        for (work, ..) in all.iter().filter(|(work, verdict, _)| remembers && takes_away(work, verdict)) {
             service.freshness.gone(&work.node.0, &work.node.1);
         }
         let Ok(done) = self.statement(|db| db.settle_many(&all)) else { return };
@@ -81,15 +85,17 @@ impl World {
 
 impl Database {
     /// Settles those whose rows are there and free, by the decisions of the service; none for the others.
-    fn settle_many(&mut self, all: &[(Work, Verdict)]) -> Result<Vec<Option<Settled>>> {
+    fn settle_many(&mut self, all: &[(Work, Verdict, Vec<Target>)]) -> Result<Vec<Option<Settled>>> {
         let mut done = Vec::new();
-        for (work, verdict) in all {
+        for (work, verdict, also) in all {
             done.push(match self.decided(work, verdict) {
-                Some(Outcome { visible, befores, notes, settled }) => {
+                Some(Outcome { visible, befores, notes, mut settled }) => {
                     self.rows.insert(work.node.clone(), visible);
                     self.rebased(befores);
                     self.touched.push(work.node.clone());
                     self.write_down(notes)?;
+                    settled.also.extend_from_slice(also);
+                    self.keep(&work.node, &mut settled);
                     Some(settled)
                 }
                 None => None,

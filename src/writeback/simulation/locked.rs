@@ -6,10 +6,12 @@ use super::Flaw;
 use super::database::{Database, Mutation, busy, hangs_on, internal};
 use super::tables::{LINK, PLACE};
 use crate::catalog::RowKey;
+use crate::catalog::Target;
 use crate::error::Result;
 use crate::pg::mirror::{
     Freshness, News, Operation, Row, Tick, Unsettled, Usable, base_of, is_fresh, rebase, usable,
 };
+use crate::pg::to_read::ToRead;
 use crate::writeback::call::Verdict;
 use crate::writeback::lanes::{Node, Work};
 use crate::writeback::settlement::{self, Note, Settled, Settlement, notes, settlement};
@@ -26,7 +28,7 @@ impl Database {
         unsettled.collect()
     }
 
-    pub(super) fn settle(&mut self, work: &Work, verdict: &Verdict) -> Result<Settled> {
+    pub(super) fn settle(&mut self, work: &Work, verdict: &Verdict, also: &[Target]) -> Result<Settled> {
         let (mut node, resource) = (work.node.clone(), self.resource(&work.node));
         self.lock(&node)?;
         let unsettled = self.unsettled(&node);
@@ -48,7 +50,9 @@ impl Database {
         let cancelled = self.put(&node, news);
         let notes = notes(work, error.as_ref(), &cancelled);
         settled.ids = notes.iter().map(|(id, ..)| *id).collect();
+        settled.also.extend_from_slice(also);
         self.write_down(notes)?;
+        self.keep(&work.node, &mut settled);
         Ok(settled)
     }
 
@@ -59,8 +63,9 @@ impl Database {
             return Err(internal("a mutation settled twice"));
         }
         let cancelled = self.put(&work.node, News::Dropped { ids: work.ids.clone() });
-        let settled = settlement::cancelled(self.resource(&work.node), work, &cancelled);
+        let mut settled = settlement::cancelled(self.resource(&work.node), work, &cancelled);
         self.write_down(settled.ids.iter().map(|id| (*id, "cancelled", None)).collect())?;
+        self.keep(&work.node, &mut settled);
         Ok(settled)
     }
 
@@ -211,6 +216,21 @@ impl Database {
                     image.insert(column.to_owned(), Value::String(new.clone()));
                 }
             }
+        }
+    }
+
+    /// Keeps what is to be read, with what has settled.
+    pub(super) fn keep(&mut self, node: &Node, settled: &mut Settled) {
+        for target in settled.targets(self.catalog, node) {
+            let id = self.to_read.last_key_value().map_or(1, |(last, _)| last + 1);
+            if let Target::Row { table, key } = &target {
+                if self.flaw == Some(Flaw::WhatIsToBeReadIsForgotten) {
+                    settled.to_read.push(ToRead::unkept(target));
+                    continue;
+                }
+                self.to_read.insert(id, (table.clone(), key.clone()));
+            }
+            settled.to_read.push(ToRead { id: Some(id), target });
         }
     }
 

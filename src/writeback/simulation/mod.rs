@@ -67,11 +67,13 @@ enum Flaw {
     PagesRunAhead,
     /// What comes after a held mutation of its row does not wait for it.
     NothingWaitsForWhatIsHeld,
+    /// What is to be read is not kept with the settlement that has shown it.
+    WhatIsToBeReadIsForgotten,
     /// Settling together takes rows that clients hold.
     GroupsTakeHeldRows,
 }
 
-const FLAWS: [Flaw; 13] = [
+const FLAWS: [Flaw; 14] = [
     Flaw::LostAnswersAreGuessed,
     Flaw::ReadingsAreAlwaysFresh,
     Flaw::OldAnswersAreTaken,
@@ -84,6 +86,7 @@ const FLAWS: [Flaw; 13] = [
     Flaw::WhatHasGoneIsForgotten,
     Flaw::PagesRunAhead,
     Flaw::NothingWaitsForWhatIsHeld,
+    Flaw::WhatIsToBeReadIsForgotten,
     Flaw::GroupsTakeHeldRows,
 ];
 

@@ -90,6 +90,8 @@ impl Worker<'_> {
 pub(super) struct Target {
     pub(super) node: Node,
     pub(super) batches: Vec<Token>,
+    /// What keeps it over a kill.
+    pub(super) kept: Vec<i64>,
 }
 
 /// A row that is being read.
@@ -148,13 +150,19 @@ impl<'f> Service<'f> {
     }
 
     /// Asks for a row; one that waits is asked for once.
-    pub(super) fn ask(&mut self, node: Node, batch: Option<Token>) {
+    pub(super) fn ask(&mut self, node: Node, batch: Option<Token>, kept: Option<i64>) {
         if let Some(batch) = batch {
             self.batches.queued(batch);
         }
         match self.targets.iter_mut().find(|target| target.node == node) {
-            Some(target) => target.batches.extend(batch),
-            None => self.targets.push_back(Target { node, batches: batch.into_iter().collect() }),
+            Some(target) => {
+                target.batches.extend(batch);
+                target.kept.extend(kept);
+            }
+            None => {
+                let (batches, kept) = (batch.into_iter().collect(), kept.into_iter().collect());
+                self.targets.push_back(Target { node, batches, kept });
+            }
         }
     }
 

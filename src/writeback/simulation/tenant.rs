@@ -38,8 +38,6 @@ pub(super) struct Tenant {
     pub(super) history: BTreeMap<Node, Vec<Option<Row>>>,
     /// Other people's changes, as the tenant log tells them.
     pub(super) notices: Vec<Node>,
-    /// Links that went with a row: Auth0's log does not name them, a comparison at the next start does.
-    pub(super) taken_along: Vec<Node>,
     pub(super) done: BTreeMap<i64, Deed>,
     /// Mutations that were refused by themselves.
     pub(super) refused: BTreeMap<i64, u32>,
@@ -59,7 +57,6 @@ impl Tenant {
             rows: BTreeMap::new(),
             history: BTreeMap::new(),
             notices: Vec::new(),
-            taken_along: Vec::new(),
             done: BTreeMap::new(),
             refused: BTreeMap::new(),
             others: BTreeMap::new(),
@@ -115,8 +112,7 @@ impl Tenant {
                 let links: Vec<Node> = self.rows.keys().filter(hangs).cloned().collect();
                 for link in links {
                     self.put(&link, None);
-                    *self.others.entry(link.clone()).or_default() += 1;
-                    self.taken_along.push(link);
+                    *self.others.entry(link).or_default() += 1;
                 }
             }
         }

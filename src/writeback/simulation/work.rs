@@ -10,16 +10,16 @@ use super::tenant::wire;
 use super::trouble::Trouble;
 use super::world::World;
 use crate::auth0::{Now, Request, TransportError, Wire, decide};
-use crate::catalog::{Resource, RowKey};
+use crate::catalog::{Resource, RowKey, Target};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::{Freshness, Row, has_gone_since};
+use crate::pg::to_read::ToRead;
 use crate::writeback::call::{Deed, Found, Step, Verdict, after_call, after_read_back, not_read_back};
-use crate::writeback::lanes::Work;
 use crate::writeback::late::{provisional, with};
 use crate::writeback::readback::{Way, way};
 use crate::writeback::recognise::{BETWEEN_LOOKS, LOOKS, is_alike};
 use crate::writeback::request::{Content, build, says_nothing, values};
-use crate::writeback::settlement::{Settled, may_have_gone, takes_away, unheard};
+use crate::writeback::settlement::{Settled, made_key, may_have_gone, takes_away, unheard};
 use crate::writeback::shown;
 use crate::writeback::standing::Standing;
 use crate::writeback::worker::Ended;
@@ -45,7 +45,10 @@ impl World {
                     Stage::Landed(Settled { ids: ids.clone(), ..Settled::default() })
                 }
                 Ok(Standing::Settled { key, reverted }) => {
-                    Stage::Landed(unheard(&worker.work, key, reverted))
+                    let row = Target::suspected(self.catalog, &worker.work.node.0, key.clone());
+                    let mut settled = unheard(&worker.work, key, reverted);
+                    settled.to_read.extend(row.map(ToRead::unkept));
+                    Stage::Landed(settled)
                 }
                 Err(error) => Stage::Ended(Err(error)),
             },
@@ -91,7 +94,7 @@ impl World {
                 Ok(()) => Stage::Ended(Ok(Ended::Back { at, alone, holds })),
                 Err(error) => Stage::Ended(Err(error)),
             },
-            Stage::Settle(verdict) => match self.settle(&worker.work, &verdict, freshness) {
+            Stage::Settle(verdict) => match self.settle(&worker, &verdict, freshness) {
                 Ok(settled) => {
                     self.say(|| format!("{:?} settle: {}", settled.ids, short(&verdict)));
                     Stage::Landed(settled)
@@ -99,10 +102,9 @@ impl World {
                 Err(error) => self.later(&mut worker, Stage::Settle(verdict), error),
             },
             Stage::Landed(mut settled) => {
-                let left = worker.flight.take().map(|flight| flight.began());
                 let key = settled.rekeyed.as_ref().unwrap_or(&worker.work.node.1);
-                settled.read_again |= may_have_gone(&worker.work, resource)
-                    && left.is_some_and(|left| has_gone_since(freshness, self.catalog, resource, key, left));
+                let gone = self.gone_since(&worker, key, freshness);
+                settled.to_read.extend(gone.map(ToRead::unkept));
                 if let Some(new) = &settled.rekeyed {
                     freshness.settled(&worker.work.node.0, new);
                 }
@@ -116,11 +118,33 @@ impl World {
         worker
     }
 
-    fn settle(&mut self, work: &Work, verdict: &Verdict, freshness: &Freshness) -> Result<Settled> {
+    /// The row, where it may have gone with another since its call left.
+    fn gone_since(&self, worker: &Worker<'_>, key: &RowKey, freshness: &Freshness) -> Option<Target> {
+        let table = &worker.work.node.0;
+        let (resource, began) = (self.catalog.resource(table).ok()?, worker.flight.as_ref()?.began());
+        let gone = may_have_gone(&worker.work, resource)
+            && has_gone_since(freshness, self.catalog, resource, key, began);
+        gone.then(|| Target::suspected(self.catalog, table, key.clone())).flatten()
+    }
+
+    /// The same before it settles, under the key that it will have.
+    pub(super) fn may_have_gone(
+        &self,
+        worker: &Worker<'_>,
+        verdict: &Verdict,
+        freshness: &Freshness,
+    ) -> Vec<Target> {
+        let work = &worker.work;
+        let made = self.catalog.resource(&work.node.0).ok().and_then(|of| made_key(of, work, verdict));
+        self.gone_since(worker, made.as_ref().unwrap_or(&work.node.1), freshness).into_iter().collect()
+    }
+
+    fn settle(&mut self, worker: &Worker<'_>, verdict: &Verdict, freshness: &Freshness) -> Result<Settled> {
+        let (work, also) = (&worker.work, self.may_have_gone(worker, verdict, freshness));
         if takes_away(work, verdict) && self.flaw != Some(Flaw::WhatHasGoneIsForgotten) {
             freshness.gone(&work.node.0, &work.node.1);
         }
-        self.statement(|db| db.settle(work, verdict))
+        self.statement(|db| db.settle(work, verdict, &also))
     }
 
     /// While a client holds the row it is tried again; any other error is the dispatcher's.

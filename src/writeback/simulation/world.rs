@@ -159,6 +159,9 @@ impl World {
         if self.flaw != Some(Flaw::TheStartDoesNotScan) {
             service.desk.rescan(self.db.snapshot(), self.now);
         }
+        for (id, node) in &self.db.to_read {
+            service.ask(node.clone(), None, Some(*id));
+        }
         loop {
             self.steps += 1;
             if self.steps > MOST_STEPS {
@@ -179,8 +182,6 @@ impl World {
     /// Requests on their way arrive or do not; answers are heard by nobody.
     fn die(&mut self, service: Service<'_>) {
         self.say(|| "the service is killed".to_owned());
-        let taken_along = std::mem::take(&mut self.tenant.taken_along);
-        self.tenant.notices.extend(taken_along);
         for worker in service.workers {
             if let Stage::Arrive(request) = &worker.stage
                 && self.chance.percent(50)
@@ -349,11 +350,11 @@ impl World {
         service.heard += 1;
         self.say(|| format!("the tenant log names {}", name(&node)));
         let batch = service.batches.received(service.heard);
-        service.ask(node, Some(batch));
+        service.ask(node, Some(batch), None);
         service.batches.loaded(batch);
         if self.chance.percent(10) {
             let again = self.chance.pick(&self.tenant.notices[..service.heard as usize]);
-            again.into_iter().for_each(|node| service.ask(node, None));
+            again.into_iter().for_each(|node| service.ask(node, None, None));
         }
     }
 }

@@ -24,11 +24,12 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::dispatch::Suspicion;
 use super::lanes::Node;
 use super::worker::Context;
+use crate::catalog::Target;
 use crate::error::Result;
 use crate::pg::Database;
+use crate::pg::to_read::ToRead;
 use intent::Intent;
 pub(super) use intent::back;
 use line::Lines;
@@ -41,8 +42,8 @@ struct Shared {
     store: Store,
     /// Connections for single statements.
     lines: Lines,
-    /// Rows that should be read from Auth0, to ingest.
-    suspicions: mpsc::UnboundedSender<Suspicion>,
+    /// What should be read from Auth0, to ingest.
+    to_read: mpsc::UnboundedSender<ToRead>,
     /// Calls under way at most.
     calls: Semaphore,
     /// The same as a number.
@@ -62,15 +63,25 @@ impl Shared {
         let _ = self.paused.clone().wait_for(|paused| !paused).await;
     }
 
-    /// Asks ingest to look.
-    fn suspect(&self, suspicion: Suspicion) {
-        // The receiver is gone only at shutdown.
-        let _ = self.suspicions.send(suspicion);
+    /// Asks ingest to read, and keeps what it asks for; where that fails it is asked for all the same.
+    async fn ask(&self, targets: impl IntoIterator<Item = Target>) {
+        let targets: Vec<Target> = targets.into_iter().collect();
+        let kept = match self.store.keep(&self.context.catalog, targets.clone()).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(%error, "what is to be read is not kept");
+                targets.into_iter().map(ToRead::unkept).collect()
+            }
+        };
+        for to_read in kept {
+            // The receiver is gone only at shutdown.
+            let _ = self.to_read.send(to_read);
+        }
     }
 
     /// Asks for a row to be read.
-    fn suspect_row(&self, (table, key): Node) {
-        self.suspect(Suspicion::Row(table, key));
+    async fn ask_for_row(&self, (table, key): Node) {
+        self.ask(Target::suspected(&self.context.catalog, &table, key)).await;
     }
 }
 
@@ -93,13 +104,16 @@ impl Strict {
         context: Context,
         database: Database,
         concurrency: usize,
-        suspicions: mpsc::UnboundedSender<Suspicion>,
+        to_read: mpsc::UnboundedSender<ToRead>,
         paused: watch::Receiver<bool>,
     ) -> Result<Strict> {
         let store = Store { database, schema: context.store.schema.clone() };
         let key = store.key().await?;
         let left = store.left(&context.catalog).await?;
         for (txid, intents) in &left {
+            for intent in intents {
+                context.freshness.doubtful().add(intent.request_id.clone());
+            }
             for name in intents.iter().flat_map(Intent::names) {
                 // One that a later statement has taken since is marked by that.
                 let _ = context.freshness.undecided().take(&name, *txid).now_or_never();
@@ -107,7 +121,7 @@ impl Strict {
         }
         let calls = Semaphore::new(concurrency);
         let lines = Lines::of(&store);
-        let shared = Shared { context, store, lines, suspicions, calls, concurrency, paused };
+        let shared = Shared { context, store, lines, to_read, calls, concurrency, paused };
         Ok(Strict { shared: Arc::new(shared), key, left })
     }
 

@@ -7,12 +7,11 @@ use tokio::time::Instant;
 use super::Shared;
 use super::intent::{Intent, Stands, back};
 use super::make::{Made, make};
-use crate::catalog::{NewKey, Recognise, Resource, RowKey};
+use crate::catalog::{NewKey, Recognise, Resource, RowKey, Target};
 use crate::error::{Kind, Result};
 use crate::pg::mirror::{Locked, News, Operation, Row, committed_base};
 use crate::retry::Delays;
 use crate::writeback::call::{Found, Verdict, holds};
-use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::Node;
 use crate::writeback::readback;
 use crate::writeback::request::Content;
@@ -64,7 +63,7 @@ pub(super) async fn restore(shared: &Shared, intent: &Intent) -> Option<Back> {
         }
         tokio::time::sleep(delays.next_delay()).await;
     };
-    shared.suspect_row(intent.row());
+    shared.ask_for_row(intent.row()).await;
     back
 }
 
@@ -166,7 +165,7 @@ async fn made_again(shared: &Shared, resource: &Resource, key: &RowKey, answer: 
             Err(error) if error.kind() == Kind::DatabaseBusy => tokio::time::sleep(delays.next_delay()).await,
             done => {
                 // What hung on it has gone with it.
-                shared.suspect(Suspicion::Gone(resource.table.clone()));
+                shared.ask(Target::taken_along(resource)).await;
                 return done;
             }
         }

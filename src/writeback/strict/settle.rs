@@ -9,11 +9,10 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::intent::{Intent, Stands};
 use super::restore::Back;
-use crate::catalog::{Resource, ResourceKind};
+use crate::catalog::{Resource, ResourceKind, Target};
 use crate::error::{Kind, Result};
 use crate::pg::fault;
 use crate::pg::mirror::{Locked, News, Operation, Row, Tick, has_gone_since, is_fresh, version_order};
-use crate::writeback::dispatch::Suspicion;
 use crate::writeback::lanes::Node;
 use crate::writeback::{command, settle, settlement, worker};
 
@@ -92,12 +91,16 @@ pub(super) async fn follow(shared: &Shared, intent: &Intent, landed: Landed, beg
     let Ok(resource) = shared.context.catalog.resource(&intent.node.0) else { return };
     let context = &shared.context;
     if resource.kind == ResourceKind::Command {
-        let asks = command::asks(&context.catalog, resource, &intent.node.1, &intent.content);
-        return asks.into_iter().for_each(|ask| shared.suspect(ask));
+        return shared
+            .ask(command::to_read(&context.catalog, resource, &intent.node.1, &intent.content))
+            .await;
     }
-    let touched = worker::touched(&context.catalog, resource, &intent.content);
-    touched.into_iter().for_each(|ask| shared.suspect(ask));
-    let Stands::Applied { answer, .. } = &intent.stands else { return shared.suspect_row(intent.row()) };
+    let mut to_read = worker::touched(&context.catalog, resource, &intent.content);
+    let own = || Target::suspected(&context.catalog, &intent.node.0, intent.row().1);
+    let Stands::Applied { answer, .. } = &intent.stands else {
+        to_read.extend(own());
+        return shared.ask(to_read).await;
+    };
     let operation = intent.content.operation;
     let answer = answer.as_ref().filter(|_| operation != Operation::Delete);
     let open = operation != Operation::Delete && settlement::leaves_open(resource, operation, answer);
@@ -107,11 +110,12 @@ pub(super) async fn follow(shared: &Shared, intent: &Intent, landed: Landed, beg
         Landed::Unread => false,
     };
     if open || !known {
-        shared.suspect_row(intent.row());
+        to_read.extend(own());
     }
     if operation == Operation::Delete && resource.kind.is_read() {
-        shared.suspect(Suspicion::Gone(resource.table.clone()));
+        to_read.extend(Target::taken_along(resource));
     }
+    shared.ask(to_read).await;
 }
 
 /// False where the row has to be read instead.

@@ -9,9 +9,10 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::intent::{Intent, Stands};
 use super::line::Line;
 use super::question::Key;
-use crate::catalog::{Catalog, RowKey};
+use crate::catalog::{Catalog, RowKey, Target};
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::Operation;
+use crate::pg::to_read::{self, ToRead};
 use crate::pg::{Database, fault, ident};
 use crate::writeback::request::Content;
 
@@ -127,6 +128,19 @@ impl Store {
         };
         told.map_err(fault("cannot answer a strict statement"))?;
         Ok(())
+    }
+
+    /// Keeps what is to be read.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(super) async fn keep(&self, catalog: &Catalog, targets: Vec<Target>) -> Result<Vec<ToRead>> {
+        if targets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let connection = self.database.pool.acquire().await;
+        let mut connection = connection.map_err(fault("cannot keep what is to be read"))?;
+        to_read::keep(&mut connection, catalog, &self.schema, targets).await
     }
 
     /// Why an operator has paused writes, where that is said.

@@ -231,7 +231,7 @@ async fn take_back_one(shared: &Shared, intent: &mut Intent, deadline: Instant) 
         intent.stands = Stands::Nothing;
     }
     // A conflict says that Auth0 has something that the table does not show.
-    shared.suspect_row(intent.row());
+    shared.ask_for_row(intent.row()).await;
     back
 }
 
