@@ -85,10 +85,18 @@ const FIXED: &str = "\"fixed differ\"";
 /// The changed rows, before and after. A FULL JOIN finds what an inner one does, and never goes by a nested loop:
 /// the plan that a session has kept from a statement of one row would compare every row of a large one with every
 /// other. Nor does it go by hash, which costs more memory or files, and takes the rows out of the order that the
-/// index of the unsettled has.
+/// index of the unsettled has. Sorting them by a language's rules would cost more than by their bytes.
 pub(super) fn pairs(resource: &Resource) -> String {
-    let using: Vec<_> = resource.key.iter().map(|name| ident(name)).collect();
-    format!("old_rows o full join new_rows n using ({})", using.join(", "))
+    let same: Vec<_> = resource
+        .key
+        .iter()
+        .map(|name| {
+            let text = resource.columns.get(name).is_some_and(|column| column.kind == ColumnType::Text);
+            let order = if text { " collate \"C\"" } else { "" };
+            format!("o.{0}{order} = n.{0}{order}", ident(name))
+        })
+        .collect();
+    format!("old_rows o full join new_rows n on {}", same.join(" and "))
 }
 
 /// What is selected of [`pairs`]: keys, the columns that may change as they were and are, and whether they differ.
