@@ -52,6 +52,8 @@ pub(super) struct Segment {
     pub(super) limit: i64,
     /// What the stream has told of it besides.
     pub(super) rows: Option<Rows>,
+    /// The rest of its commit has been loaded before.
+    pub(super) again: bool,
     told: Instant,
 }
 
@@ -93,6 +95,8 @@ pub(super) struct Backlog {
     segments: VecDeque<Segment>,
     /// Those that hold up nobody, in the order of their commits.
     aside: VecDeque<Aside>,
+    /// What could not be queued when the rest of its commit was, and when it is to be loaded again.
+    again: VecDeque<(Instant, Segment)>,
     /// The first segment cannot be seen yet: not before this time again.
     not_before: Option<Instant>,
     /// The next look at those aside, and the pause before it.
@@ -109,14 +113,37 @@ impl Backlog {
     pub(super) fn told(&mut self, which: Which, commit: Token, rows: Option<Rows>, now: Instant) {
         let limit = if matches!(which, Which::Ids(_)) { i64::MAX } else { self.limits.page };
         let rows = rows.map(|rows| if self.segments.len() < WITH_ROWS { rows } else { rows.forgotten() });
-        self.segments.push_back(Segment { which, commit, seen: false, limit, rows, told: now });
+        self.segments.push_back(Segment { which, commit, seen: false, limit, rows, again: false, told: now });
     }
 
     /// The table is to be scanned before anything else.
     pub(super) fn scan_first(&mut self, which: Which, commit: Token, now: Instant) {
         let limit = self.limits.page;
-        self.segments.push_front(Segment { which, commit, seen: true, limit, rows: None, told: now });
+        self.segments.push_front(Segment {
+            which,
+            commit,
+            seen: true,
+            limit,
+            rows: None,
+            again: false,
+            told: now,
+        });
         self.not_before = None;
+    }
+
+    /// These of a commit could not be queued: they are loaded again, soon and before anything else.
+    pub(super) fn again(&mut self, ids: Vec<i64>, commit: Token, now: Instant) {
+        let (which, limit) = (Which::Ids(ids), i64::MAX);
+        let segment = Segment { which, commit, seen: true, limit, rows: None, again: true, told: now };
+        self.again.push_back((now + RARELY, segment));
+    }
+
+    /// Puts first what is due to be loaded again; not while anything is being loaded.
+    pub(super) fn due(&mut self, now: Instant) {
+        if let Some((_, segment)) = self.again.pop_front_if(|(at, _)| *at <= now) {
+            self.segments.push_front(segment);
+            self.not_before = None;
+        }
     }
 
     /// The segment to load next, unless it has to wait.
@@ -199,12 +226,26 @@ impl Backlog {
 
     /// When something is to be looked for again.
     pub(super) fn not_before(&self) -> Option<Instant> {
-        self.not_before.into_iter().chain(self.look.map(|(at, _)| at)).min()
+        let again = self.again.front().map(|(at, _)| *at);
+        self.not_before.into_iter().chain(self.look.map(|(at, _)| at)).chain(again).min()
     }
 
     /// Whether nothing waits; what has been put aside does not count.
     pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty()
+    }
+
+    /// The one mutation that waits, with its commit, where just one has been told and it may be looked for.
+    pub(super) fn alone(&self, now: Instant) -> Option<(i64, Token)> {
+        let waits = self.not_before.is_some_and(|until| until > now);
+        let others = !self.aside.is_empty() || !self.again.is_empty();
+        match (self.segments.front()?, self.segments.len(), waits || others) {
+            (Segment { which: Which::Ids(ids), commit, seen: false, .. }, 1, false) => match ids[..] {
+                [id] => Some((id, *commit)),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// Whether it holds so much that a scan of the table is cheaper.
@@ -219,7 +260,7 @@ impl Backlog {
 
     /// Puts one scan by `snapshot` in place of what it saw: that is loaded from the table, in id order,
     /// and counts for the earliest commit, so that the later ones wait for it. Commits whose first mutation
-    /// could not be seen before the snapshot was taken stay.
+    /// could not be seen before the snapshot was taken stay, and so does what is loaded again.
     pub(super) fn fold(
         &mut self,
         snapshot: String,
@@ -228,8 +269,9 @@ impl Backlog {
         now: Instant,
     ) {
         let all = std::mem::take(&mut self.segments).into_iter();
-        let (stay, folded): (VecDeque<_>, VecDeque<_>) =
-            all.partition(|segment| segment.first().is_some_and(|first| unseen.contains(&first)));
+        let (stay, folded): (VecDeque<_>, VecDeque<_>) = all.partition(|segment| {
+            segment.again || segment.first().is_some_and(|first| unseen.contains(&first))
+        });
         self.segments = stay;
         // A scan that came later stands before what had been told.
         let Some(first) = folded.iter().map(|segment| segment.commit).min() else { return };
@@ -251,6 +293,30 @@ impl Aside {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_mutation_is_alone_until_more_is_told_or_it_cannot_be_seen() {
+        let (mut ledger, mut backlog, now) = (Ledger::default(), Backlog::default(), Instant::now());
+        assert_eq!(backlog.alone(now), None);
+        let commit = ledger.received(10);
+        backlog.told(Which::Ids(vec![7]), commit, None, now);
+        assert_eq!(backlog.alone(now), Some((7, commit)));
+        backlog.unseen(now);
+        assert_eq!(backlog.alone(now), None, "it is not to be looked for yet");
+        assert_eq!(backlog.alone(now + LOOK_AGAIN), Some((7, commit)));
+        backlog.put_aside(now);
+        let next = ledger.received(20);
+        backlog.told(Which::Ids(vec![8]), next, None, now);
+        assert_eq!(backlog.alone(now), None, "it may depend on what cannot be seen");
+
+        let mut backlog = Backlog::default();
+        backlog.told(Which::Ids(vec![8, 9]), next, None, now);
+        assert_eq!(backlog.alone(now), None, "two of one commit");
+        backlog.loaded();
+        backlog.told(Which::Ids(vec![8]), next, None, now);
+        backlog.told(Which::Ids(vec![9]), next, None, now);
+        assert_eq!(backlog.alone(now), None, "two commits");
+    }
 
     #[test]
     fn a_fold_counts_everything_for_the_first_commit() {

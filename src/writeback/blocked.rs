@@ -49,6 +49,11 @@ impl Blocks {
         !self.0.is_empty() && self.0.remove(&name(work)).is_some()
     }
 
+    /// Whether everything is allowed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// All of them, in the order of their names.
     pub(super) fn all(&self) -> Vec<Blocked> {
         let told = self.0.iter().map(|((table, operation), (_, kind))| Blocked {

@@ -60,15 +60,10 @@ impl Store {
                 }
             }
         };
-        let Some(last) = rows.last().filter(|_| rows.len() == ids.len()) else {
+        let (Some(last), Some(content)) =
+            (rows.last(), content(resource, &rows).filter(|_| rows.len() == ids.len()))
+        else {
             return Err(Error::new(Kind::Internal, "mutations to send are owned by somebody else"));
-        };
-        let content = Content {
-            operation: last.operation,
-            key: last.key.clone(),
-            before: under(resource, rows.iter().map(|row| row.before.clone())),
-            after: join(resource, rows.iter().map(|row| row.after.clone())),
-            write_only: join(resource, rows.iter().flat_map(|row| row.aside.clone())),
         };
         Ok((content, last.request_id.clone().unwrap_or_else(|| request_id.to_owned())))
     }
@@ -121,8 +116,20 @@ impl Store {
     }
 }
 
+/// What the call for these mutations of a row is made of, in id order; none where there are none.
+pub(super) fn content(resource: &Resource, rows: &[Claimed]) -> Option<Content> {
+    let last = rows.last()?;
+    Some(Content {
+        operation: last.operation,
+        key: last.key.clone(),
+        before: under(resource, rows.iter().map(|row| row.before.clone())),
+        after: join(resource, rows.iter().map(|row| row.after.clone())),
+        write_only: join(resource, rows.iter().flat_map(|row| row.aside.clone())),
+    })
+}
+
 impl Claimed {
-    fn read(row: &PgRow) -> Result<Claimed> {
+    pub(super) fn read(row: &PgRow) -> Result<Claimed> {
         let operation: String = row.get(1);
         let image = |column: usize| match row.get::<Option<Value>, _>(column) {
             Some(Value::Object(image)) => image,

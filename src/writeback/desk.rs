@@ -20,7 +20,7 @@ use super::store::Which;
 use super::unseen::Rows;
 use super::worker::Ended;
 use crate::error::{Kind, Result};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Token};
 use crate::pg::to_read::ToRead;
 
 /// The state of one tenant's dispatcher.
@@ -54,7 +54,7 @@ pub(super) struct Desk {
 pub(super) struct Beside {
     /// Mutations beyond it that are queued with it.
     pub(super) rest: Vec<Queued>,
-    /// Mutations whose rows a client holds: they stay in the table.
+    /// Mutations whose rows a client holds: they are loaded again.
     pub(super) busy: HashSet<i64>,
     /// Where something is held: held mutations of the page's rows, and of those that they reference.
     pub(super) held: Option<Vec<(Node, i64)>>,
@@ -122,6 +122,11 @@ impl Desk {
         self.backlog.fold(snapshot, unseen, &mut self.ledger, now);
     }
 
+    /// What could not be queued comes first, where it is time; say it before a load begins.
+    pub(super) fn due(&mut self, now: Instant) {
+        self.backlog.due(now);
+    }
+
     /// What to load next, unless the lanes are full or it cannot be seen yet.
     pub(super) fn wanted(&mut self, now: Instant) -> Option<&Segment> {
         if self.lanes.len() >= self.limits.held {
@@ -130,15 +135,22 @@ impl Desk {
         self.backlog.first(now).map(|segment| &*segment)
     }
 
+    /// The mutation to load next, with its commit, where nothing else is about and it could leave at once.
+    pub(super) fn alone(&self, now: Instant) -> Option<(i64, Token)> {
+        let open = !self.paused && self.hold.is_none() && self.blocks.is_empty();
+        let free = open && self.lanes.is_empty() && self.held.is_empty();
+        self.backlog.alone(now).filter(|_| free)
+    }
+
     /// What is in the lanes.
     pub(super) fn lanes(&self) -> &Lanes {
         &self.lanes
     }
 
     /// A page of at most `limit` mutations of what was wanted; some of them stay in the table.
-    pub(super) fn loaded(&mut self, page: Vec<Queued>, limit: i64, beside: Beside) {
+    pub(super) fn loaded(&mut self, page: Vec<Queued>, limit: i64, beside: Beside, now: Instant) {
         let Some(segment) = self.backlog.head() else { return };
-        let (commit, whole) = (segment.commit, (page.len() as i64) < limit);
+        let (commit, again, whole) = (segment.commit, segment.again, (page.len() as i64) < limit);
         if let Some(last) = page.last() {
             segment.seen = true;
             segment.which.advance(last.id);
@@ -152,8 +164,13 @@ impl Desk {
             }
         }
         beside.failed.iter().for_each(|txid| self.atomic.failed(*txid));
+        let mut busy = Vec::new();
         for queued in page {
-            if beside.busy.contains(&queued.id) || (holds && self.held.stops(&queued)) {
+            if beside.busy.contains(&queued.id) {
+                busy.push(queued.id);
+                continue;
+            }
+            if holds && self.held.stops(&queued) {
                 continue;
             }
             self.held.left(&queued);
@@ -172,9 +189,20 @@ impl Desk {
                 self.ledger.queued(commit);
             }
         }
+        if !busy.is_empty() {
+            // The position waits for them, whoever loads them.
+            self.ledger.queued(commit);
+        }
         if whole {
             self.backlog.loaded();
-            self.ledger.loaded(commit);
+            if again {
+                self.ledger.ended(commit);
+            } else {
+                self.ledger.loaded(commit);
+            }
+        }
+        if !busy.is_empty() {
+            self.backlog.again(busy, commit, now);
         }
     }
 
@@ -187,7 +215,7 @@ impl Desk {
             }
         } else if self.backlog.unseen(now) {
             tracing::warn!("a commit that the stream told cannot be seen in the table");
-            self.loaded(Vec::new(), 1, Beside::default());
+            self.loaded(Vec::new(), 1, Beside::default(), now);
         }
     }
 
@@ -202,7 +230,7 @@ impl Desk {
         match page {
             Some(page) => {
                 let limit = page.len() as i64 + 1;
-                self.loaded(page, limit, Beside::default());
+                self.loaded(page, limit, Beside::default(), now);
             }
             None => {
                 if let Some(commit) = self.backlog.put_aside(now) {

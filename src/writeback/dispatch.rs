@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::at_once::{self, AtOnce, Begin};
 use super::atomic::withdraw;
 use super::blocked::Blocked;
 use super::bulk::{Done, Jobs};
@@ -110,11 +111,17 @@ impl Dispatch {
         let mut look = tokio::time::interval_at(Instant::now() + FIRST_LOOK, LOOK);
         loop {
             self.context.answered.take().iter().for_each(|work| desk.answered(work));
+            desk.pause(*self.paused.borrow_and_update());
+            let mut at_once = at_once::claim(&self.context, &mut desk, Instant::now()).await?;
             self.fill(&mut desk).await?;
             desk.pause(*self.paused.borrow_and_update());
             jobs.start(&self.context, &mut desk);
             self.withdraw(&mut desk, &mut withdrawals);
-            let wake = self.start(&mut desk, &mut tasks).into_iter().chain(desk.not_before()).min();
+            let wake =
+                self.start(&mut desk, &mut tasks, &mut at_once).into_iter().chain(desk.not_before()).min();
+            if let Some(unused) = at_once {
+                self.context.store.put_back(&[unused.id]).await?;
+            }
             self.tell(&mut desk, jobs.len());
             tokio::select! {
                 biased;
@@ -183,6 +190,7 @@ impl Dispatch {
     async fn fill(&self, desk: &mut Desk) -> Result<()> {
         let store = &self.context.store;
         self.look_aside(desk, Some(Instant::now())).await?;
+        desk.due(Instant::now());
         while let Some(segment) = desk.wanted(Instant::now()) {
             let (limit, commit) = (segment.limit, Some(segment.commit));
             let loaded = store.load(&self.context.catalog, &segment.which, limit, commit).await?;
@@ -217,7 +225,7 @@ impl Dispatch {
                     true => Some(store.held_before(&self.context.catalog, &page).await?),
                     false => None,
                 };
-                desk.loaded(page, limit, Beside { rest, busy: renamed.busy, held, failed });
+                desk.loaded(page, limit, Beside { rest, busy: renamed.busy, held, failed }, Instant::now());
             }
         }
         Ok(())
@@ -266,15 +274,16 @@ impl Dispatch {
         Ok(desk.looked(&sights, Instant::now()))
     }
 
-    /// Starts as much work as may leave; returns when to look again.
-    fn start(&self, desk: &mut Desk, tasks: &mut Tasks) -> Option<Instant> {
+    /// Starts as much work as may leave, that which is claimed at once among it; returns when to look again.
+    fn start(&self, desk: &mut Desk, tasks: &mut Tasks, at_once: &mut Option<AtOnce>) -> Option<Instant> {
         while self.context.room.has_place() {
             match desk.next(tasks.len().saturating_sub(desk.past_calls()), TASKS, Instant::now()) {
                 Next::Work(todo) => {
                     let (context, tries) = (self.context.clone(), desk.tries(&todo));
-                    let ahead = context.room.enter();
+                    let at_once = at_once.take_if(|at_once| at_once.is_of(&todo));
+                    let begin = Begin { ahead: context.room.enter(), at_once };
                     tasks.spawn(async move {
-                        let ended = work(&context, &todo, ahead, tries).await;
+                        let ended = work(&context, &todo, begin, tries).await;
                         (todo, ended)
                     });
                 }

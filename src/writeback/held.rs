@@ -33,6 +33,11 @@ impl Held {
         self.0.clear();
     }
 
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a mutation has to wait: for an earlier one of its own row, or of a row that it references.
     /// Then others wait for it. Mutations are shown in the order of their ids.
     pub(super) fn stops(&mut self, queued: &Queued) -> bool {

@@ -19,7 +19,7 @@ use crate::pg::mirror::{PROVISIONAL, replace_key};
 pub(super) struct Renamed {
     /// Some have other keys now: the page is to be read again.
     pub(super) any: bool,
-    /// Those whose rows a client holds: they stay in the table for the next look.
+    /// Those whose rows a client holds: they are looked at again.
     pub(super) busy: HashSet<i64>,
 }
 

@@ -3,6 +3,7 @@
 //! Decisions ([`desk`], [`lanes`], [`call`], [`request`], [`settlement`]) are pure; [`store`],
 //! [`settle`], [`worker`] and [`dispatch`] stand around them with SQL, sockets and time.
 
+mod at_once;
 mod atomic;
 mod backlog;
 mod blocked;
@@ -13,6 +14,8 @@ mod claims;
 mod command;
 mod conflict;
 mod desk;
+#[cfg(test)]
+mod desk_tests;
 mod dispatch;
 mod held;
 pub mod lanes;

@@ -41,7 +41,7 @@ fn desk(now: Instant) -> Desk {
     desk.rescan("1:1:".to_owned(), now);
     let commit = desk.wanted(now).unwrap().commit;
     let page = (1..=ROWS).map(|id| Queued { commit: Some(commit), ..queued(id) });
-    desk.loaded(page.collect(), 1_000, Beside::default());
+    desk.loaded(page.collect(), 1_000, Beside::default(), Instant::now());
     desk
 }
 

@@ -10,7 +10,7 @@ use super::lanes::{Node, Work};
 use crate::auth0::Refusal;
 use crate::catalog::{Catalog, ColumnType, NewKey, Resource, ResourceKind, RowKey, Target};
 use crate::error::Kind;
-use crate::pg::mirror::{News, Operation, Row, version_order};
+use crate::pg::mirror::{News, Operation, Row, described, version_order};
 use crate::pg::to_read::ToRead;
 
 /// What settling did.
@@ -176,12 +176,14 @@ fn applied(resource: &Resource, base: Option<&Row>, ids: Vec<i64>, row: Option<R
 /// Whether Auth0 has changed the row twice at the same time by its clock: the base, which was read, may be
 /// what came before the answer or after it.
 fn is_undecided(resource: &Resource, base: Option<&Row>, row: Option<&Row>) -> bool {
-    let other = |column: &String, value: &Value, base: &Row| {
-        let is_time =
-            resource.columns.get(column).is_some_and(|column| column.kind == ColumnType::Timestamptz);
-        !is_time && base.get(column).unwrap_or(&Value::Null) != value
+    let counts = |name: &str| {
+        let column = resource.columns.get(name);
+        column.is_none_or(|column| column.kind != ColumnType::Timestamptz && !column.kept)
     };
-    let differs = |row: &Row, base: &Row| row.iter().any(|(column, value)| other(column, value, base));
+    let value = |row: &Row, name: &str| row.get(name).cloned().unwrap_or_default();
+    let differs = |row: &Row, base: &Row| {
+        described(resource).filter(|name| counts(name)).any(|name| value(row, name) != value(base, name))
+    };
     version_order(resource, row, base) == Some(Ordering::Equal)
         && row.zip(base).is_some_and(|(row, base)| differs(row, base))
 }
@@ -233,4 +235,25 @@ fn refusal_json(refusal: &Refusal) -> Value {
         "message": refusal.message,
         "errorCode": refusal.error_code,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_at_the_same_moment_is_undecided_whichever_side_has_it() {
+        let catalog = Catalog::bundled().unwrap();
+        let resource = catalog.resource("user").unwrap();
+        let row = |nickname: Value, second: u32| {
+            let row = json!({"user_id": "auth0|a", "nickname": nickname, "updated_at": format!("2026-01-01T00:00:0{second}Z")});
+            row.as_object().cloned().unwrap()
+        };
+        let (with, without) = (row(json!("n"), 1), row(Value::Null, 1));
+        let undecided = |row: &Row, base: &Row| is_undecided(resource, Some(base), Some(row));
+        assert!(undecided(&with, &without) && undecided(&without, &with));
+        assert!(!undecided(&with, &with) && !undecided(&with, &row(Value::Null, 2)));
+        let absent = without.clone().into_iter().filter(|(_, value)| !value.is_null()).collect();
+        assert!(!undecided(&without, &absent) && undecided(&absent, &with));
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::at_once::Begin;
 use super::call::{Deed, Holds, Step, Verdict, after_call, after_read_back, delay, not_read_back, not_there};
 use super::lanes::Work;
 use super::readback::{self, There};
@@ -76,12 +77,13 @@ pub(super) enum Ended {
     },
 }
 
-/// Does a piece of work to its end; returns only when its mutations are settled or pending again.
+/// Does a piece of work to its end, which may be claimed already; returns only when its mutations are settled or
+/// pending again.
 ///
 /// # Errors
 /// Database errors; the mutations stay unsettled and the caller takes them up again.
-pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u32) -> Result<Ended> {
-    let (table, key) = &work.node;
+pub(super) async fn work(context: &Context, work: &Work, begin: Begin, tries: u32) -> Result<Ended> {
+    let (Begin { ahead, at_once }, (table, key)) = (begin, &work.node);
     let resource = context.catalog.resource(table)?;
     // What a strict statement has done and its transaction has not kept is taken back before.
     context.freshness.undecided().free(&work.node).await;
@@ -143,7 +145,7 @@ pub(super) async fn work(context: &Context, work: &Work, ahead: Ahead, tries: u3
         }
         place => place,
     };
-    let (content, request_id) = match claim.content {
+    let (content, request_id) = match claim.content.or(at_once.map(|at_once| at_once.claimed)) {
         Some(claimed) => claimed,
         None => context.store.claim(resource, &work.ids, uncertain, &fresh_id).await?,
     };

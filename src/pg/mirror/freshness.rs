@@ -1,8 +1,9 @@
 //! Which readings of Auth0 may still be applied to a row.
 //!
 //! Three rules, each needed: not while a call for the row is in flight; not if the reading began
-//! before the row's last settlement; not if something read later has been applied already. Time is
-//! counted in ticks of this process, never by a clock: readings do not outlive a process.
+//! before the row's last settlement; not if another one has been applied since it began, which may have been read
+//! later, whichever began first. Time is counted in ticks of this process, never by a clock: readings do not outlive
+//! a process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,10 @@ type Name = (String, RowKey);
 struct Marks {
     in_flight: u32,
     settled: Tick,
-    applied: Tick,
+    /// When a reading was applied, and when that began.
+    applied: (Tick, Tick),
+    /// When one that began at another time was applied before.
+    applied_before: Tick,
 }
 
 #[derive(Debug, Default)]
@@ -208,12 +212,16 @@ impl Freshness {
     /// A reading is applied to these rows. It may be said before: what was read earlier is then read again.
     pub fn applied_all<'k>(&self, table: &str, keys: impl IntoIterator<Item = &'k RowKey>, began: Tick) {
         let mut state = self.state();
-        if !state.is_awaited_before(began) {
+        if !state.is_awaited_beside(began) {
             return;
         }
+        let now = state.tick();
         for key in keys {
             let marks = state.rows.entry((table.to_owned(), key.clone())).or_default();
-            marks.applied = marks.applied.max(began);
+            if marks.applied.1 != began {
+                marks.applied_before = marks.applied.0;
+            }
+            marks.applied = (now, began);
         }
     }
 
@@ -233,7 +241,8 @@ impl Freshness {
 
 impl Marks {
     fn hold_back(&self, began: Tick) -> bool {
-        self.in_flight > 0 || began <= self.settled || began < self.applied
+        let by_others = if self.applied.1 == began { self.applied_before } else { self.applied.0 };
+        self.in_flight > 0 || began <= self.settled || began < by_others
     }
 }
 
@@ -241,6 +250,11 @@ impl State {
     /// Whether a reading is outstanding that began earlier: no other can meet the mark of one that is applied.
     fn is_awaited_before(&self, began: Tick) -> bool {
         self.outstanding.range(..began).next().is_some()
+    }
+
+    /// Whether another reading is outstanding: no other can meet the mark of a row's reading.
+    fn is_awaited_beside(&self, began: Tick) -> bool {
+        self.outstanding.keys().any(|other| *other != began)
     }
 
     fn tick(&mut self) -> Tick {
@@ -267,7 +281,8 @@ impl State {
             return;
         }
         let oldest = self.outstanding.keys().next().copied().unwrap_or(Tick(self.now + 1));
-        self.rows.retain(|_, marks| marks.in_flight > 0 || marks.settled >= oldest || marks.applied > oldest);
+        self.rows
+            .retain(|_, marks| marks.in_flight > 0 || marks.settled >= oldest || marks.applied.0 > oldest);
         self.forgotten_at = self.rows.len();
     }
 }
@@ -301,6 +316,13 @@ mod tests {
         assert!(freshness.may_apply("user", &key, newer.began()));
         freshness.applied("user", &key, newer.began());
         assert!(!freshness.may_apply("user", &key, older.began()), "something later was applied");
+        assert!(freshness.may_apply("user", &key, newer.began()), "that is itself");
+        freshness.applied("user", &key, older.began());
+        assert!(
+            !freshness.may_apply("user", &key, newer.began()),
+            "the other may have been read later all the same"
+        );
+        assert!(!freshness.may_apply("user", &key, older.began()), "and so may this");
         assert!(freshness.may_apply("user", &RowKey::single("u2"), early.began()));
         assert_eq!(freshness.held_back("user", older.began()), std::slice::from_ref(&key));
         assert_eq!(freshness.held_back("role", older.began()), []);

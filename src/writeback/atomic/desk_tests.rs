@@ -32,7 +32,7 @@ fn told(page: Vec<Queued>) -> Desk {
     desk.arrived(Arrival::Commit { lsn: 10, ids, rows: None }, now);
     let commit = desk.wanted(now).map(|segment| segment.commit);
     let page = page.into_iter().map(|queued| Queued { commit, ..queued }).collect();
-    desk.loaded(page, i64::MAX, Beside::default());
+    desk.loaded(page, i64::MAX, Beside::default(), now);
     desk
 }
 
@@ -95,7 +95,7 @@ fn what_an_earlier_process_has_left_of_a_failed_transaction_is_taken_back() {
     let mut sent = queued(2, "b", Some(7));
     sent.uncertain = true;
     let beside = Beside { failed: vec![7], ..Beside::default() };
-    desk.loaded(vec![applied, sent, queued(3, "c", Some(7))], 1000, beside);
+    desk.loaded(vec![applied, sent, queued(3, "c", Some(7))], 1000, beside, Instant::now());
     assert_eq!(desk.next_withdrawal(now), None, "one may have left");
     let read_back = next(&mut desk).unwrap();
     assert!(read_back.uncertain && read_back.terms.atomic.unwrap().withdrawn);

@@ -381,6 +381,27 @@ impl Database {
         Ok((content, request_id))
     }
 
+    /// The claim of an UPDATE that nothing stands before.
+    pub(super) fn claim_alone(
+        &mut self,
+        id: i64,
+        request_id: &str,
+    ) -> Result<Option<(Node, (Content, String))>> {
+        let own = self
+            .mutations
+            .get(&id)
+            .filter(|own| own.state == "pending" && own.operation == Operation::Update);
+        let Some(node) = own.filter(|own| !own.discarded).map(|own| own.node.clone()) else {
+            return Ok(None);
+        };
+        let stands = |earlier: &Mutation| !earlier.settled && earlier.node == node;
+        let waits = self.mutations.range(..id).any(|(_, earlier)| stands(earlier)) || !self.held.is_empty();
+        if waits && self.flaw != Some(Flaw::WhatComesAloneAsksNobody) {
+            return Ok(None);
+        }
+        Ok(Some((node, self.claim(&[id], false, request_id)?)))
+    }
+
     pub(super) fn put_back(&mut self, ids: &[i64]) -> Result<()> {
         self.advance(ids, &["sending", "verifying"], "pending");
         Ok(())
@@ -406,9 +427,14 @@ impl Database {
             Operation::Delete => hangs_on(&other.node, &own.node),
             Operation::Update => false,
         };
-        // What is held keeps back what comes after it of its row, and what hangs on that, but not a delete above it.
-        let free =
-            |other: &&Mutation| own.operation == Operation::Delete && self.held.contains_key(&other.commit);
+        // What is held keeps back what comes after it of its row, and what hangs on that, but not a delete above it;
+        // neither does what it keeps back.
+        let kept_back = |other: &Mutation| {
+            let mut earlier = self.mutations.range(..=other.id).map(|(_, mutation)| mutation);
+            let before = |node: &Node| *node == other.node || hangs_on(&other.node, node);
+            earlier.any(|mutation| before(&mutation.node) && self.held.contains_key(&mutation.commit))
+        };
+        let free = |other: &&Mutation| own.operation == Operation::Delete && kept_back(other);
         let mut standing = earlier.filter(|other| !ids.contains(&other.id) && !free(other)).filter(stands);
         standing.next().map(|other| format!("{} of {}", other.id, name(&other.node)))
     }

@@ -10,9 +10,11 @@ use super::trouble::Trouble;
 use super::world::World;
 use crate::catalog::Target;
 use crate::error::{Error, Kind, Result};
+use crate::ledger::Token;
 use crate::pg::mirror::Reading;
 use crate::pg::to_read::ToRead;
 use crate::retry::pause;
+use crate::writeback::at_once::queued;
 use crate::writeback::desk::Beside;
 use crate::writeback::lanes::{Next, Node};
 use crate::writeback::late::orphans;
@@ -49,7 +51,7 @@ impl World {
                     let Ok(held) = self.statement(|db| Ok(db.held_before(&page))) else { return true };
                     beside.held = Some(held);
                 }
-                service.desk.loaded(page, limit, beside);
+                service.desk.loaded(page, limit, beside, self.now);
                 return false;
             }
             Some(Page::Nothing) => {
@@ -59,7 +61,39 @@ impl World {
             }
             None => {}
         }
+        // Else it could not be seen a moment ago.
+        if let Some((id, commit)) = service.desk.alone(self.now)
+            && self.chance.percent(50)
+        {
+            return self.at_once(service, id, commit);
+        }
+        self.load_or_start(service)
+    }
+
+    /// What comes alone is claimed where it would be loaded; true where the database did not let it go on.
+    fn at_once(&mut self, service: &mut Service<'_>, id: i64, commit: Token) -> bool {
+        let fresh = format!("sim-{}", self.steps);
+        let Ok(claimed) = self.statement(|db| db.claim_alone(id, &fresh)) else { return true };
+        let Some((node, (content, request_id))) = claimed else { return self.load_or_start(service) };
+        let Some(queued) = queued(self.catalog, id, &node.0, &content, commit) else {
+            return self.statement(|db| db.put_back(&[id])).is_err() || self.load_or_start(service);
+        };
+        service.desk.loaded(vec![queued], 2, Beside::default(), self.now);
+        if let Next::Work(work) = service.desk.next(service.workers.len(), CALLS, self.now) {
+            self.say(|| format!("{id} comes alone"));
+            let tries = service.desk.tries(&work);
+            let mut worker = Worker::new(work, tries, Stage::Ask, self.now);
+            worker.stage = self.claimed(&mut worker, content, &request_id, false, service.freshness);
+            service.workers.push(worker);
+            return false;
+        }
+        self.statement(|db| db.put_back(&[id])).is_err()
+    }
+
+    /// One step of the dispatcher with nothing at hand.
+    fn load_or_start(&mut self, service: &mut Service<'_>) -> bool {
         let Some(ahead) = self.is_ahead(service) else { return true };
+        service.desk.due(self.now);
         if let Some(segment) = service.desk.wanted(self.now).filter(|_| !ahead) {
             let (limit, which, commit, seen) =
                 (segment.limit, segment.which.clone(), segment.commit, segment.seen);
