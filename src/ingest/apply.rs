@@ -42,7 +42,7 @@ pub(super) async fn apply(
     let fresh = is_fresh(&context.freshness, &context.catalog, resource, key, began);
     let first = locked.unsettled.first().map(|pending| pending.mutation.operation);
     if let Some(row) = &row
-        && locked.is_unclaimed(row).await?
+        && (!fresh && context.freshness.is_overtaken(resource, key, row) || locked.is_unclaimed(row).await?)
     {
         return Ok(Applied::ReadAgain);
     }

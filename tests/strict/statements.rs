@@ -182,6 +182,49 @@ async fn what_auth0_had_in_between_never_shows_in_the_table() {
 }
 
 #[tokio::test]
+async fn what_is_taken_back_while_a_client_holds_the_row_does_not_show_either() {
+    let stand = Stand::start(10).await;
+    let (mut session, mut root) = (strict(&stand).await, stand.root().await);
+    let mine = user(&mut session, 0).await;
+    let (read, path) =
+        (format!("select nickname from auth0.user where user_id = '{mine}'"), mine.replace('|', "%7C"));
+    let before = session.text(&read).await;
+    // What Auth0 had in between comes late, its end later still, and readings last longer than the client holds the row.
+    stand.emulator.fault(json!({"do": "events_delay", "times": 2, "delay_ms": 2_000})).await;
+    let slow =
+        json!({"match": {"method": "GET", "path": format!("{path}$")}, "times": 1_000, "delay_ms": 4_000});
+    let position = "select coalesce(max(position), '') from _auth0_sync.checkpoint where source = 'events'";
+    let begun = root.text(position).await;
+
+    session.run("begin").await;
+    session.run(&format!("update auth0.user set nickname = 'between' where user_id = '{mine}'")).await;
+    stand.emulator.fault(slow).await;
+    // It has the row the moment that the transaction ends, before what is taken back can be stored.
+    let mut holder = stand.session().await;
+    let wanted = format!("{read} for update");
+    let holds = tokio::spawn(async move {
+        holder.run("begin").await;
+        holder.text(&wanted).await;
+        holder
+    });
+    let waits = "select count(*) from pg_stat_activity where usename = 'app' and wait_event_type = 'Lock'";
+    wait_until("a client waits for the row", SOON, async || root.count(waits).await == 1).await;
+    session.run("rollback").await;
+    let mut holder = holds.await.unwrap();
+    decided(&stand).await;
+    assert_eq!(there(&stand, "user", "nickname", "between").await, 0);
+    holder.run("commit").await;
+    wait_until("the event is taken", SOON, async || {
+        assert_eq!(session.text(&read).await, before);
+        root.text(position).await != begun
+    })
+    .await;
+    assert_eq!(session.text(&read).await, before);
+    stand.emulator.fault(json!({"clear": true})).await;
+    equal(&stand).await;
+}
+
+#[tokio::test]
 async fn what_is_in_the_way_is_said() {
     let stand = Stand::start(5).await;
     let mut session = strict(&stand).await;

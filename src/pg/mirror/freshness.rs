@@ -142,7 +142,7 @@ impl Freshness {
         state.rows.entry((table.to_owned(), key.clone())).or_default().settled = now;
     }
 
-    /// The table has what Auth0 has answered to a write of ours.
+    /// The table has what Auth0 has answered to a write of ours, or the row is to be read.
     pub fn answered(&self, resource: &Resource, key: &RowKey, row: &Row) {
         self.answers.add(resource, key, row);
     }
@@ -150,6 +150,11 @@ impl Freshness {
     /// Whether what an event shows of a row is such an answer, or older than one.
     pub fn was_answered(&self, resource: &Resource, key: &RowKey, shown: &Row) -> bool {
         self.answers.have(resource, key, shown)
+    }
+
+    /// Whether what was read of a row is older than such an answer.
+    pub fn is_overtaken(&self, resource: &Resource, key: &RowKey, read: &Row) -> bool {
+        self.answers.overtake(resource, key, read)
     }
 
     /// Whether a reading may be applied by the three rules; ask with the row locked.

@@ -54,6 +54,9 @@ pub(super) enum Landed {
 pub(super) async fn land(shared: &Shared, intent: &Intent, fresh: bool) -> Landed {
     let Ok(resource) = shared.context.catalog.resource(&intent.node.0) else { return Landed::Unread };
     let Stands::Applied { answer, .. } = &intent.stands else { return Landed::Unread };
+    if let (Operation::Insert | Operation::Update, Some(row)) = (intent.content.operation, answer) {
+        shared.context.freshness.answered(resource, &intent.row().1, row);
+    }
     match (intent.content.operation, answer) {
         _ if resource.kind == ResourceKind::Command => Landed::Stored,
         // The statement has stored it.
@@ -68,8 +71,9 @@ pub(super) async fn land(shared: &Shared, intent: &Intent, fresh: bool) -> Lande
 /// the row before is known to be older.
 pub(super) async fn land_back(shared: &Shared, back: &Back) {
     let Ok(resource) = shared.context.catalog.resource(&back.row.0) else { return };
-    // Where it is not stored, it is read: that has been asked for.
+    // Where it is not stored, it is read: that has been asked for. What was seen of the row in between is old then.
     if let Some(shown) = &back.shown {
+        shared.context.freshness.answered(resource, &back.row.1, shown);
         put(shared, resource, &back.row, Some(shown), false).await;
     }
 }
