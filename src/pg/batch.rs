@@ -14,6 +14,9 @@ use sqlx::{AssertSqlSafe, Either, Executor, PgConnection, Postgres};
 use super::{Database, fault, literal};
 use crate::error::Result;
 
+/// A connection that has prepared more than this gives way to a new one: the server keeps a plan of each.
+const PREPARED: usize = 200;
+
 /// A statement with its arguments, which stand for `$1`, `$2` and so on.
 #[derive(Debug)]
 pub struct Statement {
@@ -109,7 +112,7 @@ impl Batch<'_> {
     /// Database errors. One of a statement has rolled everything back; else it is not known whether it has been done.
     pub async fn commit(mut self, statements: &[Statement]) -> Result<Vec<Vec<PgRow>>> {
         let rows = self.session.send("", statements, "commit").await?;
-        *self.of.idle() = Some(self.session);
+        *self.of.idle() = Some(self.session).filter(|session| session.prepared.len() <= PREPARED);
         Ok(rows)
     }
 }

@@ -105,8 +105,13 @@ impl Store {
     pub const TOGETHER: u32 = 2 * GROUPS as u32 + 1;
     /// Their settings: every row is found by its key, however many there were when the statement was planned, and
     /// planning anew for each number of rows would only cost time.
-    pub const BY_KEY: &[(&str, &str)] =
-        &[("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+    pub const BY_KEY: &[(&str, &str)] = &[
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("jit", "off"),
+        // Arguments of batches are literals.
+        ("standard_conforming_strings", "on"),
+    ];
 
     /// The mutations of the tenant in this schema; `together` has [`Store::TOGETHER`] connections with the settings
     /// [`Store::BY_KEY`].
