@@ -117,7 +117,11 @@ impl Logs {
             let pause = match self.step().await {
                 Ok(found) => {
                     delays.reset();
-                    if found >= TAKE { Duration::ZERO } else { pace.pause(activity.quiet()) }
+                    if found >= TAKE {
+                        // There is more: what it told has been noticed, and would have the next page wait.
+                        continue;
+                    }
+                    pace.pause(activity.quiet())
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the tenant log could not be read: {}", error.kind().policy().hint);

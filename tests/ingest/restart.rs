@@ -1,5 +1,7 @@
 //! The service ends at a bad moment and starts again.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::{Emulator, Postgres, Program, Stand, wait_until};
@@ -40,6 +42,34 @@ async fn the_checkpoint_waits_for_what_the_log_named() {
     stand.restart_service().await;
     same(&stand).await;
     wait_until("the checkpoint moves", SECONDS, async || text(&pool, checkpoint).await != before).await;
+}
+
+#[tokio::test]
+async fn a_long_log_is_read_page_after_page_without_a_pause() {
+    let mut stand = Stand::start(20).await;
+    let pool = stand.admin().await;
+    let user = user(&pool, 0).await;
+    stand.kill_service().await;
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4 {
+        let (api, path) = (stand.emulator.api.clone(), path(&user));
+        writers.spawn(async move {
+            for n in 0..500 {
+                api.patch(&path, json!({"nickname": format!("{writer} {n}")})).await;
+            }
+        });
+    }
+    writers.join_all().await;
+    let newest = stand.emulator.api.get("/api/v2/logs?sort=date:-1&per_page=1").await;
+    let newest = newest[0]["log_id"].as_str().unwrap();
+    stand.restart_service().await;
+    // Twenty pages: one in a second would take twenty.
+    let position = "select position from _auth0_sync.checkpoint where source = 'logs'";
+    wait_until("the log is read", Duration::from_secs(10), async || {
+        text(&pool, position).await.as_deref() >= Some(newest)
+    })
+    .await;
+    same(&stand).await;
 }
 
 /// A service that is told to start and how to read users, not waited for.
