@@ -3,20 +3,18 @@
 //! there is anything, it is loaded like all others.
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Row as _};
 
-use super::claims::{Claimed, content};
+use super::claims::content;
 use super::desk::{Beside, Desk};
-use super::lanes::{Queued, Terms, Work};
+use super::lanes::{Queued, Work};
+use super::late;
 use super::request::Content;
 use super::room::Ahead;
-use super::store::{Store, references};
 use super::worker::Context;
-use crate::catalog::{Catalog, ResourceKind, RowKey};
+use crate::catalog::{Catalog, ResourceKind};
 use crate::error::Result;
 use crate::ledger::Token;
-use crate::pg::mirror::{Operation, PROVISIONAL};
-use crate::pg::{fault, ident};
+use crate::pg::mirror::Operation;
 
 /// A mutation that is ours before it was queued.
 pub(super) struct AtOnce {
@@ -51,9 +49,10 @@ pub(super) async fn claim(
 ) -> Result<Option<AtOnce>> {
     let Some((id, commit)) = desk.alone(now).filter(|_| context.room.has_place()) else { return Ok(None) };
     let request_id = context.correlation();
-    let Some((table, claimed)) = context.store.claim_alone(id, &request_id).await? else { return Ok(None) };
-    let content = content(context.catalog.resource(&table)?, std::slice::from_ref(&claimed));
-    let queued = content.as_ref().and_then(|content| queued(&context.catalog, id, &table, content, commit));
+    let Some(claimed) = context.store.claim_alone(id, &request_id).await? else { return Ok(None) };
+    let table = &claimed.table;
+    let content = content(context.catalog.resource(table)?, std::slice::from_ref(&claimed));
+    let queued = content.as_ref().and_then(|content| queued(&context.catalog, id, table, content, commit));
     let (Some(queued), Some(content)) = (queued, content) else {
         context.store.put_back(&[id]).await?;
         return Ok(None);
@@ -75,37 +74,8 @@ pub(super) fn queued(
     if matches!(resource.kind, ResourceKind::Command | ResourceKind::Watch) {
         return None;
     }
-    let key = RowKey::of(resource, &content.key)?;
-    let references = references(catalog, resource, &key, &Value::Object(content.after.clone()));
-    let is_provisional = |key: &RowKey| key.0.iter().any(|part| part.starts_with(PROVISIONAL));
-    if is_provisional(&key) || references.iter().any(|(node, _)| is_provisional(&node.1)) {
-        return None;
-    }
-    Some(Queued {
-        id,
-        node: (table.to_owned(), key),
-        operation: Operation::Update,
-        references,
-        uncertain: false,
-        terms: Terms::default(),
-        commit: Some(commit),
-    })
-}
-
-impl Store {
-    /// Moves an UPDATE that nothing stands before to `sending`: its table and what it is; none where it is not
-    /// pending, cannot be seen, or where something may stand before it.
-    async fn claim_alone(&self, id: i64, request_id: &str) -> Result<Option<(String, Claimed)>> {
-        let sql = include_str!("sql/claim_alone.sql").replace("{schema}", &ident(&self.schema));
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(id)
-            .bind(request_id)
-            .bind(&self.schema)
-            .fetch_optional(&self.together.pool)
-            .await
-            .map_err(fault("cannot claim a mutation"))?;
-        row.map(|row| Ok((row.get(7), Claimed::read(&row)?))).transpose()
-    }
+    let after = Value::Object(content.after.clone());
+    late::with_lasting_keys(catalog, resource, (id, commit), Operation::Update, &content.key, &after)
 }
 
 #[cfg(test)]
@@ -113,6 +83,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::catalog::RowKey;
     use crate::ledger::Ledger;
     use crate::pg::mirror::Row;
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, Encode, Postgres, Row as _, Type};
 
 use super::request::{Content, join, under};
 use super::store::Store;
@@ -11,6 +11,10 @@ use crate::catalog::Resource;
 use crate::error::{Error, Kind, Result};
 use crate::pg::mirror::{Operation, Row};
 use crate::pg::{Database, fault, ident};
+
+const PENDING: &str = concat!(include_str!("sql/claim.sql"), include_str!("sql/claimed.sql"));
+const DOUBTFUL: &str = concat!(include_str!("sql/claim_doubtful.sql"), include_str!("sql/claimed.sql"));
+const ALONE: &str = concat!(include_str!("sql/claim_alone.sql"), include_str!("sql/claimed.sql"));
 
 /// Mutations that go out as one call.
 #[derive(Clone, Debug)]
@@ -24,6 +28,7 @@ pub(super) struct Claim {
 #[derive(Clone)]
 pub(super) struct Claimed {
     id: i64,
+    pub(super) table: String,
     operation: Operation,
     key: Row,
     before: Row,
@@ -47,7 +52,7 @@ impl Store {
         request_id: &str,
     ) -> Result<(Content, String)> {
         let rows = if uncertain {
-            self.claim_doubtful(ids, request_id).await?
+            self.moved(DOUBTFUL, ids, request_id, &self.database).await?
         } else {
             let claim = Claim { ids: ids.to_vec(), request_id: request_id.to_owned() };
             let group = |claims| async move { self.claim_all(claims).await };
@@ -79,22 +84,22 @@ impl Store {
         }
     }
 
+    /// Moves an UPDATE that nothing stands before to `sending`; none where it is not pending, cannot be seen, or
+    /// where something may stand before it.
+    ///
+    /// # Errors
+    /// Database errors; it may be claimed then, and loading it shows that.
+    pub(super) async fn claim_alone(&self, id: i64, request_id: &str) -> Result<Option<Claimed>> {
+        Ok(self.moved(ALONE, id, request_id, &self.together).await?.pop())
+    }
+
     /// Those of each claim that could be claimed, in id order.
     async fn claim_these(&self, claims: &[Claim], by: &Database) -> Result<Vec<Vec<Claimed>>> {
         let pairs =
             claims.iter().flat_map(|claim| claim.ids.iter().map(|id| (*id, claim.request_id.clone())));
         let (ids, requests): (Vec<i64>, Vec<String>) = pairs.unzip();
-        let sql = include_str!("sql/claim.sql").replace("{schema}", &ident(&self.schema));
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(ids)
-            .bind(requests)
-            .bind(&self.schema)
-            .fetch_all(&by.pool)
-            .await
-            .map_err(fault("cannot claim mutations"))?;
         let mut claimed: Vec<Vec<Claimed>> = claims.iter().map(|_| Vec::new()).collect();
-        for row in &rows {
-            let row = Claimed::read(row)?;
+        for row in self.moved(PENDING, ids, requests, by).await? {
             let of = claims.iter().position(|claim| claim.ids.contains(&row.id));
             if let Some(of) = of.and_then(|of| claimed.get_mut(of)) {
                 of.push(row);
@@ -103,15 +108,25 @@ impl Store {
         Ok(claimed)
     }
 
-    async fn claim_doubtful(&self, ids: &[i64], request_id: &str) -> Result<Vec<Claimed>> {
-        let sql = include_str!("sql/claim_doubtful.sql").replace("{schema}", &ident(&self.schema));
-        let rows = sqlx::query(AssertSqlSafe(sql))
+    /// What this statement moves of these ids, in id order.
+    async fn moved<'q, I, R>(
+        &self,
+        statement: &str,
+        ids: I,
+        requests: R,
+        by: &Database,
+    ) -> Result<Vec<Claimed>>
+    where
+        I: Encode<'q, Postgres> + Type<Postgres> + 'q,
+        R: Encode<'q, Postgres> + Type<Postgres> + 'q,
+    {
+        let rows = sqlx::query(AssertSqlSafe(statement.replace("{schema}", &ident(&self.schema))))
             .bind(ids)
-            .bind(request_id)
+            .bind(requests)
             .bind(&self.schema)
-            .fetch_all(&self.database.pool)
+            .fetch_all(&by.pool)
             .await
-            .map_err(fault("cannot claim mutations whose outcome is unknown"))?;
+            .map_err(fault("cannot claim mutations"))?;
         rows.iter().map(Claimed::read).collect()
     }
 }
@@ -129,13 +144,13 @@ pub(super) fn content(resource: &Resource, rows: &[Claimed]) -> Option<Content> 
 }
 
 impl Claimed {
-    pub(super) fn read(row: &PgRow) -> Result<Claimed> {
-        let operation: String = row.get(1);
+    fn read(row: &PgRow) -> Result<Claimed> {
+        let operation: String = row.get(2);
         let image = |column: usize| match row.get::<Option<Value>, _>(column) {
             Some(Value::Object(image)) => image,
             _ => Map::new(),
         };
-        let aside = match row.get::<Option<Value>, _>(6) {
+        let aside = match row.get::<Option<Value>, _>(7) {
             Some(Value::Array(pairs)) => pairs,
             _ => Vec::new(),
         };
@@ -148,12 +163,13 @@ impl Claimed {
         };
         Ok(Claimed {
             id: row.get(0),
+            table: row.get(1),
             operation: Operation::parse(&operation)
                 .ok_or_else(|| Error::new(Kind::Internal, format!("operation {operation} is unknown")))?,
-            key: image(2),
-            before: image(3),
-            after: image(4),
-            request_id: row.get(5),
+            key: image(3),
+            before: image(4),
+            after: image(5),
+            request_id: row.get(6),
             aside: aside.into_iter().filter_map(value).collect(),
         })
     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::lanes::{Lanes, Node, Queued, Work};
+use super::lanes::{Lanes, Node, Queued, Terms, Work};
 use super::request::Content;
 use super::store::{Store, references};
 use crate::catalog::{Catalog, Resource, RowKey};
 use crate::error::{Kind, Result};
-use crate::pg::mirror::{PROVISIONAL, replace_key};
+use crate::ledger::Token;
+use crate::pg::mirror::{Operation, PROVISIONAL, Row, replace_key};
 
 /// What became of a page of mutations.
 #[derive(Debug, Default)]
@@ -103,6 +104,34 @@ pub(super) fn provisional(catalog: &Catalog, resource: &Resource, content: &Cont
     named.filter(|(_, key)| key.0.last().is_some_and(|made| made.starts_with(PROVISIONAL))).collect()
 }
 
+/// A change as it is queued where it can be neither renamed nor waited for: none where its own key, unless it is
+/// the INSERT that brings it, or one that it references is provisional. Pure.
+pub(super) fn with_lasting_keys(
+    catalog: &Catalog,
+    resource: &Resource,
+    (id, commit): (i64, Token),
+    operation: Operation,
+    key: &Row,
+    image: &Value,
+) -> Option<Queued> {
+    let key = RowKey::of(resource, key)?;
+    let references = references(catalog, resource, &key, image);
+    let is_provisional = |key: &RowKey| key.0.iter().any(|part| part.starts_with(PROVISIONAL));
+    let own = operation != Operation::Insert && is_provisional(&key);
+    if own || references.iter().any(|(node, _)| is_provisional(&node.1)) {
+        return None;
+    }
+    Some(Queued {
+        id,
+        node: (resource.table.clone(), key),
+        operation,
+        references,
+        uncertain: false,
+        terms: Terms::default(),
+        commit: Some(commit),
+    })
+}
+
 /// Puts a key in the place of a provisional one, which is like no other value.
 pub(super) fn with(content: &mut Content, old: &str, made: &str) {
     let images = [&mut content.key, &mut content.before, &mut content.after];
@@ -130,8 +159,6 @@ pub(super) fn orphans(lanes: &Lanes, page: &[Queued]) -> HashMap<Node, Vec<i64>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pg::mirror::Operation;
-    use crate::writeback::lanes::Terms;
 
     fn queued(id: i64, table: &str, key: &str, parent: Option<&str>) -> Queued {
         let parent = parent.map(|key| (("parent".to_owned(), RowKey::single(key)), Some(0)));

@@ -9,11 +9,5 @@ with claimed as (
             where e.settled_at is null and e.key = c.key and e."table" = c."table" and e.id < c.id
         )
         and not exists (select from _auth0_sync.held h where h.schema = $3)
-    returning c.id, c.operation, c.key, c.before, c.after, c.request_id, c."table"
+    returning c.*
 )
-select c.id, c.operation, c.key, c.before, c.after, c.request_id, (
-    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(v."column", v.value) order by v.id)
-    from _auth0_sync.write_only v
-    where v.schema = $3 and v.mutation_id = c.id
-) as aside, c."table"
-from claimed c

@@ -2,12 +2,5 @@ with claimed as (
     update {schema}."_sync_cdc" c
     set state = 'verifying', request_id = coalesce(c.request_id, $2)
     where c.id = any ($1) and c.state in ('sending', 'verifying')
-    returning c.id, c.operation, c.key, c.before, c.after, c.request_id
+    returning c.*
 )
-select c.*, (
-    select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(v."column", v.value) order by v.id)
-    from _auth0_sync.write_only v
-    where v.schema = $3 and v.mutation_id = c.id
-) as aside
-from claimed c
-order by c.id

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::catalog::{Catalog, Resource, ResourceKind, RowKey};
+use crate::catalog::{Catalog, Resource, ResourceKind};
 use crate::ledger::Token;
-use crate::pg::mirror::{Operation, PROVISIONAL};
+use crate::pg::mirror::Operation;
 use crate::wal::Tuple;
-use crate::writeback::lanes::{Queued, Terms};
+use crate::writeback::lanes::Queued;
+use crate::writeback::late;
 use crate::writeback::request::{Content, join};
-use crate::writeback::store::references;
 
 /// A commit that the stream has told, besides its ids.
 #[derive(Clone, Debug)]
@@ -172,24 +172,12 @@ fn queued(catalog: &Catalog, told: Told, commit: Token) -> Option<Queued> {
         return None;
     }
     let resource = catalog.get(&told.table).filter(|resource| resource.kind != ResourceKind::Watch)?;
-    let key = RowKey::of(resource, told.key.as_object()?)?;
     let operation = Operation::parse(&told.operation)?;
     let image = told.after.as_ref().or(told.before.as_ref()).unwrap_or(&Value::Null);
-    let references = references(catalog, resource, &key, image);
-    let is_provisional = |key: &RowKey| key.0.iter().any(|part| part.starts_with(PROVISIONAL));
-    let own = operation != Operation::Insert && is_provisional(&key);
-    if own || references.iter().any(|(node, _)| is_provisional(&node.1)) {
-        return None;
-    }
-    Some(Queued {
-        id: told.id,
-        node: (told.table.clone(), key),
-        operation,
-        references,
-        uncertain: false,
-        commit: Some(commit),
-        terms: Terms { unseen: Some(told.unseen(resource)?), ..Terms::default() },
-    })
+    let key = told.key.as_object()?;
+    let mut queued = late::with_lasting_keys(catalog, resource, (told.id, commit), operation, key, image)?;
+    queued.terms.unseen = Some(told.unseen(resource)?);
+    Some(queued)
 }
 
 impl Unseen {
