@@ -55,6 +55,11 @@ impl Statement {
     }
 }
 
+/// An expression for a statement of a batch, which fails where there are not as many as there should be, and names them.
+pub fn insist(count: &str, expected: &str, what: &str) -> String {
+    format!("case when {count} = {expected}::bigint then {count} else ({count} || ' {what}')::bigint end")
+}
+
 /// The connection, while nobody uses it.
 #[derive(Clone)]
 pub struct Batches {

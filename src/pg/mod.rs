@@ -12,7 +12,7 @@ mod plan;
 mod server;
 pub mod to_read;
 
-pub use batch::{Batch, Batches, Statement};
+pub use batch::{Batch, Batches, Statement, insist};
 pub use connect::{Database, connect, connect_with, wait_for_nobody};
 pub use fault::{fault, sqlstate};
 pub use ident::{ident, literal};

@@ -18,8 +18,8 @@ use super::settlement::{APPLIED, Note, Settled, Settlement, cancelled, error_of,
 use super::store::Store;
 use crate::catalog::{Catalog, Resource, ResourceKind, RowKey, Target};
 use crate::error::{Error, Kind, Result, Retry};
-use crate::pg::mirror::{Locked, News, Pending, Row, insist};
-use crate::pg::{Statement, fault, ident, to_read};
+use crate::pg::mirror::{Locked, News, Pending, Row};
+use crate::pg::{Statement, fault, ident, insist, to_read};
 
 /// NOTIFY takes at most 8,000 bytes.
 const MAX_NOTIFICATION: usize = 7900;

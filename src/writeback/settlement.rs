@@ -180,9 +180,10 @@ fn is_undecided(resource: &Resource, base: Option<&Row>, row: Option<&Row>) -> b
         let column = resource.columns.get(name);
         column.is_none_or(|column| column.kind != ColumnType::Timestamptz && !column.kept)
     };
-    let value = |row: &Row, name: &str| row.get(name).cloned().unwrap_or_default();
     let differs = |row: &Row, base: &Row| {
-        described(resource).filter(|name| counts(name)).any(|name| value(row, name) != value(base, name))
+        described(resource)
+            .filter(|name| counts(name))
+            .any(|name| row.get(name).unwrap_or(&Value::Null) != base.get(name).unwrap_or(&Value::Null))
     };
     version_order(resource, row, base) == Some(Ordering::Equal)
         && row.zip(base).is_some_and(|(row, base)| differs(row, base))

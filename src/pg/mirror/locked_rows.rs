@@ -11,7 +11,7 @@ use super::locked::{self, Pending, lock_name, matches_columns};
 use super::rebase::{Row, base_of, described};
 use crate::catalog::{Resource, RowKey};
 use crate::error::{Error, Kind, Result};
-use crate::pg::{Batch, Batches, Statement, ident, qualified};
+use crate::pg::{Batch, Batches, Statement, ident, insist, qualified};
 
 /// Rows that are there and locked, with the transaction that holds the locks; dropping it rolls back.
 pub struct LockedRows<'c> {
@@ -150,11 +150,6 @@ impl<'c> LockedRows<'c> {
         self.batch.commit(&statements).await?;
         Ok(())
     }
-}
-
-/// An expression that fails where there are not as many as there should be, and names them.
-pub fn insist(count: &str, expected: &str, what: &str) -> String {
-    format!("case when {count} = {expected}::bigint then {count} else ({count} || ' {what}')::bigint end")
 }
 
 /// The locks of names and rows. Each row is looked for by its key, however many there are.

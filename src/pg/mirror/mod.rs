@@ -20,7 +20,7 @@ pub use copy::{COPY_HEADER, COPY_TRAILER, Layout, row_of_line};
 pub use doubtful::{Doubtful, Unanswered};
 pub use freshness::{Flight, Freshness, Reading, Tick};
 pub use locked::{Locked, Pending, committed_base, lock_names, lock_table};
-pub use locked_rows::{LockedRow, LockedRows, insist};
+pub use locked_rows::{LockedRow, LockedRows};
 pub use reading::{Usable, has_gone_since, is_fresh, usable};
 pub use rebase::{News, Operation, Rebased, Row, Unsettled, base_of, described, rebase, rebase_from};
 pub use rekey::{PROVISIONAL, replace_key};
